@@ -1,0 +1,2 @@
+//! Command-line tool over the embedded engine.
+fn main() {}

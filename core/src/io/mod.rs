@@ -1,0 +1,123 @@
+//! The only room that meets the operating system.
+//!
+//! What comes in: paths, bytes, lengths. What goes out: bytes, maps, time, randomness, and
+//! `std::io::Error` with the errno kept (`ENOSPC` and `EIO` mean different things to callers).
+//! This room does not know what a record or a key is. Read this file first: the traits state what
+//! an implementation owes; [`os`] is the real machine, [`sim`] one that loses power on request.
+
+pub mod clock;
+pub mod mmap;
+pub mod os;
+pub mod sim;
+
+use std::fmt;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+pub use clock::{Clock, Entropy};
+pub use mmap::Map;
+
+/// One entry of a directory listing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DirEntry {
+    /// File name without its directory.
+    pub name: String,
+    /// Whether it is a directory.
+    pub is_dir: bool,
+    /// Length in bytes; 0 for directories.
+    pub len: u64,
+}
+
+/// How an existing file is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OpenMode {
+    /// Reads and read-only maps.
+    Read,
+    /// Reads, writes, syncs and writable maps.
+    ReadWrite,
+}
+
+/// What a map may be used for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MapAccess {
+    /// A stray store faults instead of corrupting.
+    Read,
+    /// Stores reach the page cache at once: they survive the process, not a power cut.
+    Write,
+}
+
+/// Who holds a lock file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LockHolder {
+    /// Process id as written by the holder; 0 when it could not be read.
+    pub pid: u32,
+    /// Host name as written by the holder; empty when it could not be read.
+    pub host: String,
+}
+
+/// Result of [`Disk::lock`].
+#[derive(Debug)]
+pub enum LockOutcome {
+    /// Held until the guard drops, or the process ends in whatever way.
+    Acquired(Box<dyn LockGuard>),
+    /// Another process, or another handle of this one, holds it.
+    Held(LockHolder),
+}
+
+/// An advisory lock; dropping it releases it.
+pub trait LockGuard: Send + Sync + fmt::Debug {}
+
+/// A file system.
+///
+/// Thread-safe. A file or a name counts as durable only once [`Disk::sync_dir`] of its directory
+/// has returned; contents count once [`File::sync_data`] has. Until then a power cut may keep or
+/// drop each of them independently.
+pub trait Disk: Send + Sync + fmt::Debug {
+    /// Creates a directory and its missing parents, and makes their names durable.
+    fn create_dir_all(&self, path: &Path) -> io::Result<()>;
+    /// Creates a new, empty file for reading and writing; fails with `AlreadyExists`.
+    fn create(&self, path: &Path) -> io::Result<Arc<dyn File>>;
+    /// Opens an existing file.
+    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn File>>;
+    /// Atomically renames, replacing the target. Durable after `sync_dir` of the target's parent.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Unlinks a file. Existing maps and handles stay valid.
+    fn remove_file(&self, path: &Path) -> io::Result<()>;
+    /// Removes a directory with all it holds.
+    fn remove_dir_all(&self, path: &Path) -> io::Result<()>;
+    /// Makes the names in a directory durable.
+    fn sync_dir(&self, path: &Path) -> io::Result<()>;
+    /// Entries sorted by name.
+    fn list(&self, path: &Path) -> io::Result<Vec<DirEntry>>;
+    /// Whether a file or directory of this name exists.
+    fn exists(&self, path: &Path) -> io::Result<bool>;
+    /// Takes an exclusive advisory lock on `path`, creating it where missing, and writes the
+    /// process id and host into it. Never blocks.
+    fn lock(&self, path: &Path) -> io::Result<LockOutcome>;
+    /// Bytes an unprivileged writer may still use on the file system that holds `path`.
+    fn free_bytes(&self, path: &Path) -> io::Result<u64>;
+    /// Whether writable shared maps are known to be safe there (not on network, FUSE or
+    /// copy-on-write file systems).
+    fn supports_writable_maps(&self, path: &Path) -> io::Result<bool>;
+    /// Changes with every start of the machine: equal ids mean the page cache has survived.
+    fn boot_id(&self) -> [u8; 16];
+}
+
+/// One open file. Thread-safe; offsets are explicit, there is no cursor.
+pub trait File: Send + Sync + fmt::Debug {
+    /// Reads at `offset`; returns fewer bytes only at the end of the file.
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize>;
+    /// Writes all of `buf` at `offset`, or fails; after a failure any part may have been written.
+    fn write_all_at(&self, buf: &[u8], offset: u64) -> io::Result<()>;
+    /// Grows the file to at least `len` bytes with blocks behind every byte (never sparse).
+    /// Fails with `ENOSPC` before any map could meet a hole.
+    fn allocate(&self, len: u64) -> io::Result<()>;
+    /// Makes the contents durable (`fdatasync`). A failure is final: the kernel may have marked
+    /// the pages clean, so a second call that succeeds proves nothing.
+    fn sync_data(&self) -> io::Result<()>;
+    /// Length in bytes.
+    fn len(&self) -> io::Result<u64>;
+    /// Maps the first `len` bytes; the file must be at least that long and must never shrink.
+    fn map(&self, len: usize, access: MapAccess) -> io::Result<Map>;
+}

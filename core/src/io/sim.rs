@@ -1,0 +1,1 @@
+//! A machine that loses power on request.
