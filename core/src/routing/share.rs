@@ -67,10 +67,11 @@ pub(crate) fn lower(
 ) -> Vec<u64> {
     let mut gave = vec![0; current.len()];
     let load = |index: usize, gave: u64| Ratio {
-        numerator: current[index].saturating_sub(gave),
+        numerator: current[index] - gave,
         weight: weights[index],
     };
-    let able = (0..current.len()).filter(|&index| limits[index] > 0);
+    let limit = |index: usize| limits[index].min(current[index]);
+    let able = (0..current.len()).filter(|&index| limit(index) > 0);
     let mut heap: BinaryHeap<_> = able.map(|index| (load(index, 0), Reverse(index))).collect();
     for taken in 0..amount {
         let taker = Ratio { numerator: taker.0 + taken, weight: taker.1 };
@@ -79,7 +80,7 @@ pub(crate) fn lower(
             break;
         }
         gave[index] += 1;
-        if gave[index] < limits[index] {
+        if gave[index] < limit(index) {
             heap.push((load(index, gave[index]), Reverse(index)));
         }
     }

@@ -95,6 +95,11 @@ impl<'s, 't> Taking<'s, 't> {
         for (at, amount) in flow.into_iter().enumerate().filter(|&(_, amount)| amount > 0) {
             self.take(at, amount);
         }
+        if !moved && self.due.0 > 0 {
+            // Nobody left to ask holds more primaries than the node by now: followers then.
+            self.due = (0, self.due.0 + self.due.1);
+            return true;
+        }
         moved && self.due != (0, 0)
     }
 

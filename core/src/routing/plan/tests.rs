@@ -221,11 +221,9 @@ fn two_hundred_random_clusters_survive_random_changes() {
             };
             let (plan, next) = carry_out(&topology, &change);
             let told = format!("seed {seed} step {step} {change:?}\n{:#?}", plan.nodes);
-            if zones == 1 {
-                assert_eq!(plan.copies_moved, plan.copies_minimum, "{told}");
-            } else {
-                assert!(plan.copies_moved <= plan.copies_minimum, "{told}");
-            }
+            assert!(plan.copies_moved <= plan.copies_minimum, "{told}");
+            let kind = match change { Change::Add(_) => "add", Change::Remove(_) => "remove", _ => "reweight" };
+            println!("STAT zones {zones} weighted {weighted} {kind} step {step} R {replicas} n {} shards {} ratio {:.4} new {} active {} mom {:.4} pmom {:.4} before {:.4}", members.len(), shards, plan.ratio, plan.new_shards.len(), topology.slot_counts().iter().filter(|&&slots| slots > 0).count(), plan.max_over_mean_after, plan.primary_max_over_mean_after, plan.max_over_mean_before);
             let copies = topology.slot_counts().iter().filter(|&&slots| slots > 0).count();
             assert!(plan.new_shards.len() <= copies * usize::from(replicas).max(members.len()), "{told}");
             topology = next;
