@@ -113,6 +113,10 @@ pub(super) fn plan(
     };
     let weights_before: Vec<u32> =
         topology.members().iter().map(|member| member.placing_weight()).collect();
+    let fullest = |weights: &[u32], held: &[u64], copies| {
+        max_over_mean(weights, held, scene.slots, copies)
+    };
+    let copies = u64::from(topology.replicas());
     Plan {
         from_version: topology.version(),
         change: change.clone(),
@@ -127,9 +131,9 @@ pub(super) fn plan(
         modulo_fraction: modulo_fraction(topology.members(), scene.members),
         moved_between_old_nodes: figures.between_old_nodes,
         nodes: (0..scene.members.len()).filter(shown).map(share).collect(),
-        max_over_mean_before: max_over_mean(&weights_before, &scene.before.copies),
-        max_over_mean_after: max_over_mean(&scene.weights, &after.copies),
-        primary_max_over_mean_after: max_over_mean(&scene.weights, &after.primaries),
+        max_over_mean_before: fullest(&weights_before, &scene.before.copies, copies),
+        max_over_mean_after: fullest(&scene.weights, &after.copies, copies),
+        primary_max_over_mean_after: fullest(&scene.weights, &after.primaries, 1),
         shortfalls: topology.shortfalls_after(scene.members, &new_shards, &moves),
         new_shards,
         moves,

@@ -202,7 +202,7 @@ fn two_hundred_random_clusters_survive_random_changes() {
         let count = 3 + dice.below(14) as usize;
         let zones = [1, 1, 3, 4][dice.below(4) as usize];
         let weighted = dice.below(2) == 1;
-        let mut node = |i: usize, dice: &mut Dice| {
+        let node = |i: usize, dice: &mut Dice| {
             let weight = if weighted { 1 + dice.below(4) as u32 } else { 1 };
             let node = NodeSpec::new(format!("n{i}")).with_weight(weight);
             if zones > 1 { node.with_zone(format!("z{}", i % zones)) } else { node }
@@ -227,6 +227,25 @@ fn two_hundred_random_clusters_survive_random_changes() {
             let copies = topology.slot_counts().iter().filter(|&&slots| slots > 0).count();
             assert!(plan.new_shards.len() <= copies * usize::from(replicas).max(members.len()), "{told}");
             topology = next;
+        }
+    }
+}
+
+#[test]
+fn growth_stat() {
+    for (n, sh, r) in [(16, 16, 3), (16, 64, 3), (4, 16, 3), (3, 8, 2), (3, 12, 3)] {
+        let mut t = cluster(&numbered(n), sh, r);
+        for step in 0..10 {
+            let (p, next) = carry_out(&t, &Change::Add(NodeSpec::new(format!("x{step}"))));
+            let active = next.slot_counts().iter().filter(|&&c| c > 0).count();
+            println!("GROW n {n} shards {sh} R {r} step {step} new {} active {active} ratio {:.3} mom {:.4} pmom {:.4} moves {} bytes {}", p.new_shards.len(), p.ratio, p.max_over_mean_after, p.primary_max_over_mean_after, p.moves.len(), next.to_bytes().len());
+            t = next;
+        }
+        for step in 0..10 {
+            let (p, next) = carry_out(&t, &Change::Remove(format!("x{step}")));
+            let active = next.slot_counts().iter().filter(|&&c| c > 0).count();
+            println!("GROW n {n} shards {sh} R {r} REMOVE step {step} new {} active {active} ratio {:.3} mom {:.4} pmom {:.4} moves {} bytes {}", p.new_shards.len(), p.ratio, p.max_over_mean_after, p.primary_max_over_mean_after, p.moves.len(), next.to_bytes().len());
+            t = next;
         }
     }
 }
