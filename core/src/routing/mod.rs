@@ -33,7 +33,7 @@ pub use plan::{Change, Move, NodeShare, Plan, SlotLoad, SlotWeight, UniformLoad}
 pub use range::{Domain, RangeMap};
 pub use ring::Ring;
 pub use topology::{
-    MAX_SLOTS, Member, MemberState, Partitioning, PartitioningSpec, Shard, ShardState, Shortfall,
-    Topology, TopologySpec,
+    MAX_SLOTS, Member, MemberState, Partitioning, PartitioningSpec, Shard, ShardState, Shortfall, Topology,
+    TopologySpec,
 };
 pub use tuple::decode_tuple;

@@ -25,7 +25,11 @@ impl Modulo {
     /// [`RoutingError::NoNodes`] for 0 buckets.
     pub fn numbered(buckets: u32, hash: HashKind) -> Result<Modulo, RoutingError> {
         let buckets = NonZeroU32::new(buckets).ok_or(RoutingError::NoNodes)?;
-        Ok(Modulo { buckets, hash, nodes: Vec::new() })
+        Ok(Modulo {
+            buckets,
+            hash,
+            nodes: Vec::new(),
+        })
     }
 
     /// Named buckets, in the order given. Weights have no meaning here and are not looked at.
@@ -134,9 +138,18 @@ mod tests {
     #[test]
     fn buckets_are_the_digest_modulo_their_number() {
         let modulo = Modulo::named(&NodeSpec::parse_list("a,b,c").unwrap(), HashKind::Md5).unwrap();
-        assert_eq!(modulo.bucket(b"abc"), HashKind::Md5.digest_mod(b"abc", 3.try_into().unwrap()));
-        assert_eq!(modulo.node(b"abc"), Some(["a", "b", "c"][modulo.bucket(b"abc") as usize]));
-        assert!(matches!(Modulo::numbered(0, HashKind::Md5), Err(RoutingError::NoNodes)));
+        assert_eq!(
+            modulo.bucket(b"abc"),
+            HashKind::Md5.digest_mod(b"abc", 3.try_into().unwrap())
+        );
+        assert_eq!(
+            modulo.node(b"abc"),
+            Some(["a", "b", "c"][modulo.bucket(b"abc") as usize])
+        );
+        assert!(matches!(
+            Modulo::numbered(0, HashKind::Md5),
+            Err(RoutingError::NoNodes)
+        ));
     }
 
     proptest! {
