@@ -17,7 +17,9 @@ pub enum RoutingError {
         reason: &'static str,
     },
     /// The part after `=` of a node is not a whole number from 0 to 4,294,967,295.
-    #[error("bad weight {weight:?} of node {name:?}: a whole number from 0 to 4294967295 is needed")]
+    #[error(
+        "bad weight {weight:?} of node {name:?}: a whole number from 0 to 4294967295 is needed"
+    )]
     BadWeight {
         /// The node.
         name: String,
@@ -58,7 +60,9 @@ pub enum RoutingError {
     #[error("0 virtual nodes: at least 1 is needed")]
     NoVirtualNodes,
     /// The ring would not fit in reasonable memory.
-    #[error("the ring would have {points} points, at most {max} are supported: lower the virtual nodes or the weights")]
+    #[error(
+        "the ring would have {points} points, at most {max} are supported: lower the virtual nodes or the weights"
+    )]
     TooManyPoints {
         /// Points asked for: virtual nodes times the sum of the weights.
         points: u64,
@@ -92,7 +96,9 @@ pub enum RoutingError {
         seed: u64,
     },
     /// A number of slots outside what a topology can carry.
-    #[error("{slots} slots: 1 to {max} are supported; a slot is a unit of moving that every copy of the topology lists, so more of them cost every reader and balance no better")]
+    #[error(
+        "{slots} slots: 1 to {max} are supported; a slot is a unit of moving that every copy of the topology lists, so more of them cost every reader and balance no better"
+    )]
     SlotCount {
         /// Slots asked for.
         slots: u32,
@@ -100,7 +106,9 @@ pub enum RoutingError {
         max: u32,
     },
     /// A number of shards that is 0 or exceeds the slots they share.
-    #[error("{shards} shards for {slots} slots: every shard needs at least one slot, and at least one shard is needed")]
+    #[error(
+        "{shards} shards for {slots} slots: every shard needs at least one slot, and at least one shard is needed"
+    )]
     ShardCount {
         /// Shards asked for.
         shards: u32,
@@ -111,7 +119,9 @@ pub enum RoutingError {
     #[error("0 replicas: the primary counts, so at least 1 is needed")]
     NoReplicas,
     /// Split keys must ascend strictly.
-    #[error("split key {index} ({key}) is not above the one before it: split keys must ascend and differ")]
+    #[error(
+        "split key {index} ({key}) is not above the one before it: split keys must ascend and differ"
+    )]
     UnsortedSplits {
         /// Position of the offending key, from 0.
         index: usize,
@@ -136,7 +146,9 @@ pub enum RoutingError {
         key: String,
     },
     /// Locality parts decide hashing; ranges keep neighbours together by themselves.
-    #[error("a range topology takes no locality rule: keys that share a prefix are neighbours already")]
+    #[error(
+        "a range topology takes no locality rule: keys that share a prefix are neighbours already"
+    )]
     LocalityOnRange,
     /// No member of that name.
     #[error("no node named {name:?}")]
@@ -157,7 +169,9 @@ pub enum RoutingError {
         name: String,
     },
     /// The change would leave fewer nodes than copies.
-    #[error("without {name:?} {remaining} nodes would remain for {replicas} replicas: add a node first")]
+    #[error(
+        "without {name:?} {remaining} nodes would remain for {replicas} replicas: add a node first"
+    )]
     TooFewNodes {
         /// The node that would stop holding data.
         name: String,

@@ -16,7 +16,9 @@ use xxhash_rust::{xxh3, xxh64};
 use super::error::RoutingError;
 
 /// A named, bit-exact hash function.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum HashKind {
     /// XXH3, 64 bits (`XXH3_64bits_withSeed`), frozen since xxHash 0.8.0. The default.
@@ -70,7 +72,14 @@ impl HashKind {
             HashKind::Murmur3 => u32::try_from(seed).is_ok(),
             HashKind::Sha1 | HashKind::Md5 | HashKind::Crc32 => seed == 0,
         };
-        if fits { Ok(()) } else { Err(RoutingError::BadSeed { hash: self.name(), seed }) }
+        if fits {
+            Ok(())
+        } else {
+            Err(RoutingError::BadSeed {
+                hash: self.name(),
+                seed,
+            })
+        }
     }
 
     /// Digest of `bytes` with seed 0.
@@ -142,7 +151,10 @@ impl Digest {
     fn from_slice(slice: &[u8]) -> Self {
         let mut bytes = [0; 20];
         bytes[..slice.len()].copy_from_slice(slice);
-        Digest { bytes, len: slice.len() as u8 }
+        Digest {
+            bytes,
+            len: slice.len() as u8,
+        }
     }
 
     fn from_u64(value: u64) -> Self {
@@ -164,7 +176,8 @@ impl Digest {
     pub fn modulo(&self, n: NonZeroU32) -> u32 {
         let n = u64::from(n.get());
         // Horner's rule in base 2^32: the remainder stays below 2^32, so a step fits 64 bits.
-        let step = |rest: u64, word: &[u8; 4]| ((rest << 32) | u64::from(u32::from_be_bytes(*word))) % n;
+        let step =
+            |rest: u64, word: &[u8; 4]| ((rest << 32) | u64::from(u32::from_be_bytes(*word))) % n;
         let (words, tail) = self.as_bytes().as_chunks::<4>();
         debug_assert!(tail.is_empty(), "digests are whole words");
         words.iter().fold(0, step) as u32
@@ -187,19 +200,28 @@ impl Digest {
 
 impl fmt::Debug for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.as_bytes().iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        self.as_bytes()
+            .iter()
+            .try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 
 /// MurmurHash3_x86_32 (Austin Appleby, public domain): 4-byte blocks, then a tail of up to three
 /// bytes, then the length and a final mix.
 fn murmur3_x86_32(bytes: &[u8], seed: u32) -> u32 {
-    let scramble = |k: u32| k.wrapping_mul(0xcc9e_2d51).rotate_left(15).wrapping_mul(0x1b87_3593);
+    let scramble = |k: u32| {
+        k.wrapping_mul(0xcc9e_2d51)
+            .rotate_left(15)
+            .wrapping_mul(0x1b87_3593)
+    };
     let (blocks, tail) = bytes.as_chunks::<4>();
     let mut hash = seed;
     for block in blocks {
         hash ^= scramble(u32::from_le_bytes(*block));
-        hash = hash.rotate_left(13).wrapping_mul(5).wrapping_add(0xe654_6b64);
+        hash = hash
+            .rotate_left(13)
+            .wrapping_mul(5)
+            .wrapping_add(0xe654_6b64);
     }
     let mut last = [0; 4];
     last[..tail.len()].copy_from_slice(tail);
@@ -220,12 +242,20 @@ mod tests {
     }
 
     fn check(kind: HashKind, input: &[u8], hex: &str) {
-        assert_eq!(format!("{:?}", kind.digest(input)), hex, "{kind} of {input:?}");
+        assert_eq!(
+            format!("{:?}", kind.digest(input)),
+            hex,
+            "{kind} of {input:?}"
+        );
     }
 
     #[test]
     fn digests_match_published_vectors() {
-        check(HashKind::Sha1, b"abc", "a9993e364706816aba3e25717850c26c9cd0d89d");
+        check(
+            HashKind::Sha1,
+            b"abc",
+            "a9993e364706816aba3e25717850c26c9cd0d89d",
+        );
         check(HashKind::Md5, b"abc", "900150983cd24fb0d6963f7d28e17f72");
         check(HashKind::Crc32, b"123456789", "cbf43926");
         check(HashKind::Xxh64, b"", "ef46db3751d8e999");
@@ -249,7 +279,11 @@ mod tests {
             ("ππππππππ".as_bytes(), 0x9747_b28c, 0xd580_63c1),
         ];
         for (input, seed, expected) in cases {
-            assert_eq!(murmur3_x86_32(input, seed), expected, "{input:?} seed {seed:x}");
+            assert_eq!(
+                murmur3_x86_32(input, seed),
+                expected,
+                "{input:?} seed {seed:x}"
+            );
         }
     }
 
@@ -270,7 +304,10 @@ mod tests {
                 let divisor = n(1 << bits);
                 for key in 0..200u32 {
                     let key = key.to_le_bytes();
-                    assert_eq!(kind.digest_mod(&key, divisor), kind.digest(&key).modulo(divisor));
+                    assert_eq!(
+                        kind.digest_mod(&key, divisor),
+                        kind.digest(&key).modulo(divisor)
+                    );
                 }
             }
         }
@@ -281,7 +318,10 @@ mod tests {
         for kind in HashKind::ALL {
             assert_eq!(kind.name().parse::<HashKind>().unwrap(), kind);
         }
-        assert!(matches!("siphash".parse::<HashKind>(), Err(RoutingError::UnknownHash { .. })));
+        assert!(matches!(
+            "siphash".parse::<HashKind>(),
+            Err(RoutingError::UnknownHash { .. })
+        ));
     }
 
     #[test]

@@ -25,7 +25,11 @@ impl Modulo {
     /// [`RoutingError::NoNodes`] for 0 buckets.
     pub fn numbered(buckets: u32, hash: HashKind) -> Result<Modulo, RoutingError> {
         let buckets = NonZeroU32::new(buckets).ok_or(RoutingError::NoNodes)?;
-        Ok(Modulo { buckets, hash, nodes: Vec::new() })
+        Ok(Modulo {
+            buckets,
+            hash,
+            nodes: Vec::new(),
+        })
     }
 
     /// Named buckets, in the order given. Weights have no meaning here and are not looked at.
@@ -49,7 +53,9 @@ impl Modulo {
     /// Node of an encoded key; none when the buckets have no names.
     #[must_use]
     pub fn node(&self, key: &[u8]) -> Option<&str> {
-        self.nodes.get(self.bucket(key) as usize).map(String::as_str)
+        self.nodes
+            .get(self.bucket(key) as usize)
+            .map(String::as_str)
     }
 
     /// Number of buckets.
@@ -104,7 +110,8 @@ fn agreeing(a: u64, len_a: u64, b: u64, len_b: u64, g: u64) -> u128 {
     // first arc starts at 0 and intersect with the second, which may wrap.
     let from = (b % g + g - a % g) % g;
     let until = from + rest_b;
-    let overlap = until.min(g).min(rest_a).saturating_sub(from) + until.saturating_sub(g).min(rest_a);
+    let overlap =
+        until.min(g).min(rest_a).saturating_sub(from) + until.saturating_sub(g).min(rest_a);
     wide(turns_a) * wide(turns_b) * wide(g)
         + wide(turns_a) * wide(rest_b)
         + wide(turns_b) * wide(rest_a)
@@ -134,9 +141,18 @@ mod tests {
     #[test]
     fn buckets_are_the_digest_modulo_their_number() {
         let modulo = Modulo::named(&NodeSpec::parse_list("a,b,c").unwrap(), HashKind::Md5).unwrap();
-        assert_eq!(modulo.bucket(b"abc"), HashKind::Md5.digest_mod(b"abc", 3.try_into().unwrap()));
-        assert_eq!(modulo.node(b"abc"), Some(["a", "b", "c"][modulo.bucket(b"abc") as usize]));
-        assert!(matches!(Modulo::numbered(0, HashKind::Md5), Err(RoutingError::NoNodes)));
+        assert_eq!(
+            modulo.bucket(b"abc"),
+            HashKind::Md5.digest_mod(b"abc", 3.try_into().unwrap())
+        );
+        assert_eq!(
+            modulo.node(b"abc"),
+            Some(["a", "b", "c"][modulo.bucket(b"abc") as usize])
+        );
+        assert!(matches!(
+            Modulo::numbered(0, HashKind::Md5),
+            Err(RoutingError::NoNodes)
+        ));
     }
 
     proptest! {

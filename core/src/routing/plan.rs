@@ -166,7 +166,11 @@ impl Topology {
         let (members, node) = self.changed_members(change)?;
         let scene = Scene::new(self, &members, node);
         scene.check_enough_nodes()?;
-        let pieces = if scene.gains() { gain::pieces(&scene) } else { lose::pieces(&scene) };
+        let pieces = if scene.gains() {
+            gain::pieces(&scene)
+        } else {
+            lose::pieces(&scene)
+        };
         let (new_shards, moves) = build::moves(&scene, pieces, load);
         Ok(build::plan(&scene, change, new_shards, moves))
     }
@@ -191,10 +195,15 @@ struct Counts {
 impl Counts {
     /// Counts by replica lists with the slots they hold.
     fn of<'l>(members: usize, lists: impl Iterator<Item = (&'l [u16], u64)>) -> Counts {
-        let mut counts = Counts { primaries: vec![0; members], copies: vec![0; members] };
+        let mut counts = Counts {
+            primaries: vec![0; members],
+            copies: vec![0; members],
+        };
         for (replicas, slots) in lists {
             counts.primaries[usize::from(replicas[0])] += slots;
-            replicas.iter().for_each(|&replica| counts.copies[usize::from(replica)] += slots);
+            replicas
+                .iter()
+                .for_each(|&replica| counts.copies[usize::from(replica)] += slots);
         }
         counts
     }
@@ -227,11 +236,17 @@ impl<'t> Scene<'t> {
     fn new(topology: &'t Topology, members: &'t [Member], node: u16) -> Scene<'t> {
         let counts = topology.slot_counts();
         let counted = |shard: &'t Shard| (shard, u64::from(counts[shard.id.0 as usize]));
-        let shards: Vec<_> =
-            topology.shards().iter().map(counted).filter(|&(_, slots)| slots > 0).collect();
+        let shards: Vec<_> = topology
+            .shards()
+            .iter()
+            .map(counted)
+            .filter(|&(_, slots)| slots > 0)
+            .collect();
         let weights: Vec<u32> = members.iter().map(Member::placing_weight).collect();
         let usable = weights.iter().filter(|&&weight| weight > 0).count();
-        let lists = shards.iter().map(|&(shard, slots)| (&shard.replicas[..], slots));
+        let lists = shards
+            .iter()
+            .map(|&(shard, slots)| (&shard.replicas[..], slots));
         let known = topology.members().get(usize::from(node));
         Scene {
             same_weight: known == members.get(usize::from(node)),
@@ -252,12 +267,23 @@ impl<'t> Scene<'t> {
         if self.weights[at] > 0 {
             return Ok(());
         }
-        let holding = self.shards.iter().filter(|(shard, _)| shard.replicas.contains(&self.node));
-        let replicas = holding.map(|(shard, _)| shard.replicas.len()).max().unwrap_or(0).max(1);
+        let holding = self
+            .shards
+            .iter()
+            .filter(|(shard, _)| shard.replicas.contains(&self.node));
+        let replicas = holding
+            .map(|(shard, _)| shard.replicas.len())
+            .max()
+            .unwrap_or(0)
+            .max(1);
         let remaining = self.weights.iter().filter(|&&weight| weight > 0).count();
         if remaining < replicas {
             let name = self.members[at].name.clone();
-            return Err(RoutingError::TooFewNodes { name, remaining, replicas });
+            return Err(RoutingError::TooFewNodes {
+                name,
+                remaining,
+                replicas,
+            });
         }
         Ok(())
     }
@@ -281,7 +307,12 @@ impl<'t> Scene<'t> {
 
     /// Exact share of copies of the node of the change, as a fraction.
     fn copy_share(&self) -> (u128, u128) {
-        capped_share(&self.weights, self.node.into(), self.slots, self.copies as u64)
+        capped_share(
+            &self.weights,
+            self.node.into(),
+            self.slots,
+            self.copies as u64,
+        )
     }
 
     /// Copies the node of the change must gain or give up: its share less what it has, rounded up.
@@ -347,7 +378,10 @@ fn max_over_mean(weights: &[u32], held: &[u64], slots: u64, copies: u64) -> f64 
 /// What `hash mod N` would move, nodes being listed by weight in order of membership.
 fn modulo_fraction(before: &[Member], after: &[Member]) -> f64 {
     fn list(members: &[Member]) -> Vec<(&str, u32)> {
-        members.iter().map(|member| (member.name.as_str(), member.placing_weight())).collect()
+        members
+            .iter()
+            .map(|member| (member.name.as_str(), member.placing_weight()))
+            .collect()
     }
     moved_fraction(&list(before), &list(after))
 }

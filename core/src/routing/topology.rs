@@ -171,7 +171,9 @@ impl TopologySpec {
             nodes,
             shards,
             replicas,
-            partitioning: PartitioningSpec::Hash { slots: DEFAULT_SLOTS },
+            partitioning: PartitioningSpec::Hash {
+                slots: DEFAULT_SLOTS,
+            },
             hash: HashKind::Xxh3,
             seed: 0,
             encoding: KeyEncoding::Binary,
@@ -256,11 +258,16 @@ impl Topology {
         }
         spec.hash.check_seed(spec.seed)?;
         if spec.locality == Locality::Prefix(0) {
-            return Err(RoutingError::UnknownLocality { name: spec.locality.to_string() });
+            return Err(RoutingError::UnknownLocality {
+                name: spec.locality.to_string(),
+            });
         }
         let (partitioning, slots) = partition(spec)?;
         if spec.shards == 0 || spec.shards > slots {
-            return Err(RoutingError::ShardCount { shards: spec.shards, slots });
+            return Err(RoutingError::ShardCount {
+                shards: spec.shards,
+                slots,
+            });
         }
         let members: Vec<Member> = spec.nodes.iter().map(Member::new).collect();
         if members.iter().all(|member| member.weight == 0) {
@@ -272,7 +279,11 @@ impl Topology {
         for (index, placed) in placed.into_iter().enumerate() {
             let id = ShardId(index as u32);
             owners.extend(std::iter::repeat_n(id, placed.slots as usize));
-            shards.push(Shard { id, replicas: placed.replicas, state: ShardState::Active });
+            shards.push(Shard {
+                id,
+                replicas: placed.replicas,
+                state: ShardState::Active,
+            });
         }
         let topology = Topology {
             version: 1,
@@ -379,13 +390,17 @@ impl Topology {
     pub fn slot_of(&self, encoded_key: &[u8]) -> SlotId {
         match &self.partitioning {
             Partitioning::Hash { slots } => {
-                let slots = (*slots).try_into().expect("the constructor refuses 0 slots");
+                let slots = (*slots)
+                    .try_into()
+                    .expect("the constructor refuses 0 slots");
                 let part = self.locality.part(encoded_key);
                 SlotId(self.hash.digest_mod_seeded(part, self.seed, slots))
             }
-            Partitioning::Range { splits, slot_of_range, .. } => {
-                SlotId(slot_of_range[range_index(splits, encoded_key)])
-            }
+            Partitioning::Range {
+                splits,
+                slot_of_range,
+                ..
+            } => SlotId(slot_of_range[range_index(splits, encoded_key)]),
         }
     }
 
@@ -396,7 +411,9 @@ impl Topology {
     pub fn check_key(&self, encoded_key: &[u8]) -> Result<(), RoutingError> {
         match &self.partitioning {
             Partitioning::Range { domain, .. } if !domain.contains(encoded_key) => {
-                Err(RoutingError::OutsideDomain { key: show_key(encoded_key) })
+                Err(RoutingError::OutsideDomain {
+                    key: show_key(encoded_key),
+                })
             }
             _ => Ok(()),
         }
@@ -423,12 +440,19 @@ impl Topology {
     #[must_use]
     pub fn node_names(&self, shard: ShardId) -> Vec<&str> {
         let replicas = self.shard(shard).map_or(&[][..], |shard| &shard.replicas);
-        replicas.iter().map(|&index| self.members[usize::from(index)].name.as_str()).collect()
+        replicas
+            .iter()
+            .map(|&index| self.members[usize::from(index)].name.as_str())
+            .collect()
     }
 
     /// Slots of a shard, ascending.
     pub fn slots_of_shard(&self, shard: ShardId) -> impl Iterator<Item = SlotId> + '_ {
-        let owned = self.owners.iter().enumerate().filter(move |&(_, &owner)| owner == shard);
+        let owned = self
+            .owners
+            .iter()
+            .enumerate()
+            .filter(move |&(_, &owner)| owner == shard);
         owned.map(|(slot, _)| SlotId(slot as u32))
     }
 
@@ -460,22 +484,41 @@ impl Topology {
         let counts = self.slot_counts();
         let zoned = self.members.iter().any(|member| member.zone.is_some());
         let mut primary = vec![false; self.members.len()];
-        for shard in self.shards.iter().filter(|shard| counts[shard.id.0 as usize] > 0) {
+        for shard in self
+            .shards
+            .iter()
+            .filter(|shard| counts[shard.id.0 as usize] > 0)
+        {
             let placed = shard.replicas.len() as u8;
             primary[usize::from(shard.replicas[0])] = true;
             if placed < self.replicas {
                 let wanted = self.replicas;
-                shortfalls.push(Shortfall::Replicas { shard: shard.id, wanted, placed });
+                shortfalls.push(Shortfall::Replicas {
+                    shard: shard.id,
+                    wanted,
+                    placed,
+                });
             }
             let conflicts = zone_conflicts(&self.members, &shard.replicas) as u8;
             if zoned && conflicts > 0 {
                 let zones = placed - conflicts;
-                shortfalls.push(Shortfall::Zones { shard: shard.id, replicas: placed, zones });
+                shortfalls.push(Shortfall::Zones {
+                    shard: shard.id,
+                    replicas: placed,
+                    zones,
+                });
             }
         }
-        for (member, _) in self.members.iter().zip(primary).filter(|(_, primary)| !primary) {
+        for (member, _) in self
+            .members
+            .iter()
+            .zip(primary)
+            .filter(|(_, primary)| !primary)
+        {
             if member.placing_weight() > 0 {
-                shortfalls.push(Shortfall::NoPrimary { node: member.name.clone() });
+                shortfalls.push(Shortfall::NoPrimary {
+                    node: member.name.clone(),
+                });
             }
         }
         shortfalls
@@ -492,7 +535,10 @@ impl Topology {
         next.members = members.to_vec();
         next.shards.extend_from_slice(new_shards);
         for moved in moves {
-            moved.slots.iter().for_each(|slot| next.owners[slot.0 as usize] = moved.to);
+            moved
+                .slots
+                .iter()
+                .for_each(|slot| next.owners[slot.0 as usize] = moved.to);
         }
         next.shortfalls()
     }
@@ -503,7 +549,10 @@ fn partition(spec: &TopologySpec) -> Result<(Partitioning, u32), RoutingError> {
     match &spec.partitioning {
         PartitioningSpec::Hash { slots } => {
             if *slots == 0 || *slots > MAX_SLOTS {
-                return Err(RoutingError::SlotCount { slots: *slots, max: MAX_SLOTS });
+                return Err(RoutingError::SlotCount {
+                    slots: *slots,
+                    max: MAX_SLOTS,
+                });
             }
             Ok((Partitioning::Hash { slots: *slots }, *slots))
         }
@@ -513,7 +562,10 @@ fn partition(spec: &TopologySpec) -> Result<(Partitioning, u32), RoutingError> {
             }
             let ranges = u32::try_from(splits.len() + 1).unwrap_or(u32::MAX);
             if ranges > MAX_SLOTS {
-                return Err(RoutingError::SlotCount { slots: ranges, max: MAX_SLOTS });
+                return Err(RoutingError::SlotCount {
+                    slots: ranges,
+                    max: MAX_SLOTS,
+                });
             }
             check_splits(splits, domain)?;
             let partitioning = Partitioning::Range {
@@ -531,7 +583,8 @@ fn partition(spec: &TopologySpec) -> Result<(Partitioning, u32), RoutingError> {
 pub(crate) fn zone_conflicts(members: &[Member], replicas: &[u16]) -> usize {
     let zone = |index: u16| members[usize::from(index)].zone.as_deref();
     let shared = |&at: &usize| {
-        zone(replicas[at]).is_some_and(|z| replicas[..at].iter().any(|&other| zone(other) == Some(z)))
+        zone(replicas[at])
+            .is_some_and(|z| replicas[..at].iter().any(|&other| zone(other) == Some(z)))
     };
     (0..replicas.len()).filter(shared).count()
 }

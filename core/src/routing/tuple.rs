@@ -96,11 +96,16 @@ pub fn decode_tuple(bytes: &[u8]) -> Result<Vec<KeyBuf>, RoutingError> {
             TUPLE_END => return Err(bad("the end of a tuple that was not begun")),
             _ => return Err(bad("an unknown element type")),
         };
-        open.last_mut().expect("the outermost list stays open").push(element);
+        open.last_mut()
+            .expect("the outermost list stays open")
+            .push(element);
     }
     match open.pop() {
         Some(elements) if open.is_empty() => Ok(elements),
-        _ => Err(RoutingError::BadTuple { offset: reader.at, what: "the end of a tuple is missing" }),
+        _ => Err(RoutingError::BadTuple {
+            offset: reader.at,
+            what: "the end of a tuple is missing",
+        }),
     }
 }
 
@@ -119,7 +124,10 @@ impl Reader<'_> {
     fn array<const N: usize>(&mut self) -> Result<[u8; N], RoutingError> {
         let rest = &self.bytes[self.at..];
         let Some(array) = rest.first_chunk::<N>() else {
-            return Err(RoutingError::BadTuple { offset: self.at, what: "the element is cut short" });
+            return Err(RoutingError::BadTuple {
+                offset: self.at,
+                what: "the element is cut short",
+            });
         };
         self.at += N;
         Ok(*array)
@@ -134,13 +142,19 @@ impl Reader<'_> {
                     Some(ESCAPED_ZERO) => out.push(0),
                     _ => {
                         let what = "00 must be followed by 01 or FF";
-                        return Err(RoutingError::BadTuple { offset: self.at, what });
+                        return Err(RoutingError::BadTuple {
+                            offset: self.at,
+                            what,
+                        });
                     }
                 },
                 Some(byte) => out.push(byte),
                 None => {
                     let what = "the element is cut short";
-                    return Err(RoutingError::BadTuple { offset: self.at, what });
+                    return Err(RoutingError::BadTuple {
+                        offset: self.at,
+                        what,
+                    });
                 }
             }
         }
@@ -180,7 +194,8 @@ mod tests {
             (-2i64..2).prop_map(KeyBuf::Int),
             any::<[u8; 16]>().prop_map(KeyBuf::Uuid),
         ];
-        let element = leaf.prop_recursive(3, 12, 3, |inner| vec(inner, 0..3).prop_map(KeyBuf::Tuple));
+        let element =
+            leaf.prop_recursive(3, 12, 3, |inner| vec(inner, 0..3).prop_map(KeyBuf::Tuple));
         vec(element, 0..4)
     }
 
@@ -188,7 +203,11 @@ mod tests {
     fn the_layout_is_the_documented_one() {
         let mut out = Vec::new();
         let inner = [KeyRef::Int(1)];
-        let tuple = [KeyRef::Text("a\0b"), KeyRef::Tuple(&inner), KeyRef::Bytes(b"")];
+        let tuple = [
+            KeyRef::Text("a\0b"),
+            KeyRef::Tuple(&inner),
+            KeyRef::Bytes(b""),
+        ];
         encode(&tuple, &mut out);
         let expected = b"\x03a\x00\xffb\x00\x01\x06\x04\x80\0\0\0\0\0\0\x01\x01\x02\x00\x01";
         assert_eq!(out, expected);

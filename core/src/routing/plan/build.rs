@@ -23,21 +23,42 @@ pub(super) fn moves(
             .entry(piece.shard)
             .or_insert_with(|| topology.slots_of_shard(piece.shard).collect());
         let slots = carve(remaining, piece.slots as usize);
-        let same = new_shards.iter().find(|shard| shard.replicas == piece.replicas);
-        let known = scene.shard_with(&piece.replicas).or(same).map(|shard| shard.id);
+        let same = new_shards
+            .iter()
+            .find(|shard| shard.replicas == piece.replicas);
+        let known = scene
+            .shard_with(&piece.replicas)
+            .or(same)
+            .map(|shard| shard.id);
         let to = known.unwrap_or_else(|| {
             let id = ShardId((topology.shards().len() + new_shards.len()) as u32);
             let replicas = piece.replicas.clone();
-            new_shards.push(Shard { id, replicas, state: ShardState::Active });
+            new_shards.push(Shard {
+                id,
+                replicas,
+                state: ShardState::Active,
+            });
             id
         });
-        let old = topology.shard(piece.shard).map_or(&[][..], |shard| &shard.replicas);
+        let old = topology
+            .shard(piece.shard)
+            .map_or(&[][..], |shard| &shard.replicas);
         let name = |index: u16| scene.members[usize::from(index)].name.clone();
-        let gained = piece.replicas.iter().copied().find(|replica| !old.contains(replica));
-        let lost = old.iter().copied().find(|replica| !piece.replicas.contains(replica));
+        let gained = piece
+            .replicas
+            .iter()
+            .copied()
+            .find(|replica| !old.contains(replica));
+        let lost = old
+            .iter()
+            .copied()
+            .find(|replica| !piece.replicas.contains(replica));
         let held = slots.iter().map(|&slot| load.slot(slot));
         let (keys, bytes) = held.fold((0u64, 0u64), |(keys, bytes), slot| {
-            (keys.saturating_add(slot.keys), bytes.saturating_add(slot.bytes))
+            (
+                keys.saturating_add(slot.keys),
+                bytes.saturating_add(slot.bytes),
+            )
         });
         moves.push(Move {
             slots,
@@ -66,7 +87,10 @@ fn carve(slots: &mut Vec<SlotId>, count: usize) -> Vec<SlotId> {
                 _ => runs.push((at, 1)),
             }
         }
-        let enough = runs.iter().filter(|(_, len)| *len >= needed).min_by_key(|(_, len)| *len);
+        let enough = runs
+            .iter()
+            .filter(|(_, len)| *len >= needed)
+            .min_by_key(|(_, len)| *len);
         let &(start, len) = enough
             .or_else(|| runs.iter().max_by_key(|(_, len)| *len))
             .expect("there are slots, so there is a run");
@@ -90,7 +114,10 @@ pub(super) fn plan(
     let mut target: BTreeMap<u32, &Shard> = BTreeMap::new();
     for moved in &moves {
         let to = moved.to.0 as usize;
-        let shard = topology.shards().get(to).or(new_shards.get(to.wrapping_sub(topology.shards().len())));
+        let shard = topology
+            .shards()
+            .get(to)
+            .or(new_shards.get(to.wrapping_sub(topology.shards().len())));
         let shard = shard.expect("moves go to existing or new shards");
         target.extend(moved.slots.iter().map(|slot| (slot.0, shard)));
     }
@@ -111,21 +138,31 @@ pub(super) fn plan(
         copies_before: scene.before.copies[index],
         copies_after: after.copies[index],
     };
-    let weights_before: Vec<u32> =
-        topology.members().iter().map(|member| member.placing_weight()).collect();
-    let fullest = |weights: &[u32], held: &[u64], copies| {
-        max_over_mean(weights, held, scene.slots, copies)
-    };
+    let weights_before: Vec<u32> = topology
+        .members()
+        .iter()
+        .map(|member| member.placing_weight())
+        .collect();
+    let fullest =
+        |weights: &[u32], held: &[u64], copies| max_over_mean(weights, held, scene.slots, copies);
     let copies = u64::from(topology.replicas());
     Plan {
         from_version: topology.version(),
         change: change.clone(),
         slots: topology.slots(),
-        keys: moves.iter().fold(0, |sum, moved| sum.saturating_add(moved.keys)),
-        bytes: moves.iter().fold(0, |sum, moved| sum.saturating_add(moved.bytes)),
+        keys: moves
+            .iter()
+            .fold(0, |sum, moved| sum.saturating_add(moved.keys)),
+        bytes: moves
+            .iter()
+            .fold(0, |sum, moved| sum.saturating_add(moved.bytes)),
         copies_moved: figures.copies,
         copies_minimum: minimum,
-        ratio: if minimum == 0 { 1.0 } else { figures.copies as f64 / minimum as f64 },
+        ratio: if minimum == 0 {
+            1.0
+        } else {
+            figures.copies as f64 / minimum as f64
+        },
         primaries_moved: figures.primaries,
         primaries_fraction: figures.primaries as f64 / f64::from(topology.slots()),
         modulo_fraction: modulo_fraction(topology.members(), scene.members),
@@ -150,7 +187,10 @@ struct Figures {
 impl Figures {
     /// Compares the replica lists of one slot before and after.
     fn count(&mut self, before: &[u16], after: &[u16], node: u16) {
-        let gained = after.iter().filter(|replica| !before.contains(replica)).count() as u64;
+        let gained = after
+            .iter()
+            .filter(|replica| !before.contains(replica))
+            .count() as u64;
         let concerned = before.contains(&node) != after.contains(&node);
         self.copies += gained;
         self.primaries += u64::from(before[0] != after[0]);

@@ -19,7 +19,11 @@ struct Place {
 pub(super) fn pieces(scene: &Scene<'_>) -> Vec<Piece> {
     let mut giving = Giving::new(scene);
     while giving.round() {}
-    let taken = giving.places.into_iter().zip(giving.taken).filter(|(_, slots)| *slots > 0);
+    let taken = giving
+        .places
+        .into_iter()
+        .zip(giving.taken)
+        .filter(|(_, slots)| *slots > 0);
     let piece = |(place, slots): (Place, u64)| Piece {
         shard: scene.shards[place.shard].0.id,
         replicas: place.replicas,
@@ -75,19 +79,31 @@ impl<'s, 't> Giving<'s, 't> {
             let held = if primary { &self.primaries } else { &current };
             let got = raise(held, &scene.weights, &limits, due);
             if primary {
-                current.iter_mut().zip(&got).for_each(|(held, got)| *held += got);
+                current
+                    .iter_mut()
+                    .zip(&got)
+                    .for_each(|(held, got)| *held += got);
             }
             demands.extend(got);
         }
         let edge = |place: &Place| Edge {
             source: place.shard,
-            sink: usize::from(place.gainer) + if place.primary { 0 } else { scene.members.len() },
+            sink: usize::from(place.gainer)
+                + if place.primary {
+                    0
+                } else {
+                    scene.members.len()
+                },
             cost: place.cost,
         };
         let edges: Vec<Edge> = self.places.iter().map(edge).collect();
         let flow = solve(&self.left, &demands, &edges);
         let moved = flow.iter().sum::<u64>() > 0;
-        for (at, amount) in flow.into_iter().enumerate().filter(|&(_, amount)| amount > 0) {
+        for (at, amount) in flow
+            .into_iter()
+            .enumerate()
+            .filter(|&(_, amount)| amount > 0)
+        {
             let place = &self.places[at];
             self.taken[at] += amount;
             self.left[place.shard] -= amount;
@@ -107,7 +123,11 @@ impl<'s, 't> Giving<'s, 't> {
 fn places(scene: &Scene<'_>) -> Vec<Place> {
     let mut places = Vec::new();
     for (index, &(shard, _)) in scene.shards.iter().enumerate() {
-        let Some(at) = shard.replicas.iter().position(|&replica| replica == scene.node) else {
+        let Some(at) = shard
+            .replicas
+            .iter()
+            .position(|&replica| replica == scene.node)
+        else {
             continue;
         };
         let mut able = Vec::new();
@@ -120,10 +140,18 @@ fn places(scene: &Scene<'_>) -> Vec<Place> {
             }
         }
         let fewest = able.iter().map(|(conflicts, ..)| *conflicts).min();
-        let best = able.into_iter().filter(|(conflicts, ..)| Some(*conflicts) == fewest);
+        let best = able
+            .into_iter()
+            .filter(|(conflicts, ..)| Some(*conflicts) == fewest);
         places.extend(best.map(|(_, replicas, gainer)| {
             let cost = u8::from(scene.shard_with(&replicas).is_none());
-            Place { shard: index, replicas, primary: at == 0, gainer, cost }
+            Place {
+                shard: index,
+                replicas,
+                primary: at == 0,
+                gainer,
+                cost,
+            }
         }));
     }
     places

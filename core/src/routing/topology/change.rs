@@ -15,7 +15,10 @@ impl Topology {
     ///
     /// A removed name may be added again and takes its old place; a leaving one may be removed
     /// again, and a weight may be set to what it is, both of which plan what is left to do.
-    pub(crate) fn changed_members(&self, change: &Change) -> Result<(Vec<Member>, u16), RoutingError> {
+    pub(crate) fn changed_members(
+        &self,
+        change: &Change,
+    ) -> Result<(Vec<Member>, u16), RoutingError> {
         let mut members = self.members.clone();
         let find = |name: &str| {
             let found = members.iter().position(|member| member.name == name);
@@ -28,7 +31,9 @@ impl Topology {
                 let name = spec.name.clone();
                 let known = members.iter().position(|member| member.name == name);
                 match known.map(|at| (at, members[at].state)) {
-                    Some((_, MemberState::Active)) => return Err(RoutingError::NodeExists { name }),
+                    Some((_, MemberState::Active)) => {
+                        return Err(RoutingError::NodeExists { name });
+                    }
                     Some((_, MemberState::Draining)) => {
                         return Err(RoutingError::NodeLeaving { name });
                     }
@@ -40,11 +45,18 @@ impl Topology {
                         let member = Member::new(spec);
                         if let Some(same) = members.iter().find(|other| other.id == member.id) {
                             let (first, id) = (same.name.clone(), member.id);
-                            return Err(RoutingError::NodeIdCollision { first, second: name, id });
+                            return Err(RoutingError::NodeIdCollision {
+                                first,
+                                second: name,
+                                id,
+                            });
                         }
                         if members.len() >= MAX_NODES {
                             let nodes = members.len() + 1;
-                            return Err(RoutingError::TooManyNodes { nodes, max: MAX_NODES });
+                            return Err(RoutingError::TooManyNodes {
+                                nodes,
+                                max: MAX_NODES,
+                            });
                         }
                         members.push(member);
                         members.len() - 1
@@ -99,7 +111,9 @@ impl Topology {
         to: ShardId,
         floor: u64,
     ) -> Result<Topology, RoutingError> {
-        let target = self.shard(to).ok_or(RoutingError::UnknownShard { shard: to })?;
+        let target = self
+            .shard(to)
+            .ok_or(RoutingError::UnknownShard { shard: to })?;
         if target.state == ShardState::Retired {
             return Err(RoutingError::ShardRetired { shard: to });
         }
@@ -111,10 +125,17 @@ impl Topology {
         for &slot in slots {
             let at = slot.0 as usize;
             let Some(&owner) = next.owners.get(at) else {
-                return Err(RoutingError::UnknownSlot { slot, slots: self.slots() });
+                return Err(RoutingError::UnknownSlot {
+                    slot,
+                    slots: self.slots(),
+                });
             };
             if owner != from || from == to {
-                return Err(RoutingError::SlotNotOwned { slot, shard: from, owner });
+                return Err(RoutingError::SlotNotOwned {
+                    slot,
+                    shard: from,
+                    owner,
+                });
             }
             next.owners[at] = to;
             next.floors[at] = floor;
@@ -139,7 +160,10 @@ impl Topology {
                 shard.state = ShardState::Retired;
                 continue;
             }
-            shard.replicas.iter().for_each(|&replica| held[usize::from(replica)] = true);
+            shard
+                .replicas
+                .iter()
+                .for_each(|&replica| held[usize::from(replica)] = true);
         }
         for (member, held) in next.members.iter_mut().zip(held) {
             if member.state == MemberState::Draining && !held {
@@ -155,7 +179,10 @@ impl Topology {
     }
 
     fn next_version(&self) -> Result<u64, RoutingError> {
-        let too_many = RoutingError::TooMany { what: "topology versions", max: u64::MAX };
+        let too_many = RoutingError::TooMany {
+            what: "topology versions",
+            max: u64::MAX,
+        };
         self.version.checked_add(1).ok_or(too_many)
     }
 }

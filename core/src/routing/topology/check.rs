@@ -43,21 +43,32 @@ impl Topology {
             return Err(RoutingError::NoNodes);
         }
         if self.members.len() > MAX_NODES {
-            return Err(RoutingError::TooManyNodes { nodes: self.members.len(), max: MAX_NODES });
+            return Err(RoutingError::TooManyNodes {
+                nodes: self.members.len(),
+                max: MAX_NODES,
+            });
         }
         for member in &self.members {
             check_name(&member.name)?;
             member.zone.as_deref().map_or(Ok(()), check_name)?;
         }
-        let mut ids: Vec<_> = self.members.iter().map(|member| (member.id, &member.name)).collect();
+        let mut ids: Vec<_> = self
+            .members
+            .iter()
+            .map(|member| (member.id, &member.name))
+            .collect();
         ids.sort_unstable();
         for pair in ids.windows(2).filter(|pair| pair[0].0 == pair[1].0) {
             let ((id, first), (_, second)) = (pair[0], pair[1]);
             return Err(match first == second {
-                true => RoutingError::DuplicateNode { name: first.clone() },
-                false => {
-                    RoutingError::NodeIdCollision { first: first.clone(), second: second.clone(), id }
-                }
+                true => RoutingError::DuplicateNode {
+                    name: first.clone(),
+                },
+                false => RoutingError::NodeIdCollision {
+                    first: first.clone(),
+                    second: second.clone(),
+                    id,
+                },
             });
         }
         Ok(())
@@ -68,20 +79,29 @@ impl Topology {
         let slots = self.owners.len();
         if slots == 0 || slots > MAX_SLOTS as usize {
             let slots = u32::try_from(slots).unwrap_or(u32::MAX);
-            return Err(RoutingError::SlotCount { slots, max: MAX_SLOTS });
+            return Err(RoutingError::SlotCount {
+                slots,
+                max: MAX_SLOTS,
+            });
         }
         if self.floors.len() != slots {
             return wrong(format!("{} floors for {slots} slots", self.floors.len()));
         }
         if self.locality == Locality::Prefix(0) {
-            return Err(RoutingError::UnknownLocality { name: self.locality.to_string() });
+            return Err(RoutingError::UnknownLocality {
+                name: self.locality.to_string(),
+            });
         }
         match &self.partitioning {
             Partitioning::Hash { slots: hashed } if *hashed as usize != slots => {
                 wrong(format!("keys hash to {hashed} slots, {slots} are listed"))
             }
             Partitioning::Hash { .. } => Ok(()),
-            Partitioning::Range { splits, slot_of_range, domain } => {
+            Partitioning::Range {
+                splits,
+                slot_of_range,
+                domain,
+            } => {
                 if self.locality != Locality::None {
                     return Err(RoutingError::LocalityOnRange);
                 }
@@ -112,13 +132,20 @@ impl Topology {
             }
             let count = shard.replicas.len();
             if count == 0 || count > usize::from(self.replicas) {
-                return wrong(format!("shard {id} has {count} replicas, 1 to {}", self.replicas));
+                return wrong(format!(
+                    "shard {id} has {count} replicas, 1 to {}",
+                    self.replicas
+                ));
             }
             for (at, &replica) in shard.replicas.iter().enumerate() {
                 if shard.replicas[..at].contains(&replica) {
                     return wrong(format!("shard {id} names member {replica} twice"));
                 }
-                match self.members.get(usize::from(replica)).map(|member| member.state) {
+                match self
+                    .members
+                    .get(usize::from(replica))
+                    .map(|member| member.state)
+                {
                     None => return wrong(format!("shard {id} names unknown member {replica}")),
                     Some(MemberState::Removed) if shard.state == ShardState::Active => {
                         return wrong(format!("shard {id} names removed member {replica}"));

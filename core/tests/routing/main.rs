@@ -1,0 +1,4 @@
+//! The routing room from outside: agreement with other programs, and what moves when nodes change.
+
+mod moves;
+mod vectors;
