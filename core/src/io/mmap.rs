@@ -4,7 +4,10 @@
 //! spans. This file must never hand out a reference past the end, and never let a read-only map
 //! be written: a stray store through one would kill the process.
 
-#![expect(unsafe_code, reason = "raw memory of a map is turned into checked accesses here, and nowhere else")]
+#![expect(
+    unsafe_code,
+    reason = "raw memory of a map is turned into checked accesses here, and nowhere else"
+)]
 
 use std::any::Any;
 use std::fmt;
@@ -30,7 +33,10 @@ unsafe impl Sync for Map {}
 
 impl fmt::Debug for Map {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Map").field("len", &self.len).field("access", &self.access).finish()
+        f.debug_struct("Map")
+            .field("len", &self.len)
+            .field("access", &self.access)
+            .finish()
     }
 }
 
@@ -47,7 +53,12 @@ impl Map {
         owner: Box<dyn Any + Send + Sync>,
     ) -> Map {
         debug_assert_eq!(base.as_ptr() as usize % 8, 0, "maps start on word boundaries");
-        Map { base, len, access, _owner: owner }
+        Map {
+            base,
+            len,
+            access,
+            _owner: owner,
+        }
     }
 
     /// Length in bytes.

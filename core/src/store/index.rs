@@ -54,21 +54,18 @@ const CHECK_AT_OPEN_BYTES: usize = 4 << 20;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Location {
     file_slot: u16,
-    offset_words: u32,
+    offset: u32,
 }
 
 impl Location {
     const OFFSET_BITS: u32 = 26;
 
-    /// A record `offset_words` times 8 bytes into the file of slot `file_slot`.
+    /// A record `offset` words of 8 bytes into the file of slot `file_slot`.
     ///
     /// `None` for offset 0, where every file has its header, and from 2^26 words (512 MiB) on.
     #[must_use]
-    pub fn new(file_slot: u16, offset_words: u32) -> Option<Location> {
-        (offset_words != 0 && offset_words < 1 << Self::OFFSET_BITS).then_some(Location {
-            file_slot,
-            offset_words,
-        })
+    pub fn new(file_slot: u16, offset: u32) -> Option<Location> {
+        (offset != 0 && offset < 1 << Self::OFFSET_BITS).then_some(Location { file_slot, offset })
     }
 
     /// Number of the file in the store's table of files.
@@ -79,18 +76,18 @@ impl Location {
 
     /// Offset in that file, in words of 8 bytes.
     #[must_use]
-    pub fn offset_words(self) -> u32 {
-        self.offset_words
+    pub fn offset(self) -> u32 {
+        self.offset
     }
 
     /// Offset in that file, in bytes.
     #[must_use]
     pub fn offset_bytes(self) -> u64 {
-        u64::from(self.offset_words) * 8
+        u64::from(self.offset) * 8
     }
 
     fn to_bits(self) -> u64 {
-        (u64::from(self.file_slot) << Self::OFFSET_BITS) | u64::from(self.offset_words)
+        (u64::from(self.file_slot) << Self::OFFSET_BITS) | u64::from(self.offset)
     }
 
     fn from_bits(bits: u64) -> Option<Location> {
@@ -148,7 +145,7 @@ fn catalogue_path(dir: &Path) -> PathBuf {
 }
 
 impl Index {
-    /// Makes an empty index in `dir`, removing what an earlier one left there.
+    /// Makes an empty index in `dir` (made if missing), removing what an earlier one left there.
     ///
     /// `seed` is what the caller hashes its keys with; it should be random for each store, so that
     /// nobody can choose keys that all fall into one page. Nothing is durable before
@@ -157,6 +154,7 @@ impl Index {
     /// # Errors
     /// [`IndexError::Io`], [`IndexError::DiskFull`].
     pub fn create(disk: Arc<dyn Disk>, dir: &Path, seed: u64) -> Result<Index, IndexError> {
+        disk.create_dir_all(dir).map_err(IndexError::io("create", dir))?;
         chunks::wipe(disk.as_ref(), dir, &catalogue_path(dir))?;
         let chunks = Chunks::create(disk.clone(), dir)?;
         for prefix in 0..1 << MIN_DEPTH {
@@ -387,9 +385,7 @@ impl Index {
     pub fn reserve(&self, inserts: usize) -> Result<(), IndexError> {
         // Hardly more than one division for each insertion, and for each page there is now. The
         // eight are for writers that reserve at the same time.
-        let divisions = u32::try_from(inserts)
-            .unwrap_or(u32::MAX)
-            .min(self.chunks.used());
+        let divisions = u32::try_from(inserts).unwrap_or(u32::MAX).min(self.chunks.used());
         self.chunks.reserve(divisions.saturating_add(8))
     }
 
@@ -423,13 +419,8 @@ impl Index {
     /// # Errors
     /// [`IndexError::Damaged`] for the first that is not as the last clean close left it.
     pub fn check_all(&self) -> Result<(), IndexError> {
-        let pending = self
-            .checks
-            .as_ref()
-            .map_or(0, |checks| checks.records.len());
-        (0u32..)
-            .take(pending)
-            .try_for_each(|number| self.check(number))
+        let pending = self.checks.as_ref().map_or(0, |checks| checks.records.len());
+        (0u32..).take(pending).try_for_each(|number| self.check(number))
     }
 
     /// Makes everything durable and the index fit for [`Index::open_clean`] with this stamp.
@@ -520,11 +511,7 @@ impl Index {
             return Ok(());
         }
         let record = checks.records[number_index];
-        if let Some(what) = self
-            .chunks
-            .page(number)
-            .defect(record.checksum, record.area)
-        {
+        if let Some(what) = self.chunks.page(number).defect(record.checksum, record.area) {
             return Err(self.damaged(number, what));
         }
         self.directory.mark_checked(record.area);

@@ -61,8 +61,7 @@ impl Catalogue {
         }
         let table_crc = crc32c::crc32c(&out[HEADER..]);
         let count = u32::try_from(self.pages.len()).expect("page numbers fit into 32 bits");
-        let mut put =
-            |offset: usize, bytes: &[u8]| out[offset..offset + bytes.len()].copy_from_slice(bytes);
+        let mut put = |offset: usize, bytes: &[u8]| out[offset..offset + bytes.len()].copy_from_slice(bytes);
         put(0, MAGIC);
         put(8, &MAJOR.to_le_bytes());
         put(10, &MINOR.to_le_bytes());
@@ -112,8 +111,8 @@ impl Catalogue {
         }
         let mut pages = Vec::with_capacity(count as usize);
         for record in table.chunks_exact(RECORD) {
-            let area = Area::from_bits(u32_at(record, 4))
-                .ok_or_else(|| wrong("a page has an impossible area"))?;
+            let area =
+                Area::from_bits(u32_at(record, 4)).ok_or_else(|| wrong("a page has an impossible area"))?;
             pages.push(PageRecord {
                 checksum: u32_at(record, 0),
                 area,
@@ -144,25 +143,18 @@ impl Catalogue {
             });
         }
         let mut bytes = vec![0u8; len as usize];
-        let read = file
-            .read_at(&mut bytes, 0)
-            .map_err(Distrust::io("read", path))?;
+        let read = file.read_at(&mut bytes, 0).map_err(Distrust::io("read", path))?;
         Catalogue::decode(path, &bytes[..read])
     }
 
     /// Puts the catalogue in place, replacing an earlier one; durable once its directory is synced.
     pub(super) fn write(&self, disk: &dyn Disk, path: &Path) -> Result<(), IndexError> {
-        let draft = path.with_extension("draft");
-        if disk
-            .exists(&draft)
-            .map_err(IndexError::io("look for", &draft))?
-        {
+        let draft = path.with_extension("clean.new");
+        if disk.exists(&draft).map_err(IndexError::io("look for", &draft))? {
             disk.remove_file(&draft)
                 .map_err(IndexError::io("remove", &draft))?;
         }
-        let file = disk
-            .create(&draft)
-            .map_err(IndexError::io("create", &draft))?;
+        let file = disk.create(&draft).map_err(IndexError::io("create", &draft))?;
         file.write_all_at(&self.encode(), 0)
             .map_err(IndexError::io("write", &draft))?;
         file.sync_data().map_err(IndexError::io("sync", &draft))?;

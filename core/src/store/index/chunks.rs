@@ -71,8 +71,7 @@ pub(super) fn wipe(disk: &dyn Disk, dir: &Path, catalogue: &Path) -> Result<(), 
     for entry in disk.list(dir).map_err(IndexError::io("list", dir))? {
         if !entry.is_dir && entry.name.starts_with("index.") {
             let path = dir.join(entry.name);
-            disk.remove_file(&path)
-                .map_err(IndexError::io("remove", &path))?;
+            disk.remove_file(&path).map_err(IndexError::io("remove", &path))?;
         }
     }
     Ok(())
@@ -171,10 +170,7 @@ impl Chunks {
                 .map_err(IndexError::io("remove", &path))?;
         }
         let bytes = chunk_bytes(growth.chunks);
-        let file = self
-            .disk
-            .create(&path)
-            .map_err(IndexError::io("create", &path))?;
+        let file = self.disk.create(&path).map_err(IndexError::io("create", &path))?;
         let mapped = file
             .allocate(bytes as u64)
             .map_err(IndexError::io("allocate", &path))

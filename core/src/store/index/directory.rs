@@ -60,10 +60,7 @@ impl Directory {
     /// Rebuilds the directory of pages `0, 1, …` with these areas.
     ///
     /// `None` unless each position is covered by exactly one of them.
-    pub(super) fn of_areas(
-        areas: impl Iterator<Item = Area> + Clone,
-        unchecked: bool,
-    ) -> Option<Directory> {
+    pub(super) fn of_areas(areas: impl Iterator<Item = Area> + Clone, unchecked: bool) -> Option<Directory> {
         let depth = areas.clone().map(|area| area.depth).max()?;
         let table: Vec<AtomicU32> = (0..1usize << depth)
             .map(|_| AtomicU32::new(Entry::NONE))

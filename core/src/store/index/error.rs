@@ -52,9 +52,7 @@ impl IndexError {
     pub(super) fn io(op: &'static str, path: &Path) -> impl FnOnce(io::Error) -> IndexError {
         let path = path.to_owned();
         move |source| match source.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                IndexError::DiskFull { path }
-            }
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => IndexError::DiskFull { path },
             _ => IndexError::Io { op, path, source },
         }
     }

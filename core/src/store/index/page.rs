@@ -141,18 +141,12 @@ impl Area {
     /// The halves: positions whose next bit is 0, and 1. `None` at the maximal depth.
     pub(super) fn halves(self) -> Option<(Area, Area)> {
         let depth = self.depth + 1;
-        (depth <= MAX_DEPTH).then(|| {
-            (
-                Area {
-                    depth,
-                    prefix: self.prefix << 1,
-                },
-                Area {
-                    depth,
-                    prefix: (self.prefix << 1) | 1,
-                },
-            )
-        })
+        let prefix = self.prefix << 1;
+        let half = |bit| Area {
+            depth,
+            prefix: prefix | bit,
+        };
+        (depth <= MAX_DEPTH).then_some((half(0), half(1)))
     }
 }
 
@@ -162,11 +156,7 @@ pub(super) struct Page<'a>(&'a [AtomicU64; PAGE_WORDS]);
 
 impl<'a> Page<'a> {
     pub(super) fn new(words: &'a [AtomicU64]) -> Page<'a> {
-        Page(
-            words
-                .try_into()
-                .expect("the caller cuts out exactly one page"),
-        )
+        Page(words.try_into().expect("the caller cuts out exactly one page"))
     }
 
     fn word(self, index: usize) -> u64 {
@@ -201,9 +191,7 @@ impl<'a> Page<'a> {
     }
 
     pub(super) fn area(self) -> Option<Area> {
-        u32::try_from(self.word(AREA))
-            .ok()
-            .and_then(Area::from_bits)
+        u32::try_from(self.word(AREA)).ok().and_then(Area::from_bits)
     }
 
     /// The first location of the target's tag that `is_match` accepts.
@@ -290,10 +278,7 @@ impl<'a> Page<'a> {
                     )
                     .is_ok()
             {
-                return PageGuard {
-                    page: self,
-                    sequence,
-                };
+                return PageGuard { page: self, sequence };
             }
             backoff.snooze();
         }
@@ -343,11 +328,9 @@ impl PageGuard<'_> {
                     target.slot(step, location),
                 );
                 if passed != 0 {
-                    self.page
-                        .set_word(OVERFLOW, self.page.word(OVERFLOW) | passed);
+                    self.page.set_word(OVERFLOW, self.page.word(OVERFLOW) | passed);
                 }
-                self.page
-                    .set_word(COUNT, self.page.word(COUNT).saturating_add(1));
+                self.page.set_word(COUNT, self.page.word(COUNT).saturating_add(1));
                 return true;
             }
             passed |= 1 << bucket;
@@ -372,8 +355,7 @@ impl PageGuard<'_> {
             return false;
         };
         self.page.set_word(index, 0);
-        self.page
-            .set_word(COUNT, self.page.word(COUNT).saturating_sub(1));
+        self.page.set_word(COUNT, self.page.word(COUNT).saturating_sub(1));
         if step > 0 {
             self.recount_overflow();
         }
@@ -444,8 +426,7 @@ fn overflow_of(page: Page<'_>) -> u64 {
     let mut passed = 0u64;
     for bucket in 0..BUCKETS {
         for slot in page.bucket(bucket) {
-            let steps =
-                (u64::from_le(slot.load(Ordering::Relaxed)) >> (LOCATION_BITS + TAG_BITS)) as usize;
+            let steps = (u64::from_le(slot.load(Ordering::Relaxed)) >> (LOCATION_BITS + TAG_BITS)) as usize;
             for back in 1..=steps {
                 passed |= 1 << ((bucket + BUCKETS - back) % BUCKETS);
             }
