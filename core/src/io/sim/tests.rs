@@ -1,3 +1,5 @@
+use std::sync::atomic::Ordering;
+
 use super::*;
 
 fn disk_with(bytes: &[u8]) -> (SimDisk, Arc<dyn File>) {
@@ -71,8 +73,8 @@ fn failed_sync_does_not_become_durable_by_a_later_one() {
     file.sync_data().unwrap();
     disk.sync_dir(Path::new("/d")).unwrap();
     file.write_all_at(b"two", 0).unwrap();
-    disk.fail_at(disk.calls() + 1, Fault { kind: FaultKind::Errno(EIO), persistent: false });
-    assert_eq!(file.sync_data().unwrap_err().raw_os_error(), Some(EIO));
+    disk.fail_at(disk.calls() + 1, Fault { kind: FaultKind::Errno(libc::EIO), persistent: false });
+    assert_eq!(file.sync_data().unwrap_err().raw_os_error(), Some(libc::EIO));
     file.sync_data().unwrap();
     assert_eq!(&after(&disk, CutPolicy::KeepAll).unwrap()[..3], b"one");
 }
@@ -83,7 +85,7 @@ fn writing_again_after_a_failed_sync_makes_a_later_one_count() {
     file.sync_data().unwrap();
     disk.sync_dir(Path::new("/d")).unwrap();
     file.write_all_at(b"two", 0).unwrap();
-    disk.fail_at(disk.calls() + 1, Fault { kind: FaultKind::Errno(EIO), persistent: false });
+    disk.fail_at(disk.calls() + 1, Fault { kind: FaultKind::Errno(libc::EIO), persistent: false });
     file.sync_data().unwrap_err();
     file.write_all_at(b"two", 0).unwrap();
     file.sync_data().unwrap();
@@ -102,7 +104,7 @@ fn torn_page_mixes_old_and_new_sectors() {
         disk.sync_dir(Path::new("/d")).unwrap();
         file.write_all_at(&[2; 4096], 0).unwrap();
         let found = after(&disk, CutPolicy::TearAll).unwrap();
-        for sector in found.chunks(SECTOR) {
+        for sector in found.chunks(SECTOR_BYTES) {
             assert!(sector.iter().all(|byte| *byte == sector[0]), "tears happen between sectors");
         }
         mixed += usize::from(found.contains(&1) && found.contains(&2));
@@ -128,7 +130,7 @@ fn growth_beyond_the_capacity_is_enospc() {
     let (disk, file) = disk_with(b"");
     disk.set_capacity(16384);
     file.allocate(16384).unwrap();
-    assert_eq!(file.allocate(16385).unwrap_err().raw_os_error(), Some(ENOSPC));
+    assert_eq!(file.allocate(16385).unwrap_err().raw_os_error(), Some(libc::ENOSPC));
     assert_eq!(disk.free_bytes(Path::new("/d")).unwrap(), 0);
 }
 
