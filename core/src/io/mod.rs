@@ -105,6 +105,10 @@ pub trait Disk: Send + Sync + fmt::Debug {
 }
 
 /// One open file. Thread-safe; offsets are explicit, there is no cursor.
+#[expect(
+    clippy::len_without_is_empty,
+    reason = "nobody asks a file whether it is empty"
+)]
 pub trait File: Send + Sync + fmt::Debug {
     /// Reads at `offset`; returns fewer bytes only at the end of the file.
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize>;
@@ -120,4 +124,27 @@ pub trait File: Send + Sync + fmt::Debug {
     fn len(&self) -> io::Result<u64>;
     /// Maps the first `len` bytes; the file must be at least that long and must never shrink.
     fn map(&self, len: usize, access: MapAccess) -> io::Result<Map>;
+}
+
+/// The outside world of an engine: where its files lie, what time it is, what is random.
+#[derive(Clone, Debug)]
+pub struct Env {
+    /// File system.
+    pub disk: Arc<dyn Disk>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub entropy: Arc<dyn Entropy>,
+}
+
+impl Env {
+    /// The real machine.
+    #[must_use]
+    pub fn os() -> Env {
+        Env {
+            disk: Arc::new(os::OsDisk::new()),
+            clock: Arc::new(clock::SystemClock),
+            entropy: Arc::new(clock::OsEntropy),
+        }
+    }
 }
