@@ -38,7 +38,10 @@ fn without_positions(sql: &str) -> String {
     let mut kept = String::new();
     let mut dropped = false;
     for line in sql.lines() {
-        let is_group = matches!(line, "/* <begin connected objects> */" | "/* </end connected objects> */");
+        let is_group = matches!(
+            line,
+            "/* <begin connected objects> */" | "/* </end connected objects> */"
+        );
         if is_group || is_position(line) {
             dropped = true;
         } else if !(dropped && line.is_empty() && (kept.is_empty() || kept.ends_with("\n\n"))) {
@@ -54,7 +57,11 @@ fn without_positions(sql: &str) -> String {
 
 /// True for `-- pg_extension/src/functions.rs:12` and `-- atoll_pg::functions::version`.
 fn is_position(line: &str) -> bool {
-    let Some(comment) = line.strip_prefix("-- ") else { return false };
-    let at_line = comment.rsplit_once(".rs:").is_some_and(|(_, n)| n.bytes().all(|b| b.is_ascii_digit()));
+    let Some(comment) = line.strip_prefix("-- ") else {
+        return false;
+    };
+    let at_line = comment
+        .rsplit_once(".rs:")
+        .is_some_and(|(_, n)| n.bytes().all(|b| b.is_ascii_digit()));
     at_line || (comment.starts_with("atoll_pg::") && !comment.contains(' '))
 }
