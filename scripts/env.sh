@@ -45,7 +45,7 @@ version_at_least() {
 
 # Prints the version of the cargo that would run, or nothing.
 cargo_version() {
-    cargo --version 2>/dev/null | sed -n 's/^cargo \([0-9.]*\).*/\1/p'
+    { cargo --version 2>/dev/null || true; } | sed -n 's/^cargo \([0-9.]*\).*/\1/p'
 }
 
 # When rustup's default toolchain is too old but a good one is installed beside it, uses that one. The

@@ -44,8 +44,9 @@ missing_packages() {
 }
 
 # Prints "version name" of every Debian cluster that is running, one a line.
-running_clusters() { pg_lsclusters -h 2>/dev/null | awk '$4 ~ /online/ { print $1, $2 }'; }
-all_clusters() { pg_lsclusters -h 2>/dev/null | awk '{ print $1, $2 }'; }
+running_clusters() { list_clusters | awk '$4 ~ /online/ { print $1, $2 }'; }
+all_clusters() { list_clusters | awk '{ print $1, $2 }'; }
+list_clusters() { pg_lsclusters -h 2>/dev/null || true; }
 
 # Installing the PostgreSQL server package normally creates a cluster called `main` and starts it. The
 # tests bring their own throw-away clusters, so that is switched off before the first installation.
