@@ -85,3 +85,34 @@ impl fmt::Debug for Uuid {
         fmt::Display::fmt(self, f)
     }
 }
+
+/// Hybrid logical clock stamp: 48 bits of wall-clock milliseconds, 16 bits of counter.
+///
+/// Orders writes that no cause orders (Kulkarni et al., "Logical Physical Clocks", 2014). Its
+/// numeric order is its time order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Hlc(pub u64);
+
+impl Hlc {
+    /// Before every stamp.
+    pub const ZERO: Hlc = Hlc(0);
+
+    /// The stamp of a local event at `wall_ms` after `self`: never smaller than the wall clock,
+    /// always larger than `self`, so a clock set back cannot reorder writes of one node.
+    #[must_use]
+    pub fn tick(self, wall_ms: u64) -> Hlc {
+        Hlc((wall_ms << 16).max(self.0.saturating_add(1)))
+    }
+
+    /// Wall-clock part in milliseconds since 1970.
+    #[must_use]
+    pub fn wall_ms(self) -> u64 {
+        self.0 >> 16
+    }
+
+    /// Counter that orders events within one millisecond.
+    #[must_use]
+    pub fn counter(self) -> u16 {
+        (self.0 & 0xFFFF) as u16
+    }
+}

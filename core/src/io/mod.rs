@@ -121,3 +121,26 @@ pub trait File: Send + Sync + fmt::Debug {
     /// Maps the first `len` bytes; the file must be at least that long and must never shrink.
     fn map(&self, len: usize, access: MapAccess) -> io::Result<Map>;
 }
+
+/// The outside world of an engine: where its files lie, what time it is, what is random.
+#[derive(Clone, Debug)]
+pub struct Env {
+    /// File system.
+    pub disk: Arc<dyn Disk>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub entropy: Arc<dyn Entropy>,
+}
+
+impl Env {
+    /// The real machine.
+    #[must_use]
+    pub fn os() -> Env {
+        Env {
+            disk: Arc::new(os::OsDisk::new()),
+            clock: Arc::new(clock::SystemClock),
+            entropy: Arc::new(clock::OsEntropy),
+        }
+    }
+}
