@@ -56,13 +56,17 @@ impl MemReplica {
         }
         Ok(())
     }
+
+    fn heed(&self, claim: Claim) -> Result<(), ReplicationError> {
+        self.check(claim)?;
+        self.0.lock().fence = Some(claim);
+        Ok(())
+    }
 }
 
 impl Replica for MemReplica {
     fn fence(&self, claim: Claim) -> Result<(), ReplicationError> {
-        self.check(claim)?;
-        self.0.lock().fence = Some(claim);
-        Ok(())
+        self.heed(claim)
     }
 
     fn shape(&self) -> LogShape {
@@ -91,7 +95,7 @@ impl Replica for MemReplica {
     }
 
     fn apply(&self, claim: Claim, chunk: &LogChunk) -> Result<(), ReplicationError> {
-        self.check(claim)?;
+        self.heed(claim)?;
         let mut state = self.0.lock();
         assert_eq!(chunk.from.0, state.records.len() as u64 * RECORD, "a chunk begins at the end");
         let (payloads, _) = chunk.bytes.as_chunks::<8>();
@@ -100,7 +104,7 @@ impl Replica for MemReplica {
     }
 
     fn truncate(&self, claim: Claim, to: Lsn) -> Result<Vec<PathBuf>, ReplicationError> {
-        self.check(claim)?;
+        self.heed(claim)?;
         let mut state = self.0.lock();
         state.records.truncate((to.0 / RECORD) as usize);
         state.durable = state.durable.min(state.records.len());
@@ -108,7 +112,7 @@ impl Replica for MemReplica {
     }
 
     fn begin_epoch(&self, claim: Claim) -> Result<Lsn, ReplicationError> {
-        self.check(claim)?;
+        self.heed(claim)?;
         self.append(claim.epoch.0, u64::MAX);
         Ok(self.shape().end())
     }

@@ -100,7 +100,7 @@ impl LocalReplica {
     /// Epoch this replica listens to.
     #[must_use]
     pub fn fenced_epoch(&self) -> Epoch {
-        // Pairs with the Release in `fence`: who sees the epoch finds the promise on disk.
+        // Pairs with the Release in `heed`: who sees the epoch finds the promise on disk.
         Epoch(self.fenced.load(Ordering::Acquire))
     }
 
@@ -108,6 +108,21 @@ impl LocalReplica {
     #[must_use]
     pub fn claim(&self) -> Claim {
         self.fence.lock().claim()
+    }
+
+    /// Listens to nobody older than `claim` from now on. Whoever appends here with a newer claim
+    /// raises the fence first: otherwise a deposed leader on this replica could write behind the
+    /// new one's records.
+    fn heed(&self, claim: Claim) -> Result<(), ReplicationError> {
+        let mut fence = self.fence.lock();
+        if fence.claim() == claim {
+            return Ok(());
+        }
+        fence.raise(&*self.disk, claim)?;
+        self.fenced.store(claim.epoch.0, Ordering::Release);
+        // The replica follows until the holder of the claim begins its own epoch here.
+        self.store.step_down();
+        Ok(())
     }
 
     /// Closes the store so that the next opening has nothing to repair.
@@ -121,13 +136,7 @@ impl LocalReplica {
 
 impl Replica for LocalReplica {
     fn fence(&self, claim: Claim) -> Result<(), ReplicationError> {
-        let mut fence = self.fence.lock();
-        fence.raise(&*self.disk, claim)?;
-        self.fenced.store(claim.epoch.0, Ordering::Release);
-        drop(fence);
-        // From here on the replica follows; whoever holds the claim begins its own epoch.
-        self.store.step_down();
-        Ok(())
+        self.heed(claim)
     }
 
     fn shape(&self) -> LogShape {
@@ -147,18 +156,18 @@ impl Replica for LocalReplica {
     }
 
     fn apply(&self, claim: Claim, chunk: &LogChunk) -> Result<(), ReplicationError> {
-        self.fence.lock().check(claim)?;
+        self.heed(claim)?;
         self.store.apply(chunk)?;
         Ok(())
     }
 
     fn truncate(&self, claim: Claim, to: Lsn) -> Result<Vec<PathBuf>, ReplicationError> {
-        self.fence.lock().check(claim)?;
+        self.heed(claim)?;
         Ok(self.store.truncate(to)?.kept)
     }
 
     fn begin_epoch(&self, claim: Claim) -> Result<Lsn, ReplicationError> {
-        self.fence.lock().check(claim)?;
+        self.heed(claim)?;
         let written = self.store.begin_epoch(claim.epoch, claim.holder, self.store.incarnation())?;
         Ok(written.end)
     }
