@@ -140,8 +140,9 @@ impl Replica for LocalReplica {
     }
 
     fn shape(&self) -> LogShape {
-        // The end is read first: an epoch that begins in between must not lie past it.
-        let end = self.store.stable();
+        // The end is read first: an epoch that begins in between must not lie past it. Records that
+        // are still being copied are waited for, so that the end is one.
+        let end = self.store.snapshot().lsn();
         let mut vector = self.store.epoch_vector();
         vector.retain(|(_, first)| *first < end);
         LogShape::new(vector, end)
