@@ -25,12 +25,17 @@ pub struct SystemClock;
 impl Clock for SystemClock {
     fn wall_ms(&self) -> u64 {
         // Before 1970 the clock is as wrong as it can be; 0 keeps stamps monotone all the same.
-        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+        SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| since.as_millis() as u64)
     }
 
     #[expect(unsafe_code, reason = "std has no clock that counts suspend")]
     fn elapsed(&self) -> Duration {
-        let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        let mut now = libc::timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
         // SAFETY: `now` is a valid timespec to write to.
         let status = unsafe { libc::clock_gettime(libc::CLOCK_BOOTTIME, &mut now) };
         assert_eq!(status, 0, "CLOCK_BOOTTIME exists since Linux 2.6.39");
@@ -49,7 +54,10 @@ impl ManualClock {
     /// A clock showing `wall_ms`, with nothing elapsed.
     #[must_use]
     pub fn new(wall_ms: u64) -> ManualClock {
-        ManualClock { wall_ms: AtomicU64::new(wall_ms), elapsed_ns: AtomicU64::new(0) }
+        ManualClock {
+            wall_ms: AtomicU64::new(wall_ms),
+            elapsed_ns: AtomicU64::new(0),
+        }
     }
 
     /// Lets time pass on both clocks.

@@ -4,7 +4,10 @@
 //! spans. This file must never hand out a reference past the end, and never let a read-only map
 //! be written: a stray store through one would kill the process.
 
-#![expect(unsafe_code, reason = "raw memory of a map is turned into checked accesses here, and nowhere else")]
+#![expect(
+    unsafe_code,
+    reason = "raw memory of a map is turned into checked accesses here, and nowhere else"
+)]
 
 use std::any::Any;
 use std::fmt;
@@ -30,7 +33,10 @@ unsafe impl Sync for Map {}
 
 impl fmt::Debug for Map {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Map").field("len", &self.len).field("access", &self.access).finish()
+        f.debug_struct("Map")
+            .field("len", &self.len)
+            .field("access", &self.access)
+            .finish()
     }
 }
 
@@ -47,7 +53,12 @@ impl Map {
         owner: Box<dyn Any + Send + Sync>,
     ) -> Map {
         debug_assert_eq!(base.as_ptr() as usize % 8, 0, "maps start on word boundaries");
-        Map { base, len, access, _owner: owner }
+        Map {
+            base,
+            len,
+            access,
+            _owner: owner,
+        }
     }
 
     /// Length in bytes.
@@ -76,6 +87,23 @@ impl Map {
         // SAFETY: in bounds and aligned (checked above, `base` by the contract of `new`). Callers
         // store only through writable maps: `store_u64` checks, and index pages are mapped writable.
         unsafe { &*self.base.as_ptr().add(offset).cast::<AtomicU64>() }
+    }
+
+    /// `count` words from `offset` on for atomic access: one check of the bounds for all of them.
+    ///
+    /// # Panics
+    /// As for [`Map::atomic_u64`], for the first and the last of the words.
+    #[must_use]
+    pub fn atomic_u64s(&self, offset: usize, count: usize) -> &[AtomicU64] {
+        let end = count.checked_mul(8).and_then(|bytes| offset.checked_add(bytes));
+        assert!(
+            offset.is_multiple_of(8) && end.is_some_and(|end| end <= self.len),
+            "{count} words at {offset} lie outside a map of {} bytes",
+            self.len
+        );
+        // SAFETY: in bounds and aligned (checked above, `base` by the contract of `new`), alive as
+        // long as `self`; atomics may be shared and stored to. About read-only maps: as above.
+        unsafe { std::slice::from_raw_parts(self.base.as_ptr().add(offset).cast::<AtomicU64>(), count) }
     }
 
     /// Loads the word at `offset`, little-endian.

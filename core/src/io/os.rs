@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::ptr::NonNull;
 use std::sync::Arc;
 
-use super::{Disk, DirEntry, File, LockGuard, LockHolder, LockOutcome, Map, MapAccess, OpenMode};
+use super::{DirEntry, Disk, File, LockGuard, LockHolder, LockOutcome, Map, MapAccess, OpenMode};
 
 /// File systems on which a shared writable map is coherent with `pwrite`, reports errors on sync
 /// and never copies on write: ext2/3/4, XFS, tmpfs. Magic numbers from statfs(2).
@@ -29,7 +29,9 @@ impl OsDisk {
     #[must_use]
     pub fn new() -> OsDisk {
         let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-        OsDisk { boot_id: parse_boot_id(&text).unwrap_or_default() }
+        OsDisk {
+            boot_id: parse_boot_id(&text).unwrap_or_default(),
+        }
     }
 }
 
@@ -74,11 +76,19 @@ impl Disk for OsDisk {
                 Err(e) => return Err(e),
             }
         }
-        if path.is_dir() { Ok(()) } else { Err(io::ErrorKind::NotADirectory.into()) }
+        if path.is_dir() {
+            Ok(())
+        } else {
+            Err(io::ErrorKind::NotADirectory.into())
+        }
     }
 
     fn create(&self, path: &Path) -> io::Result<Arc<dyn File>> {
-        let file = OpenOptions::new().read(true).write(true).create_new(true).open(path)?;
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .open(path)?;
         Ok(Arc::new(OsFile(file)))
     }
 
@@ -119,7 +129,11 @@ impl Disk for OsDisk {
             };
             let is_dir = metadata.is_dir();
             let len = if is_dir { 0 } else { metadata.len() };
-            entries.push(DirEntry { name: entry.file_name().to_string_lossy().into_owned(), is_dir, len });
+            entries.push(DirEntry {
+                name: entry.file_name().to_string_lossy().into_owned(),
+                is_dir,
+                len,
+            });
         }
         entries.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(entries)
@@ -130,8 +144,12 @@ impl Disk for OsDisk {
     }
 
     fn lock(&self, path: &Path) -> io::Result<LockOutcome> {
-        let mut file =
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)?;
         if !try_ofd_lock(&file)? {
             let mut text = String::new();
             // Whoever holds it may be writing its name just now; an unknown holder is no error.
@@ -184,7 +202,11 @@ fn c_path(path: &Path) -> io::Result<std::ffi::CString> {
 fn host_name() -> String {
     let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let name = name.trim();
-    if name.is_empty() { "localhost".into() } else { name.into() }
+    if name.is_empty() {
+        "localhost".into()
+    } else {
+        name.into()
+    }
 }
 
 /// Open file description locks belong to the handle, not to the process: a second handle of the

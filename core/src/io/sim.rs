@@ -128,7 +128,11 @@ struct Durable {
 
 impl Inode {
     fn new() -> Arc<Inode> {
-        Arc::new(Inode { memory: Memory::new(), len: AtomicU64::new(0), durable: Mutex::default() })
+        Arc::new(Inode {
+            memory: Memory::new(),
+            len: AtomicU64::new(0),
+            durable: Mutex::default(),
+        })
     }
 
     fn len(&self) -> usize {
@@ -141,7 +145,8 @@ impl Inode {
 
     fn write(&self, offset: usize, bytes: &[u8]) {
         self.memory.write(offset, bytes);
-        self.len.fetch_max((offset + bytes.len()) as u64, Ordering::SeqCst);
+        self.len
+            .fetch_max((offset + bytes.len()) as u64, Ordering::SeqCst);
         let mut durable = self.durable.lock();
         if !durable.lost.is_empty() {
             let pages = offset / PAGE..=(offset + bytes.len().max(1) - 1) / PAGE;
@@ -154,10 +159,14 @@ impl Inode {
         let mut durable = self.durable.lock();
         let mut kept = Vec::new();
         for (page, then) in &durable.lost {
-            let now = contents.get(page * PAGE..contents.len().min((page + 1) * PAGE)).unwrap_or(&[]);
+            let now = contents
+                .get(page * PAGE..contents.len().min((page + 1) * PAGE))
+                .unwrap_or(&[]);
             if now == then.as_slice() {
                 // Still clean as far as the kernel knows: not written now either.
-                let old = durable.bytes.get(page * PAGE..durable.bytes.len().min((page + 1) * PAGE));
+                let old = durable
+                    .bytes
+                    .get(page * PAGE..durable.bytes.len().min((page + 1) * PAGE));
                 kept.push((*page, old.unwrap_or(&[]).to_vec()));
             }
         }
@@ -178,7 +187,10 @@ impl Inode {
         let mut durable = self.durable.lock();
         for page in 0..contents.len().div_ceil(PAGE) {
             let now = &contents[page * PAGE..contents.len().min((page + 1) * PAGE)];
-            let old = durable.bytes.get(page * PAGE..durable.bytes.len().min((page + 1) * PAGE)).unwrap_or(&[]);
+            let old = durable
+                .bytes
+                .get(page * PAGE..durable.bytes.len().min((page + 1) * PAGE))
+                .unwrap_or(&[]);
             if now != old {
                 durable.lost.insert(page, now.to_vec());
             }
@@ -194,12 +206,19 @@ impl Inode {
             CutPolicy::KeepAll => true,
             CutPolicy::TearAll | CutPolicy::Random => random.next_u64().is_multiple_of(2),
         };
-        let len = if keeps_len { cached.len() } else { durable.bytes.len() };
+        let len = if keeps_len {
+            cached.len()
+        } else {
+            durable.bytes.len()
+        };
         let mut survived = vec![0u8; len];
         let (mut fate_of, mut fate) = (usize::MAX, 0);
         for start in (0..len).step_by(SECTOR) {
             let end = len.min(start + SECTOR);
-            let old = durable.bytes.get(start..end.min(durable.bytes.len()).max(start)).unwrap_or(&[]);
+            let old = durable
+                .bytes
+                .get(start..end.min(durable.bytes.len()).max(start))
+                .unwrap_or(&[]);
             let new = cached.get(start..end.min(cached.len()).max(start)).unwrap_or(&[]);
             survived[start..start + old.len()].copy_from_slice(old);
             if old == new || durable.lost.contains_key(&(start / PAGE)) {
@@ -279,7 +298,10 @@ pub struct SimDisk {
 
 impl std::fmt::Debug for SimDisk {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SimDisk").field("life", &self.life).field("boot", &self.boot).finish()
+        f.debug_struct("SimDisk")
+            .field("life", &self.life)
+            .field("boot", &self.boot)
+            .finish()
     }
 }
 
@@ -312,7 +334,9 @@ impl World {
             return Err(io::Error::other("the power is off"));
         }
         if self.life != life {
-            return Err(io::Error::other("this handle belongs to a process that has ended"));
+            return Err(io::Error::other(
+                "this handle belongs to a process that has ended",
+            ));
         }
         Ok(())
     }
@@ -345,11 +369,16 @@ impl World {
     }
 
     fn used(&self) -> u64 {
-        self.names.values().map(|inode| inode.len().next_multiple_of(PAGE) as u64).sum()
+        self.names
+            .values()
+            .map(|inode| inode.len().next_multiple_of(PAGE) as u64)
+            .sum()
     }
 
     fn has_room(&self, old: usize, new: usize) -> bool {
-        let growth = new.next_multiple_of(PAGE).saturating_sub(old.next_multiple_of(PAGE)) as u64;
+        let growth = new
+            .next_multiple_of(PAGE)
+            .saturating_sub(old.next_multiple_of(PAGE)) as u64;
         self.used() + growth <= self.capacity
     }
 }
@@ -374,7 +403,11 @@ impl SimDisk {
             boot: 1,
             life: 1,
         };
-        SimDisk { world: Arc::new(Mutex::new(world)), life: 1, boot: 1 }
+        SimDisk {
+            world: Arc::new(Mutex::new(world)),
+            life: 1,
+            boot: 1,
+        }
     }
 
     /// Mutating calls so far, over all lives of the machine.
@@ -421,8 +454,10 @@ impl SimDisk {
                 apply_name(&mut names, op, inode);
             }
         }
-        let survived: Names =
-            names.iter().map(|(path, inode)| (path.clone(), inode.after_cut(policy, &world.random))).collect();
+        let survived: Names = names
+            .iter()
+            .map(|(path, inode)| (path.clone(), inode.after_cut(policy, &world.random)))
+            .collect();
         world.names = survived.clone();
         world.durable_names = survived;
         world.boot += 1;
@@ -441,7 +476,11 @@ impl SimDisk {
         world.faults.clear();
         world.standing = None;
         world.power_off = false;
-        SimDisk { world: Arc::clone(&self.world), life: world.life, boot: world.boot }
+        SimDisk {
+            world: Arc::clone(&self.world),
+            life: world.life,
+            boot: world.boot,
+        }
     }
 
     /// Flips bits of one byte, in the cache and on the disk.
@@ -451,7 +490,11 @@ impl SimDisk {
     pub fn flip(&self, path: &Path, offset: u64, mask: u8) {
         let world = self.world.lock();
         let inode = &world.names[path];
-        assert!((offset as usize) < inode.len(), "{} has no byte {offset}", path.display());
+        assert!(
+            (offset as usize) < inode.len(),
+            "{} has no byte {offset}",
+            path.display()
+        );
         let byte = inode.memory.read(offset as usize, 1)[0] ^ mask;
         inode.memory.write(offset as usize, &[byte]);
         if let Some(durable) = inode.durable.lock().bytes.get_mut(offset as usize) {
@@ -495,12 +538,18 @@ impl SimDisk {
     }
 
     fn handle(&self, inode: Arc<Inode>) -> Arc<dyn File> {
-        Arc::new(SimFile { disk: self.clone(), inode })
+        Arc::new(SimFile {
+            disk: self.clone(),
+            inode,
+        })
     }
 }
 
 fn not_found(path: &Path) -> io::Error {
-    io::Error::new(io::ErrorKind::NotFound, format!("{} does not exist", path.display()))
+    io::Error::new(
+        io::ErrorKind::NotFound,
+        format!("{} does not exist", path.display()),
+    )
 }
 
 impl Disk for SimDisk {
@@ -531,7 +580,9 @@ impl Disk for SimDisk {
             }
             let inode = Inode::new();
             world.names.insert(path.to_path_buf(), Arc::clone(&inode));
-            world.pending.push((NameOp::Create(path.to_path_buf()), Arc::clone(&inode)));
+            world
+                .pending
+                .push((NameOp::Create(path.to_path_buf()), Arc::clone(&inode)));
             Ok(inode)
         })?;
         Ok(self.handle(inode))
@@ -549,7 +600,9 @@ impl Disk for SimDisk {
         self.change(|world| {
             let inode = world.names.remove(from).ok_or_else(|| not_found(from))?;
             world.names.insert(to.to_path_buf(), Arc::clone(&inode));
-            world.pending.push((NameOp::Rename(from.to_path_buf(), to.to_path_buf()), inode));
+            world
+                .pending
+                .push((NameOp::Rename(from.to_path_buf(), to.to_path_buf()), inode));
             Ok(())
         })
     }
@@ -567,7 +620,12 @@ impl Disk for SimDisk {
             if !world.dirs.contains(path) {
                 return Err(not_found(path));
             }
-            let gone: Vec<PathBuf> = world.names.keys().filter(|name| name.starts_with(path)).cloned().collect();
+            let gone: Vec<PathBuf> = world
+                .names
+                .keys()
+                .filter(|name| name.starts_with(path))
+                .cloned()
+                .collect();
             for name in gone {
                 world.names.remove(&name);
                 world.durable_names.remove(&name);
@@ -599,11 +657,20 @@ impl Disk for SimDisk {
         if !world.dirs.contains(path) {
             return Err(not_found(path));
         }
-        let name = |entry: &Path| entry.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        let name = |entry: &Path| {
+            entry
+                .file_name()
+                .map(|n| n.to_string_lossy().into_owned())
+                .unwrap_or_default()
+        };
         let dirs = world.dirs.iter().filter(|dir| dir.parent() == Some(path));
         let files = world.names.iter().filter(|(file, _)| file.parent() == Some(path));
         let mut entries: Vec<DirEntry> = dirs
-            .map(|dir| DirEntry { name: name(dir), is_dir: true, len: 0 })
+            .map(|dir| DirEntry {
+                name: name(dir),
+                is_dir: true,
+                len: 0,
+            })
             .chain(files.map(|(file, inode)| DirEntry {
                 name: name(file),
                 is_dir: false,
@@ -624,7 +691,10 @@ impl Disk for SimDisk {
         let mut world = self.world.lock();
         world.check(self.life)?;
         if let Some(life) = world.locks.get(path) {
-            return Ok(LockOutcome::Held(LockHolder { pid: *life as u32, host: "simulated".into() }));
+            return Ok(LockOutcome::Held(LockHolder {
+                pid: *life as u32,
+                host: "simulated".into(),
+            }));
         }
         if !world.names.contains_key(path) {
             let inode = Inode::new();
@@ -632,7 +702,10 @@ impl Disk for SimDisk {
             world.pending.push((NameOp::Create(path.to_path_buf()), inode));
         }
         world.locks.insert(path.to_path_buf(), self.life);
-        Ok(LockOutcome::Acquired(Box::new(SimLock { disk: self.clone(), path: path.to_path_buf() })))
+        Ok(LockOutcome::Acquired(Box::new(SimLock {
+            disk: self.clone(),
+            path: path.to_path_buf(),
+        })))
     }
 
     fn free_bytes(&self, _path: &Path) -> io::Result<u64> {
@@ -706,7 +779,9 @@ impl File for SimFile {
                 world.freeze_if_cut(&error);
                 Err(error)
             }
-            Verdict::Go if !world.has_room(self.inode.len(), end) => Err(io::Error::from_raw_os_error(ENOSPC)),
+            Verdict::Go if !world.has_room(self.inode.len(), end) => {
+                Err(io::Error::from_raw_os_error(ENOSPC))
+            }
             Verdict::Go => {
                 self.inode.write(offset as usize, buf);
                 Ok(())
@@ -754,11 +829,21 @@ impl File for SimFile {
     fn map(&self, len: usize, access: MapAccess) -> io::Result<Map> {
         self.disk.world.lock().check(self.disk.life)?;
         if len > self.inode.len() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "a map reaches past the end of its file"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "a map reaches past the end of its file",
+            ));
         }
         // SAFETY: the memory is page-aligned, covers RESERVED_BYTES >= len and stays at its address
         // as long as the inode lives, which the map holds.
-        Ok(unsafe { Map::new(self.inode.memory.0, len, access, Box::new(Arc::clone(&self.inode))) })
+        Ok(unsafe {
+            Map::new(
+                self.inode.memory.0,
+                len,
+                access,
+                Box::new(Arc::clone(&self.inode)),
+            )
+        })
     }
 }
 

@@ -58,7 +58,9 @@ pub enum RoutingError {
     #[error("0 virtual nodes: at least 1 is needed")]
     NoVirtualNodes,
     /// The ring would not fit in reasonable memory.
-    #[error("the ring would have {points} points, at most {max} are supported: lower the virtual nodes or the weights")]
+    #[error(
+        "the ring would have {points} points, at most {max} are supported: lower the virtual nodes or the weights"
+    )]
     TooManyPoints {
         /// Points asked for: virtual nodes times the sum of the weights.
         points: u64,
@@ -92,7 +94,9 @@ pub enum RoutingError {
         seed: u64,
     },
     /// A number of slots outside what a topology can carry.
-    #[error("{slots} slots: 1 to {max} are supported; a slot is a unit of moving that every copy of the topology lists, so more of them cost every reader and balance no better")]
+    #[error(
+        "{slots} slots: 1 to {max} are supported; a slot is a unit of moving that every copy of the topology lists, so more of them cost every reader and balance no better"
+    )]
     SlotCount {
         /// Slots asked for.
         slots: u32,
@@ -100,7 +104,9 @@ pub enum RoutingError {
         max: u32,
     },
     /// A number of shards that is 0 or exceeds the slots they share.
-    #[error("{shards} shards for {slots} slots: every shard needs at least one slot, and at least one shard is needed")]
+    #[error(
+        "{shards} shards for {slots} slots: every shard needs at least one slot, and at least one shard is needed"
+    )]
     ShardCount {
         /// Shards asked for.
         shards: u32,

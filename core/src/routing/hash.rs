@@ -70,7 +70,14 @@ impl HashKind {
             HashKind::Murmur3 => u32::try_from(seed).is_ok(),
             HashKind::Sha1 | HashKind::Md5 | HashKind::Crc32 => seed == 0,
         };
-        if fits { Ok(()) } else { Err(RoutingError::BadSeed { hash: self.name(), seed }) }
+        if fits {
+            Ok(())
+        } else {
+            Err(RoutingError::BadSeed {
+                hash: self.name(),
+                seed,
+            })
+        }
     }
 
     /// Digest of `bytes` with seed 0.
@@ -130,6 +137,13 @@ impl FromStr for HashKind {
     }
 }
 
+/// The default hash of encoded keys: XXH3, 64 bits, seed 0.
+#[must_use]
+#[inline]
+pub fn hash64(encoded_key: &[u8]) -> u64 {
+    xxh3::xxh3_64(encoded_key)
+}
+
 /// A digest of at most 160 bits; those of one [`HashKind`] order as big-endian integers.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Digest {
@@ -142,7 +156,10 @@ impl Digest {
     fn from_slice(slice: &[u8]) -> Self {
         let mut bytes = [0; 20];
         bytes[..slice.len()].copy_from_slice(slice);
-        Digest { bytes, len: slice.len() as u8 }
+        Digest {
+            bytes,
+            len: slice.len() as u8,
+        }
     }
 
     fn from_u64(value: u64) -> Self {
@@ -187,14 +204,20 @@ impl Digest {
 
 impl fmt::Debug for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.as_bytes().iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        self.as_bytes()
+            .iter()
+            .try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 
 /// MurmurHash3_x86_32 (Austin Appleby, public domain): 4-byte blocks, then a tail of up to three
 /// bytes, then the length and a final mix.
 fn murmur3_x86_32(bytes: &[u8], seed: u32) -> u32 {
-    let scramble = |k: u32| k.wrapping_mul(0xcc9e_2d51).rotate_left(15).wrapping_mul(0x1b87_3593);
+    let scramble = |k: u32| {
+        k.wrapping_mul(0xcc9e_2d51)
+            .rotate_left(15)
+            .wrapping_mul(0x1b87_3593)
+    };
     let (blocks, tail) = bytes.as_chunks::<4>();
     let mut hash = seed;
     for block in blocks {
@@ -281,7 +304,10 @@ mod tests {
         for kind in HashKind::ALL {
             assert_eq!(kind.name().parse::<HashKind>().unwrap(), kind);
         }
-        assert!(matches!("siphash".parse::<HashKind>(), Err(RoutingError::UnknownHash { .. })));
+        assert!(matches!(
+            "siphash".parse::<HashKind>(),
+            Err(RoutingError::UnknownHash { .. })
+        ));
     }
 
     #[test]

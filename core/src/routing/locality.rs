@@ -85,7 +85,12 @@ mod tests {
             (b"plain", b"plain"),
         ];
         for (key, part) in cases {
-            assert_eq!(Locality::Tag.part(key), part, "{:?}", key.escape_ascii().to_string());
+            assert_eq!(
+                Locality::Tag.part(key),
+                part,
+                "{:?}",
+                key.escape_ascii().to_string()
+            );
         }
     }
 

@@ -24,7 +24,7 @@ pub mod topology;
 mod tuple;
 
 pub use error::RoutingError;
-pub use hash::{Digest, HashKind};
+pub use hash::{Digest, HashKind, hash64};
 pub use key::{KeyBuf, KeyEncoding, KeyRef, encode_key};
 pub use locality::Locality;
 pub use modulo::Modulo;
@@ -33,7 +33,7 @@ pub use plan::{Change, Move, NodeShare, Plan, SlotLoad, SlotWeight, UniformLoad}
 pub use range::{Domain, RangeMap};
 pub use ring::Ring;
 pub use topology::{
-    MAX_SLOTS, Member, MemberState, Partitioning, PartitioningSpec, Shard, ShardState, Shortfall,
-    Topology, TopologySpec,
+    MAX_SLOTS, Member, MemberState, Partitioning, PartitioningSpec, Shard, ShardState, Shortfall, Topology,
+    TopologySpec,
 };
 pub use tuple::decode_tuple;

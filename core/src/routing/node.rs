@@ -40,7 +40,11 @@ impl NodeSpec {
     /// A node of weight 1 in no particular zone. The name is checked where it is used.
     #[must_use]
     pub fn new(name: impl Into<String>) -> Self {
-        NodeSpec { name: name.into(), weight: 1, zone: None }
+        NodeSpec {
+            name: name.into(),
+            weight: 1,
+            zone: None,
+        }
     }
 
     /// The same node with another weight.
@@ -75,7 +79,10 @@ impl NodeSpec {
     /// As [`NodeSpec::from_str`], plus [`RoutingError::DuplicateNode`],
     /// [`RoutingError::TooManyNodes`].
     pub fn parse_list(text: &str) -> Result<Vec<NodeSpec>, RoutingError> {
-        let nodes = text.split(',').map(str::parse).collect::<Result<Vec<NodeSpec>, _>>()?;
+        let nodes = text
+            .split(',')
+            .map(str::parse)
+            .collect::<Result<Vec<NodeSpec>, _>>()?;
         check_nodes(&nodes)?;
         Ok(nodes)
     }
@@ -91,12 +98,19 @@ impl FromStr for NodeSpec {
                 // Digits only: `u32::from_str` would also take a plus sign.
                 let digits = !weight.is_empty() && weight.bytes().all(|b| b.is_ascii_digit());
                 let parsed = weight.parse().ok().filter(|_| digits);
-                let bad = || RoutingError::BadWeight { name: name.into(), weight: weight.into() };
+                let bad = || RoutingError::BadWeight {
+                    name: name.into(),
+                    weight: weight.into(),
+                };
                 (name, parsed.ok_or_else(bad)?)
             }
         };
         check_name(name)?;
-        Ok(NodeSpec { name: name.into(), weight, zone: None })
+        Ok(NodeSpec {
+            name: name.into(),
+            weight,
+            zone: None,
+        })
     }
 }
 
@@ -122,7 +136,10 @@ pub(crate) fn check_name(name: &str) -> Result<(), RoutingError> {
     } else {
         return Ok(());
     };
-    Err(RoutingError::BadNodeName { name: name.into(), reason })
+    Err(RoutingError::BadNodeName {
+        name: name.into(),
+        reason,
+    })
 }
 
 /// Checks every name, and that there are some nodes, not too many, and none twice.
@@ -131,7 +148,10 @@ pub(crate) fn check_nodes(nodes: &[NodeSpec]) -> Result<(), RoutingError> {
         return Err(RoutingError::NoNodes);
     }
     if nodes.len() > MAX_NODES {
-        return Err(RoutingError::TooManyNodes { nodes: nodes.len(), max: MAX_NODES });
+        return Err(RoutingError::TooManyNodes {
+            nodes: nodes.len(),
+            max: MAX_NODES,
+        });
     }
     nodes.iter().try_for_each(NodeSpec::check)?;
     let mut names: Vec<&str> = nodes.iter().map(|node| node.name.as_str()).collect();
@@ -156,10 +176,23 @@ mod tests {
 
     #[test]
     fn malformed_nodes_are_refused() {
-        for text in ["", "=2", "a=", "a=b", "a=+1", "a=-1", "a=4294967296", "a=1=2", "a\tb"] {
+        for text in [
+            "",
+            "=2",
+            "a=",
+            "a=b",
+            "a=+1",
+            "a=-1",
+            "a=4294967296",
+            "a=1=2",
+            "a\tb",
+        ] {
             assert!(text.parse::<NodeSpec>().is_err(), "{text:?} was taken");
         }
-        assert!(matches!(NodeSpec::parse_list("a,b,a"), Err(RoutingError::DuplicateNode { .. })));
+        assert!(matches!(
+            NodeSpec::parse_list("a,b,a"),
+            Err(RoutingError::DuplicateNode { .. })
+        ));
         assert!(NodeSpec::parse_list("a,,b").is_err());
     }
 }

@@ -45,14 +45,21 @@ pub(crate) fn place(
         let free = order.iter().copied().find(|&node| room[usize::from(node)] > 0);
         let primary = free.expect("there are as many seats as shards");
         room[usize::from(primary)] -= 1;
-        placed.push(Placed { replicas: vec![primary], slots: 0 });
+        placed.push(Placed {
+            replicas: vec![primary],
+            slots: 0,
+        });
     }
     let primaries = divide_slots(&mut placed, &weights, slots);
 
     let limits: Vec<u64> = primaries.iter().map(|&held| u64::from(slots) - held).collect();
     let amount = u64::from(slots) * (copies as u64 - 1);
     let targets = raise(&primaries, &weights, &limits, amount);
-    let mut balance = Balance { members, targets, loads: vec![0; members.len()] };
+    let mut balance = Balance {
+        members,
+        targets,
+        loads: vec![0; members.len()],
+    };
     let mut by_size: Vec<usize> = (0..placed.len()).collect();
     by_size.sort_by_key(|&shard| std::cmp::Reverse(placed[shard].slots));
     for _ in 1..copies {
@@ -70,13 +77,18 @@ pub(crate) fn place(
 
 /// For every shard, all usable members in the order in which its walk around the ring meets them.
 fn walks(members: &[Member], shards: u32, vnodes: u32) -> Result<Vec<Vec<u16>>, RoutingError> {
-    let usable: Vec<u16> =
-        (0..members.len() as u16).filter(|&i| members[usize::from(i)].placing_weight() > 0).collect();
+    let usable: Vec<u16> = (0..members.len() as u16)
+        .filter(|&i| members[usize::from(i)].placing_weight() > 0)
+        .collect();
     // Weights are in the room of the nodes; weighing the ring too would only cost points.
     let name = |&index: &u16| NodeSpec::new(members[usize::from(index)].name.as_str());
     let nodes: Vec<NodeSpec> = usable.iter().map(name).collect();
     let ring = Ring::new(&nodes, vnodes, HashKind::Xxh3)?;
-    let walk = |shard: u32| ring.turn(&shard.to_be_bytes()).map(|at| usable[usize::from(at)]).collect();
+    let walk = |shard: u32| {
+        ring.turn(&shard.to_be_bytes())
+            .map(|at| usable[usize::from(at)])
+            .collect()
+    };
     Ok((0..shards).map(walk).collect())
 }
 
@@ -89,9 +101,16 @@ fn divide_slots(placed: &mut [Placed], weights: &[u32], slots: u32) -> Vec<u64> 
         primaries[usize::from(shard.replicas[0])] += 1;
     }
     let shards_of = primaries.clone();
-    let limits: Vec<u64> =
-        primaries.iter().map(|&count| if count > 0 { u64::from(slots) } else { 0 }).collect();
-    let more = raise(&primaries, weights, &limits, u64::from(slots) - placed.len() as u64);
+    let limits: Vec<u64> = primaries
+        .iter()
+        .map(|&count| if count > 0 { u64::from(slots) } else { 0 })
+        .collect();
+    let more = raise(
+        &primaries,
+        weights,
+        &limits,
+        u64::from(slots) - placed.len() as u64,
+    );
     for (held, more) in primaries.iter_mut().zip(more) {
         *held += more;
     }
@@ -117,8 +136,11 @@ impl Balance<'_> {
     /// Adds the next copy: a distinct zone first, then the least above the target, then the
     /// earliest on the walk.
     fn add_copy(&mut self, shard: &mut Placed, order: &[u16]) {
-        let others: Vec<u16> =
-            order.iter().copied().filter(|node| !shard.replicas.contains(node)).collect();
+        let others: Vec<u16> = order
+            .iter()
+            .copied()
+            .filter(|node| !shard.replicas.contains(node))
+            .collect();
         let cost = |&node: &u16| {
             let mut with = shard.replicas.clone();
             with.push(node);
@@ -149,7 +171,9 @@ impl Balance<'_> {
                 };
                 let able = (0..self.members.len() as u16)
                     .filter(|&to| weights[usize::from(to)] > 0 && !shard.replicas.contains(&to));
-                let Some(to) = able.filter(better).min_by_key(|&to| self.above(to)) else { continue };
+                let Some(to) = able.filter(better).min_by_key(|&to| self.above(to)) else {
+                    continue;
+                };
                 self.loads[usize::from(from)] -= shard.slots;
                 self.loads[usize::from(to)] += shard.slots;
                 shard.replicas[at] = to;

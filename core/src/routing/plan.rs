@@ -143,7 +143,8 @@ pub struct Plan {
     pub moved_between_old_nodes: u64,
     /// Every node that holds or may hold something.
     pub nodes: Vec<NodeShare>,
-    /// Highest load over mean load of copies by weight, before; draining nodes left out.
+    /// How full the fullest node is, before: copies held over its share by weight (for equal
+    /// weights that is maximum over mean). A share is at most every slot once.
     pub max_over_mean_before: f64,
     /// The same, after.
     pub max_over_mean_after: f64,
@@ -165,7 +166,11 @@ impl Topology {
         let (members, node) = self.changed_members(change)?;
         let scene = Scene::new(self, &members, node);
         scene.check_enough_nodes()?;
-        let pieces = if scene.gains() { gain::pieces(&scene) } else { lose::pieces(&scene) };
+        let pieces = if scene.gains() {
+            gain::pieces(&scene)
+        } else {
+            lose::pieces(&scene)
+        };
         let (new_shards, moves) = build::moves(&scene, pieces, load);
         Ok(build::plan(&scene, change, new_shards, moves))
     }
@@ -190,10 +195,15 @@ struct Counts {
 impl Counts {
     /// Counts by replica lists with the slots they hold.
     fn of<'l>(members: usize, lists: impl Iterator<Item = (&'l [u16], u64)>) -> Counts {
-        let mut counts = Counts { primaries: vec![0; members], copies: vec![0; members] };
+        let mut counts = Counts {
+            primaries: vec![0; members],
+            copies: vec![0; members],
+        };
         for (replicas, slots) in lists {
             counts.primaries[usize::from(replicas[0])] += slots;
-            replicas.iter().for_each(|&replica| counts.copies[usize::from(replica)] += slots);
+            replicas
+                .iter()
+                .for_each(|&replica| counts.copies[usize::from(replica)] += slots);
         }
         counts
     }
@@ -214,18 +224,30 @@ struct Scene<'t> {
     slots: u64,
     /// Copies a shard can have: as wanted, or as many as there are nodes.
     copies: usize,
+    /// The change asks for the weight the node has already.
+    same_weight: bool,
 }
+
+/// A node within 1/100 of its share is left alone unless its weight changes: rounding and earlier
+/// moves leave everybody a slot or two off, and a balanced cluster must never move.
+const SETTLED_FRACTION: u128 = 100;
 
 impl<'t> Scene<'t> {
     fn new(topology: &'t Topology, members: &'t [Member], node: u16) -> Scene<'t> {
         let counts = topology.slot_counts();
         let counted = |shard: &'t Shard| (shard, u64::from(counts[shard.id.0 as usize]));
-        let shards: Vec<_> =
-            topology.shards().iter().map(counted).filter(|&(_, slots)| slots > 0).collect();
+        let shards: Vec<_> = topology
+            .shards()
+            .iter()
+            .map(counted)
+            .filter(|&(_, slots)| slots > 0)
+            .collect();
         let weights: Vec<u32> = members.iter().map(Member::placing_weight).collect();
         let usable = weights.iter().filter(|&&weight| weight > 0).count();
         let lists = shards.iter().map(|&(shard, slots)| (&shard.replicas[..], slots));
+        let known = topology.members().get(usize::from(node));
         Scene {
+            same_weight: known == members.get(usize::from(node)),
             topology,
             members,
             node,
@@ -243,12 +265,23 @@ impl<'t> Scene<'t> {
         if self.weights[at] > 0 {
             return Ok(());
         }
-        let holding = self.shards.iter().filter(|(shard, _)| shard.replicas.contains(&self.node));
-        let replicas = holding.map(|(shard, _)| shard.replicas.len()).max().unwrap_or(0).max(1);
+        let holding = self
+            .shards
+            .iter()
+            .filter(|(shard, _)| shard.replicas.contains(&self.node));
+        let replicas = holding
+            .map(|(shard, _)| shard.replicas.len())
+            .max()
+            .unwrap_or(0)
+            .max(1);
         let remaining = self.weights.iter().filter(|&&weight| weight > 0).count();
         if remaining < replicas {
             let name = self.members[at].name.clone();
-            return Err(RoutingError::TooFewNodes { name, remaining, replicas });
+            return Err(RoutingError::TooFewNodes {
+                name,
+                remaining,
+                replicas,
+            });
         }
         Ok(())
     }
@@ -256,8 +289,18 @@ impl<'t> Scene<'t> {
     /// Whether the node of the change takes slots; else it gives some, or nothing moves.
     fn gains(&self) -> bool {
         let (share, whole) = self.copy_share();
-        u128::from(self.before.copies[usize::from(self.node)]) < share / whole
-            || (self.weights[usize::from(self.node)] > 0 && self.missing() > 0)
+        let below = u128::from(self.before.copies[usize::from(self.node)]) < share / whole;
+        !self.settled() && (below || self.missing() > 0)
+    }
+
+    /// Whether nothing has to move: see [`SETTLED_FRACTION`].
+    fn settled(&self) -> bool {
+        let (share, whole) = self.copy_share();
+        let has = u128::from(self.before.copies[usize::from(self.node)]) * whole;
+        self.same_weight
+            && !self.is_leaving(self.node)
+            && self.missing() == 0
+            && share.abs_diff(has) <= share / SETTLED_FRACTION
     }
 
     /// Exact share of copies of the node of the change, as a fraction.
@@ -270,7 +313,13 @@ impl<'t> Scene<'t> {
         let (share, whole) = self.copy_share();
         let has = self.before.copies[usize::from(self.node)];
         let due = share.div_ceil(whole) as u64;
-        if self.gains() { due.saturating_sub(has).max(self.missing()) } else { has.saturating_sub(due) }
+        if self.settled() {
+            0
+        } else if self.gains() {
+            due.saturating_sub(has).max(self.missing())
+        } else {
+            has.saturating_sub(due)
+        }
     }
 
     /// Primaries the node of the change should have: its share, rounded.
@@ -285,6 +334,9 @@ impl<'t> Scene<'t> {
 
     /// Slots of shards that lack replicas, where the node of the change can be added.
     fn missing(&self) -> u64 {
+        if self.weights[usize::from(self.node)] == 0 {
+            return 0;
+        }
         let lacking = self.shards.iter().filter(|(shard, _)| self.lacks(shard));
         lacking.map(|&(_, slots)| slots).sum()
     }
@@ -305,22 +357,19 @@ impl<'t> Scene<'t> {
     }
 }
 
-/// Highest load over mean load by weight; 1 when nothing is held.
-fn max_over_mean(weights: &[u32], held: &[u64]) -> f64 {
-    let able = || weights.iter().zip(held).filter(|(weight, _)| **weight > 0);
-    let total: u64 = able().map(|(_, held)| held).sum();
-    let weight: u64 = able().map(|(weight, _)| u64::from(*weight)).sum();
-    if total == 0 {
-        return 1.0;
-    }
-    let mean = total as f64 / weight as f64;
-    able().map(|(weight, held)| *held as f64 / f64::from(*weight) / mean).fold(0.0, f64::max)
+/// How far the fullest member is above its share of `copies` copies of all slots: held over share.
+/// A share never exceeds every slot once, however heavy the member. 1 when nothing is held.
+fn max_over_mean(weights: &[u32], held: &[u64], slots: u64, copies: u64) -> f64 {
+    let able = (0..weights.len()).filter(|&index| weights[index] > 0);
+    let above = able.map(|index| {
+        let (share, whole) = capped_share(weights, index, slots, copies);
+        held[index] as f64 * whole as f64 / share as f64
+    });
+    above.fold(0.0, f64::max)
 }
 
 /// What `hash mod N` would move, nodes being listed by weight in order of membership.
 fn modulo_fraction(before: &[Member], after: &[Member]) -> f64 {
-    fn list(members: &[Member]) -> Vec<(&str, u32)> {
-        members.iter().map(|member| (member.name.as_str(), member.placing_weight())).collect()
-    }
-    moved_fraction(&list(before), &list(after))
+    let weights = |members: &[Member]| -> Vec<u32> { members.iter().map(Member::placing_weight).collect() };
+    moved_fraction(&weights(before), &weights(after))
 }

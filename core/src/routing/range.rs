@@ -42,7 +42,8 @@ impl RangeMap {
     /// The same within a domain.
     ///
     /// # Errors
-    /// As [`check_splits`].
+    /// [`RoutingError::UnsortedSplits`], [`RoutingError::EmptyDomain`],
+    /// [`RoutingError::SplitOutsideDomain`].
     pub fn with_domain(splits: Vec<Vec<u8>>, domain: Domain) -> Result<RangeMap, RoutingError> {
         check_splits(&splits, &domain)?;
         Ok(RangeMap { splits, domain })
@@ -91,12 +92,18 @@ pub(crate) fn check_splits(splits: &[Vec<u8>], domain: &Domain) -> Result<(), Ro
     }
     for (index, split) in splits.iter().enumerate() {
         if index > 0 && splits[index - 1] >= *split {
-            return Err(RoutingError::UnsortedSplits { index, key: show_key(split) });
+            return Err(RoutingError::UnsortedSplits {
+                index,
+                key: show_key(split),
+            });
         }
         // A split on the lower bound, or the empty key without one, would leave an empty range.
         let lower = domain.lower.as_deref().unwrap_or(b"");
         if split.as_slice() <= lower || !domain.contains(split) {
-            return Err(RoutingError::SplitOutsideDomain { index, key: show_key(split) });
+            return Err(RoutingError::SplitOutsideDomain {
+                index,
+                key: show_key(split),
+            });
         }
     }
     Ok(())
@@ -113,7 +120,15 @@ mod tests {
     #[test]
     fn lower_bounds_are_inclusive() {
         let map = RangeMap::new(keys("g,n,t")).unwrap();
-        for (key, range) in [("", 0), ("f", 0), ("g", 1), ("gz", 1), ("m", 1), ("n", 2), ("z", 3)] {
+        for (key, range) in [
+            ("", 0),
+            ("f", 0),
+            ("g", 1),
+            ("gz", 1),
+            ("m", 1),
+            ("n", 2),
+            ("z", 3),
+        ] {
             assert_eq!(map.range_of(key.as_bytes()).unwrap(), range, "{key:?}");
         }
     }
@@ -122,14 +137,20 @@ mod tests {
     fn unsorted_and_duplicate_splits_are_refused_by_name() {
         for splits in ["b,a", "a,a"] {
             let error = RangeMap::new(keys(splits)).unwrap_err();
-            assert!(matches!(error, RoutingError::UnsortedSplits { index: 1, .. }), "{error}");
+            assert!(
+                matches!(error, RoutingError::UnsortedSplits { index: 1, .. }),
+                "{error}"
+            );
         }
         assert!(RangeMap::new(vec![Vec::new()]).is_err());
     }
 
     #[test]
     fn keys_outside_the_domain_are_refused_by_name() {
-        let domain = Domain { lower: Some(b"b".to_vec()), upper: Some(b"y".to_vec()) };
+        let domain = Domain {
+            lower: Some(b"b".to_vec()),
+            upper: Some(b"y".to_vec()),
+        };
         let map = RangeMap::with_domain(keys("g"), domain.clone()).unwrap();
         assert_eq!(map.range_of(b"b").unwrap(), 0);
         let error = map.range_of(b"y").unwrap_err().to_string();

@@ -63,7 +63,10 @@ impl Ring {
         }
         let count = weights.saturating_mul(u64::from(vnodes));
         if count > MAX_POINTS {
-            return Err(RoutingError::TooManyPoints { points: count, max: MAX_POINTS });
+            return Err(RoutingError::TooManyPoints {
+                points: count,
+                max: MAX_POINTS,
+            });
         }
         let mut points = Vec::with_capacity(count as usize);
         for (index, node) in nodes.iter().enumerate() {
@@ -76,7 +79,11 @@ impl Ring {
 
         let high: Vec<u64> = points.iter().map(|(digest, _)| digest.high()).collect();
         let wide = matches!(hash, HashKind::Sha1 | HashKind::Md5);
-        let low = points.iter().filter(|_| wide).map(|(digest, _)| digest.low()).collect();
+        let low = points
+            .iter()
+            .filter(|_| wide)
+            .map(|(digest, _)| digest.low())
+            .collect();
         let shift = 64 - points.len().next_power_of_two().ilog2().max(1);
         Ok(Ring {
             nodes: nodes.to_vec(),
@@ -129,7 +136,10 @@ impl Ring {
     pub fn nodes_of(&self, key: &[u8], replicas: usize) -> Vec<&str> {
         let mut owners = Vec::new();
         self.owners(key, replicas, &mut owners);
-        owners.iter().map(|&owner| self.nodes[usize::from(owner)].name.as_str()).collect()
+        owners
+            .iter()
+            .map(|&owner| self.nodes[usize::from(owner)].name.as_str())
+            .collect()
     }
 
     /// Every node that has points, once, in the order of the walk that begins at a key.
@@ -137,9 +147,12 @@ impl Ring {
         let start = self.successor(key);
         let mut met = vec![false; self.nodes.len()];
         let (before, after) = self.owner.split_at(start);
-        after.iter().chain(before).copied().filter(move |&owner| {
-            !std::mem::replace(&mut met[usize::from(owner)], true)
-        }).take(self.distinct)
+        after
+            .iter()
+            .chain(before)
+            .copied()
+            .filter(move |&owner| !std::mem::replace(&mut met[usize::from(owner)], true))
+            .take(self.distinct)
     }
 
     /// Nodes that have points; no key can have more distinct owners.
@@ -262,12 +275,21 @@ mod tests {
     fn rings_that_cannot_own_a_key_are_refused() {
         let nodes = |list| NodeSpec::parse_list(list).unwrap();
         let new = |list, vnodes| Ring::new(&nodes(list), vnodes, HashKind::Xxh3);
-        assert!(matches!(Ring::new(&[], 1, HashKind::Xxh3), Err(RoutingError::NoNodes)));
+        assert!(matches!(
+            Ring::new(&[], 1, HashKind::Xxh3),
+            Err(RoutingError::NoNodes)
+        ));
         assert!(matches!(new("a", 0), Err(RoutingError::NoVirtualNodes)));
         assert!(matches!(new("a=0,b=0", 9), Err(RoutingError::NoWeight)));
-        assert!(matches!(new("a=4294967295", 160), Err(RoutingError::TooManyPoints { .. })));
+        assert!(matches!(
+            new("a=4294967295", 160),
+            Err(RoutingError::TooManyPoints { .. })
+        ));
         let many: Vec<NodeSpec> = (0..65_536).map(|i| NodeSpec::new(i.to_string())).collect();
-        assert!(matches!(Ring::new(&many, 1, HashKind::Xxh3), Err(RoutingError::TooManyNodes { .. })));
+        assert!(matches!(
+            Ring::new(&many, 1, HashKind::Xxh3),
+            Err(RoutingError::TooManyNodes { .. })
+        ));
     }
 
     #[test]

@@ -41,12 +41,20 @@ pub(crate) fn raise(current: &[u64], weights: &[u32], limits: &[u64], amount: u6
     let mut got = vec![0; current.len()];
     let rank = |index: usize, got: u64| {
         let numerator = 2 * (current[index] + got) + 1;
-        Reverse((Ratio { numerator, weight: weights[index] }, index))
+        Reverse((
+            Ratio {
+                numerator,
+                weight: weights[index],
+            },
+            index,
+        ))
     };
     let able = (0..current.len()).filter(|&i| weights[i] > 0 && limits[i] > 0);
     let mut heap: BinaryHeap<_> = able.map(|index| rank(index, 0)).collect();
     for _ in 0..amount {
-        let Some(Reverse((_, index))) = heap.pop() else { break };
+        let Some(Reverse((_, index))) = heap.pop() else {
+            break;
+        };
         got[index] += 1;
         if got[index] < limits[index] {
             heap.push(rank(index, got[index]));
@@ -67,19 +75,25 @@ pub(crate) fn lower(
 ) -> Vec<u64> {
     let mut gave = vec![0; current.len()];
     let load = |index: usize, gave: u64| Ratio {
-        numerator: current[index].saturating_sub(gave),
+        numerator: current[index] - gave,
         weight: weights[index],
     };
-    let able = (0..current.len()).filter(|&index| limits[index] > 0);
+    let limit = |index: usize| limits[index].min(current[index]);
+    let able = (0..current.len()).filter(|&index| limit(index) > 0);
     let mut heap: BinaryHeap<_> = able.map(|index| (load(index, 0), Reverse(index))).collect();
     for taken in 0..amount {
-        let taker = Ratio { numerator: taker.0 + taken, weight: taker.1 };
-        let Some((load_of_giver, Reverse(index))) = heap.pop() else { break };
+        let taker = Ratio {
+            numerator: taker.0 + taken,
+            weight: taker.1,
+        };
+        let Some((load_of_giver, Reverse(index))) = heap.pop() else {
+            break;
+        };
         if load_of_giver <= taker {
             break;
         }
         gave[index] += 1;
-        if gave[index] < limits[index] {
+        if gave[index] < limit(index) {
             heap.push((load(index, gave[index]), Reverse(index)));
         }
     }
@@ -132,7 +146,9 @@ pub(crate) fn seats(weights: &[u32], ranks: &[u64], seats: u32) -> Vec<u32> {
             by_first_seat.then(ranks[j].cmp(&ranks[i]))
         };
         let able = (0..weights.len()).filter(|&i| weights[i] > 0);
-        let Some(next) = able.max_by(|&i, &j| first(i, j)) else { break };
+        let Some(next) = able.max_by(|&i, &j| first(i, j)) else {
+            break;
+        };
         given[next] += 1;
     }
     given
@@ -145,7 +161,10 @@ mod tests {
     #[test]
     fn raising_from_nothing_gives_the_rounded_share() {
         let none = [u64::MAX; 4];
-        assert_eq!(raise(&[0, 0, 0, 0], &[1, 1, 2, 0], &none, 4096), [1024, 1024, 2048, 0]);
+        assert_eq!(
+            raise(&[0, 0, 0, 0], &[1, 1, 2, 0], &none, 4096),
+            [1024, 1024, 2048, 0]
+        );
         assert_eq!(raise(&[0, 0, 0], &[1, 1, 1], &none[..3], 4), [2, 1, 1]);
         assert_eq!(raise(&[5, 0, 1], &[1, 1, 1], &[9, 2, 9], 4), [0, 2, 2]);
     }

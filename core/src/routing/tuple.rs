@@ -90,17 +90,20 @@ pub fn decode_tuple(bytes: &[u8]) -> Result<Vec<KeyBuf>, RoutingError> {
                 continue;
             }
             TUPLE => return Err(bad("tuples nested more than 32 deep")),
-            TUPLE_END if open.len() > 1 => {
-                KeyBuf::Tuple(open.pop().expect("more than one list is open"))
-            }
+            TUPLE_END if open.len() > 1 => KeyBuf::Tuple(open.pop().expect("more than one list is open")),
             TUPLE_END => return Err(bad("the end of a tuple that was not begun")),
             _ => return Err(bad("an unknown element type")),
         };
-        open.last_mut().expect("the outermost list stays open").push(element);
+        open.last_mut()
+            .expect("the outermost list stays open")
+            .push(element);
     }
     match open.pop() {
         Some(elements) if open.is_empty() => Ok(elements),
-        _ => Err(RoutingError::BadTuple { offset: reader.at, what: "the end of a tuple is missing" }),
+        _ => Err(RoutingError::BadTuple {
+            offset: reader.at,
+            what: "the end of a tuple is missing",
+        }),
     }
 }
 
@@ -119,7 +122,10 @@ impl Reader<'_> {
     fn array<const N: usize>(&mut self) -> Result<[u8; N], RoutingError> {
         let rest = &self.bytes[self.at..];
         let Some(array) = rest.first_chunk::<N>() else {
-            return Err(RoutingError::BadTuple { offset: self.at, what: "the element is cut short" });
+            return Err(RoutingError::BadTuple {
+                offset: self.at,
+                what: "the element is cut short",
+            });
         };
         self.at += N;
         Ok(*array)
@@ -134,13 +140,19 @@ impl Reader<'_> {
                     Some(ESCAPED_ZERO) => out.push(0),
                     _ => {
                         let what = "00 must be followed by 01 or FF";
-                        return Err(RoutingError::BadTuple { offset: self.at, what });
+                        return Err(RoutingError::BadTuple {
+                            offset: self.at,
+                            what,
+                        });
                     }
                 },
                 Some(byte) => out.push(byte),
                 None => {
                     let what = "the element is cut short";
-                    return Err(RoutingError::BadTuple { offset: self.at, what });
+                    return Err(RoutingError::BadTuple {
+                        offset: self.at,
+                        what,
+                    });
                 }
             }
         }

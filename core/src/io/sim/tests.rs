@@ -71,7 +71,13 @@ fn failed_sync_does_not_become_durable_by_a_later_one() {
     file.sync_data().unwrap();
     disk.sync_dir(Path::new("/d")).unwrap();
     file.write_all_at(b"two", 0).unwrap();
-    disk.fail_at(disk.calls() + 1, Fault { kind: FaultKind::Errno(EIO), persistent: false });
+    disk.fail_at(
+        disk.calls() + 1,
+        Fault {
+            kind: FaultKind::Errno(EIO),
+            persistent: false,
+        },
+    );
     assert_eq!(file.sync_data().unwrap_err().raw_os_error(), Some(EIO));
     file.sync_data().unwrap();
     assert_eq!(&after(&disk, CutPolicy::KeepAll).unwrap()[..3], b"one");
@@ -83,7 +89,13 @@ fn writing_again_after_a_failed_sync_makes_a_later_one_count() {
     file.sync_data().unwrap();
     disk.sync_dir(Path::new("/d")).unwrap();
     file.write_all_at(b"two", 0).unwrap();
-    disk.fail_at(disk.calls() + 1, Fault { kind: FaultKind::Errno(EIO), persistent: false });
+    disk.fail_at(
+        disk.calls() + 1,
+        Fault {
+            kind: FaultKind::Errno(EIO),
+            persistent: false,
+        },
+    );
     file.sync_data().unwrap_err();
     file.write_all_at(b"two", 0).unwrap();
     file.sync_data().unwrap();
@@ -103,7 +115,10 @@ fn torn_page_mixes_old_and_new_sectors() {
         file.write_all_at(&[2; 4096], 0).unwrap();
         let found = after(&disk, CutPolicy::TearAll).unwrap();
         for sector in found.chunks(SECTOR) {
-            assert!(sector.iter().all(|byte| *byte == sector[0]), "tears happen between sectors");
+            assert!(
+                sector.iter().all(|byte| *byte == sector[0]),
+                "tears happen between sectors"
+            );
         }
         mixed += usize::from(found.contains(&1) && found.contains(&2));
     }
@@ -116,7 +131,13 @@ fn stores_after_the_power_went_are_lost() {
     file.sync_data().unwrap();
     disk.sync_dir(Path::new("/d")).unwrap();
     let map = file.map(8192, MapAccess::Write).unwrap();
-    disk.fail_at(disk.calls() + 1, Fault { kind: FaultKind::PowerCut, persistent: true });
+    disk.fail_at(
+        disk.calls() + 1,
+        Fault {
+            kind: FaultKind::PowerCut,
+            persistent: true,
+        },
+    );
     file.sync_data().unwrap_err();
     map.store_u64(0, u64::MAX, Ordering::Release);
     assert!(file.sync_data().unwrap_err().to_string().contains("power"));

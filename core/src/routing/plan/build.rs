@@ -2,18 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::{
-    Change, Counts, Move, NodeShare, Piece, Plan, Scene, SlotLoad, max_over_mean, modulo_fraction,
-};
+use super::{Change, Counts, Move, NodeShare, Piece, Plan, Scene, SlotLoad, max_over_mean, modulo_fraction};
 use crate::ids::{ShardId, SlotId};
 use crate::routing::topology::{Shard, ShardState};
 
 /// Picks the slots of every piece and the shard it goes to, making shards where none has the list.
-pub(super) fn moves(
-    scene: &Scene<'_>,
-    pieces: Vec<Piece>,
-    load: &dyn SlotLoad,
-) -> (Vec<Shard>, Vec<Move>) {
+pub(super) fn moves(scene: &Scene<'_>, pieces: Vec<Piece>, load: &dyn SlotLoad) -> (Vec<Shard>, Vec<Move>) {
     let mut new_shards: Vec<Shard> = Vec::new();
     let mut left: BTreeMap<ShardId, Vec<SlotId>> = BTreeMap::new();
     let mut moves = Vec::new();
@@ -28,13 +22,26 @@ pub(super) fn moves(
         let to = known.unwrap_or_else(|| {
             let id = ShardId((topology.shards().len() + new_shards.len()) as u32);
             let replicas = piece.replicas.clone();
-            new_shards.push(Shard { id, replicas, state: ShardState::Active });
+            new_shards.push(Shard {
+                id,
+                replicas,
+                state: ShardState::Active,
+            });
             id
         });
-        let old = topology.shard(piece.shard).map_or(&[][..], |shard| &shard.replicas);
+        let old = topology
+            .shard(piece.shard)
+            .map_or(&[][..], |shard| &shard.replicas);
         let name = |index: u16| scene.members[usize::from(index)].name.clone();
-        let gained = piece.replicas.iter().copied().find(|replica| !old.contains(replica));
-        let lost = old.iter().copied().find(|replica| !piece.replicas.contains(replica));
+        let gained = piece
+            .replicas
+            .iter()
+            .copied()
+            .find(|replica| !old.contains(replica));
+        let lost = old
+            .iter()
+            .copied()
+            .find(|replica| !piece.replicas.contains(replica));
         let held = slots.iter().map(|&slot| load.slot(slot));
         let (keys, bytes) = held.fold((0u64, 0u64), |(keys, bytes), slot| {
             (keys.saturating_add(slot.keys), bytes.saturating_add(slot.bytes))
@@ -66,7 +73,10 @@ fn carve(slots: &mut Vec<SlotId>, count: usize) -> Vec<SlotId> {
                 _ => runs.push((at, 1)),
             }
         }
-        let enough = runs.iter().filter(|(_, len)| *len >= needed).min_by_key(|(_, len)| *len);
+        let enough = runs
+            .iter()
+            .filter(|(_, len)| *len >= needed)
+            .min_by_key(|(_, len)| *len);
         let &(start, len) = enough
             .or_else(|| runs.iter().max_by_key(|(_, len)| *len))
             .expect("there are slots, so there is a run");
@@ -79,18 +89,16 @@ fn carve(slots: &mut Vec<SlotId>, count: usize) -> Vec<SlotId> {
 }
 
 /// Fills in the figures, counted from the replica sets before and after.
-pub(super) fn plan(
-    scene: &Scene<'_>,
-    change: &Change,
-    new_shards: Vec<Shard>,
-    moves: Vec<Move>,
-) -> Plan {
+pub(super) fn plan(scene: &Scene<'_>, change: &Change, new_shards: Vec<Shard>, moves: Vec<Move>) -> Plan {
     let topology = scene.topology;
     let before = |slot: u32| &topology.shards()[topology.shard_of_slot(SlotId(slot)).0 as usize];
     let mut target: BTreeMap<u32, &Shard> = BTreeMap::new();
     for moved in &moves {
         let to = moved.to.0 as usize;
-        let shard = topology.shards().get(to).or(new_shards.get(to.wrapping_sub(topology.shards().len())));
+        let shard = topology
+            .shards()
+            .get(to)
+            .or(new_shards.get(to.wrapping_sub(topology.shards().len())));
         let shard = shard.expect("moves go to existing or new shards");
         target.extend(moved.slots.iter().map(|slot| (slot.0, shard)));
     }
@@ -111,8 +119,13 @@ pub(super) fn plan(
         copies_before: scene.before.copies[index],
         copies_after: after.copies[index],
     };
-    let weights_before: Vec<u32> =
-        topology.members().iter().map(|member| member.placing_weight()).collect();
+    let weights_before: Vec<u32> = topology
+        .members()
+        .iter()
+        .map(|member| member.placing_weight())
+        .collect();
+    let fullest = |weights: &[u32], held: &[u64], copies| max_over_mean(weights, held, scene.slots, copies);
+    let copies = u64::from(topology.replicas());
     Plan {
         from_version: topology.version(),
         change: change.clone(),
@@ -121,15 +134,19 @@ pub(super) fn plan(
         bytes: moves.iter().fold(0, |sum, moved| sum.saturating_add(moved.bytes)),
         copies_moved: figures.copies,
         copies_minimum: minimum,
-        ratio: if minimum == 0 { 1.0 } else { figures.copies as f64 / minimum as f64 },
+        ratio: if minimum == 0 {
+            1.0
+        } else {
+            figures.copies as f64 / minimum as f64
+        },
         primaries_moved: figures.primaries,
         primaries_fraction: figures.primaries as f64 / f64::from(topology.slots()),
         modulo_fraction: modulo_fraction(topology.members(), scene.members),
         moved_between_old_nodes: figures.between_old_nodes,
         nodes: (0..scene.members.len()).filter(shown).map(share).collect(),
-        max_over_mean_before: max_over_mean(&weights_before, &scene.before.copies),
-        max_over_mean_after: max_over_mean(&scene.weights, &after.copies),
-        primary_max_over_mean_after: max_over_mean(&scene.weights, &after.primaries),
+        max_over_mean_before: fullest(&weights_before, &scene.before.copies, copies),
+        max_over_mean_after: fullest(&scene.weights, &after.copies, copies),
+        primary_max_over_mean_after: fullest(&scene.weights, &after.primaries, 1),
         shortfalls: topology.shortfalls_after(scene.members, &new_shards, &moves),
         new_shards,
         moves,

@@ -35,7 +35,10 @@ pub(super) fn solve(supplies: &[u64], demands: &[u64], edges: &[Edge]) -> Vec<u6
 
 fn group(edges: &[Edge], groups: usize, by: impl Fn(&Edge) -> usize) -> Vec<Vec<usize>> {
     let mut grouped = vec![Vec::new(); groups];
-    edges.iter().enumerate().for_each(|(index, edge)| grouped[by(edge)].push(index));
+    edges
+        .iter()
+        .enumerate()
+        .for_each(|(index, edge)| grouped[by(edge)].push(index));
     grouped
 }
 
@@ -58,13 +61,18 @@ impl State<'_> {
         for sink in sinks {
             while self.open[sink] > 0 {
                 let open = self.open[sink];
-                let best = self.by_sink[sink].iter().copied().filter(|&edge| self.left_at(edge) > 0);
+                let best = self.by_sink[sink]
+                    .iter()
+                    .copied()
+                    .filter(|&edge| self.left_at(edge) > 0);
                 // A source that fits exactly is used up and needs no further move.
                 let rank = |&edge: &usize| {
                     let left = self.left_at(edge);
                     (self.edges[edge].cost, left != open, std::cmp::Reverse(left))
                 };
-                let Some(edge) = best.min_by_key(rank) else { break };
+                let Some(edge) = best.min_by_key(rank) else {
+                    break;
+                };
                 let amount = open.min(self.left_at(edge));
                 self.flow[edge] += amount;
                 self.left[self.edges[edge].source] -= amount;
@@ -96,7 +104,10 @@ impl State<'_> {
                     self.shift(sink, edge, &reached);
                     return true;
                 }
-                for &other in self.by_source[source].iter().filter(|&&other| self.flow[other] > 0) {
+                for &other in self.by_source[source]
+                    .iter()
+                    .filter(|&&other| self.flow[other] > 0)
+                {
                     let other_sink = self.edges[other].sink;
                     if !std::mem::replace(&mut seen_sink[other_sink], true) {
                         reached[other_sink] = Some((other, edge));
@@ -135,7 +146,11 @@ mod tests {
     use super::*;
 
     fn edge(source: usize, sink: usize) -> Edge {
-        Edge { source, sink, cost: 1 }
+        Edge {
+            source,
+            sink,
+            cost: 1,
+        }
     }
 
     #[test]
@@ -153,7 +168,14 @@ mod tests {
 
     #[test]
     fn existing_targets_are_used_first() {
-        let edges = [edge(0, 0), Edge { source: 1, sink: 0, cost: 0 }];
+        let edges = [
+            edge(0, 0),
+            Edge {
+                source: 1,
+                sink: 0,
+                cost: 0,
+            },
+        ];
         assert_eq!(solve(&[9, 4], &[6], &edges), [2, 4]);
     }
 }

@@ -55,7 +55,10 @@ impl<'s, 't> Taking<'s, 't> {
             primaries: scene.before.primaries.clone(),
             copies: scene.before.copies.clone(),
             // Where copies are missing the node is added to every slot, primary or not.
-            due: (primaries, (copies - primaries).min(copies.saturating_sub(scene.missing()))),
+            due: (
+                primaries,
+                (copies - primaries).min(copies.saturating_sub(scene.missing())),
+            ),
         }
     }
 
@@ -95,6 +98,11 @@ impl<'s, 't> Taking<'s, 't> {
         for (at, amount) in flow.into_iter().enumerate().filter(|&(_, amount)| amount > 0) {
             self.take(at, amount);
         }
+        if !moved && self.due.0 > 0 {
+            // Nobody left to ask holds more primaries than the node by now: followers then.
+            self.due = (0, self.due.0 + self.due.1);
+            return true;
+        }
         moved && self.due != (0, 0)
     }
 
@@ -120,14 +128,27 @@ impl<'s, 't> Taking<'s, 't> {
     fn pieces(self) -> Vec<Piece> {
         let scene = self.scene;
         let mut pieces = Vec::new();
-        for (place, slots) in self.places.into_iter().zip(self.taken).filter(|(_, slots)| *slots > 0) {
+        for (place, slots) in self
+            .places
+            .into_iter()
+            .zip(self.taken)
+            .filter(|(_, slots)| *slots > 0)
+        {
             let shard = scene.shards[place.shard].0.id;
-            pieces.push(Piece { shard, replicas: place.replicas, slots });
+            pieces.push(Piece {
+                shard,
+                replicas: place.replicas,
+                slots,
+            });
         }
         for (&(shard, _), left) in scene.shards.iter().zip(self.left) {
             if left > 0 && scene.lacks(shard) {
                 let replicas = [&shard.replicas[..], &[scene.node]].concat();
-                pieces.push(Piece { shard: shard.id, replicas, slots: left });
+                pieces.push(Piece {
+                    shard: shard.id,
+                    replicas,
+                    slots: left,
+                });
             }
         }
         pieces.sort_by_key(|piece| piece.shard);
@@ -145,10 +166,20 @@ fn places(scene: &Scene<'_>) -> Vec<Place> {
         let conflicts = zone_conflicts(scene.members, &shard.replicas);
         let mut add = |replicas: Vec<u16>, primary: bool, giver: u16| {
             let cost = u8::from(scene.shard_with(&replicas).is_none());
-            places.push(Place { shard: index, replicas, primary, giver, cost });
+            places.push(Place {
+                shard: index,
+                replicas,
+                primary,
+                giver,
+                cost,
+            });
         };
         if scene.lacks(shard) {
-            add([&[scene.node], &shard.replicas[..]].concat(), true, shard.replicas[0]);
+            add(
+                [&[scene.node], &shard.replicas[..]].concat(),
+                true,
+                shard.replicas[0],
+            );
             continue;
         }
         for (at, &giver) in shard.replicas.iter().enumerate() {

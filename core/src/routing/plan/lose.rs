@@ -19,7 +19,11 @@ struct Place {
 pub(super) fn pieces(scene: &Scene<'_>) -> Vec<Piece> {
     let mut giving = Giving::new(scene);
     while giving.round() {}
-    let taken = giving.places.into_iter().zip(giving.taken).filter(|(_, slots)| *slots > 0);
+    let taken = giving
+        .places
+        .into_iter()
+        .zip(giving.taken)
+        .filter(|(_, slots)| *slots > 0);
     let piece = |(place, slots): (Place, u64)| Piece {
         shard: scene.shards[place.shard].0.id,
         replicas: place.replicas,
@@ -120,10 +124,18 @@ fn places(scene: &Scene<'_>) -> Vec<Place> {
             }
         }
         let fewest = able.iter().map(|(conflicts, ..)| *conflicts).min();
-        let best = able.into_iter().filter(|(conflicts, ..)| Some(*conflicts) == fewest);
+        let best = able
+            .into_iter()
+            .filter(|(conflicts, ..)| Some(*conflicts) == fewest);
         places.extend(best.map(|(_, replicas, gainer)| {
             let cost = u8::from(scene.shard_with(&replicas).is_none());
-            Place { shard: index, replicas, primary: at == 0, gainer, cost }
+            Place {
+                shard: index,
+                replicas,
+                primary: at == 0,
+                gainer,
+                cost,
+            }
         }));
     }
     places

@@ -74,19 +74,31 @@ impl Topology {
     pub fn from_bytes(bytes: &[u8]) -> Result<Topology, RoutingError> {
         let mut reader = Reader { bytes, at: 0 };
         if reader.array()? != MAGIC {
-            return Err(RoutingError::Damaged { offset: 0, what: "not a topology" });
+            return Err(RoutingError::Damaged {
+                offset: 0,
+                what: "not a topology",
+            });
         }
         let found = u16::from_le_bytes(reader.array()?);
         if found != FORMAT {
-            return Err(RoutingError::Format { found, supported: FORMAT });
+            return Err(RoutingError::Format {
+                found,
+                supported: FORMAT,
+            });
         }
         if u16::from_le_bytes(reader.array()?) != 0 {
-            return Err(RoutingError::Damaged { offset: 10, what: "unknown feature bits" });
+            return Err(RoutingError::Damaged {
+                offset: 10,
+                what: "unknown feature bits",
+            });
         }
         let len = u64::from_le_bytes(reader.array()?);
         let rest = bytes.len().saturating_sub(HEADER_BYTES + CHECKSUM_BYTES);
         if bytes.len() < HEADER_BYTES + CHECKSUM_BYTES || len != rest as u64 {
-            return Err(RoutingError::Damaged { offset: 12, what: "the length does not match" });
+            return Err(RoutingError::Damaged {
+                offset: 12,
+                what: "the length does not match",
+            });
         }
         let (body, checksum) = bytes.split_at(HEADER_BYTES + rest);
         let found = u32::from_le_bytes(checksum.try_into().expect("four bytes were left over"));
@@ -94,7 +106,10 @@ impl Topology {
         if found != computed {
             return Err(RoutingError::Checksum { found, computed });
         }
-        let mut reader = Reader { bytes: body, at: HEADER_BYTES };
+        let mut reader = Reader {
+            bytes: body,
+            at: HEADER_BYTES,
+        };
         let topology = reader.topology()?;
         if reader.at != body.len() {
             return Err(reader.damaged("bytes after the last slot"));
@@ -102,7 +117,10 @@ impl Topology {
         topology.check()?;
         if topology.to_bytes() != bytes {
             let what = "not the canonical form of this topology";
-            return Err(RoutingError::Damaged { offset: HEADER_BYTES, what });
+            return Err(RoutingError::Damaged {
+                offset: HEADER_BYTES,
+                what,
+            });
         }
         Ok(topology)
     }
@@ -144,7 +162,10 @@ impl Topology {
                 ShardState::Retired => 1,
             });
             out.push(shard.replicas.len() as u8);
-            shard.replicas.iter().for_each(|&replica| varint(out, replica.into()));
+            shard
+                .replicas
+                .iter()
+                .for_each(|&replica| varint(out, replica.into()));
         }
         for run in self.runs() {
             varint(out, run.slots.into());
@@ -154,14 +175,22 @@ impl Topology {
     }
 
     fn write_partitioning(&self, out: &mut Vec<u8>) {
-        let Partitioning::Range { splits, slot_of_range, domain } = &self.partitioning else {
+        let Partitioning::Range {
+            splits,
+            slot_of_range,
+            domain,
+        } = &self.partitioning
+        else {
             out.push(0);
             return;
         };
         out.push(1);
         let (lower, upper) = (&domain.lower, &domain.upper);
         out.push(u8::from(lower.is_some()) | u8::from(upper.is_some()) << 1);
-        [lower, upper].into_iter().flatten().for_each(|bound| byte_string(out, bound));
+        [lower, upper]
+            .into_iter()
+            .flatten()
+            .for_each(|bound| byte_string(out, bound));
         varint(out, splits.len() as u64);
         splits.iter().for_each(|split| byte_string(out, split));
         slot_of_range.iter().for_each(|&slot| varint(out, slot.into()));
@@ -173,7 +202,12 @@ impl Topology {
         for (slot, (&shard, &floor)) in self.owners.iter().zip(&self.floors).enumerate() {
             match runs.last_mut() {
                 Some(run) if run.shard == shard && run.floor == floor => run.slots += 1,
-                _ => runs.push(Run { first: slot as u32, slots: 1, shard, floor }),
+                _ => runs.push(Run {
+                    first: slot as u32,
+                    slots: 1,
+                    shard,
+                    floor,
+                }),
             }
         }
         runs
@@ -213,12 +247,17 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     fn damaged(&self, what: &'static str) -> RoutingError {
-        RoutingError::Damaged { offset: self.at, what }
+        RoutingError::Damaged {
+            offset: self.at,
+            what,
+        }
     }
 
     fn take(&mut self, len: usize) -> Result<&'a [u8], RoutingError> {
         let rest = &self.bytes[self.at..];
-        let taken = rest.get(..len).ok_or_else(|| self.damaged("the topology is cut short"))?;
+        let taken = rest
+            .get(..len)
+            .ok_or_else(|| self.damaged("the topology is cut short"))?;
         self.at += len;
         Ok(taken)
     }
@@ -274,7 +313,9 @@ impl<'a> Reader<'a> {
     fn topology(&mut self) -> Result<Topology, RoutingError> {
         let version = self.varint()?;
         let code = usize::from(self.byte()?);
-        let hash = code.checked_sub(1).and_then(|code| HashKind::ALL.get(code).copied());
+        let hash = code
+            .checked_sub(1)
+            .and_then(|code| HashKind::ALL.get(code).copied());
         let hash = hash.ok_or_else(|| self.damaged("an unknown hash"))?;
         let seed = u64::from_le_bytes(self.array()?);
         let encoding = match self.byte()? {
@@ -293,7 +334,10 @@ impl<'a> Reader<'a> {
         let vnodes = self.number("too many virtual nodes")?;
         let slots: u32 = self.number("too many slots")?;
         if slots > MAX_SLOTS {
-            return Err(RoutingError::SlotCount { slots, max: MAX_SLOTS });
+            return Err(RoutingError::SlotCount {
+                slots,
+                max: MAX_SLOTS,
+            });
         }
         let partitioning = self.partitioning(slots)?;
         let members = self.members()?;
@@ -336,13 +380,25 @@ impl<'a> Reader<'a> {
         if bounds > 3 {
             return Err(self.damaged("unknown bounds of the domain"));
         }
-        let lower = if bounds & 1 != 0 { Some(self.byte_string()?) } else { None };
-        let upper = if bounds & 2 != 0 { Some(self.byte_string()?) } else { None };
+        let lower = if bounds & 1 != 0 {
+            Some(self.byte_string()?)
+        } else {
+            None
+        };
+        let upper = if bounds & 2 != 0 {
+            Some(self.byte_string()?)
+        } else {
+            None
+        };
         let count = self.count()?;
         let splits = (0..count).map(|_| self.byte_string()).collect::<Result<_, _>>()?;
         let slot = |_| self.number("a slot that does not exist");
         let slot_of_range = (0..=count).map(slot).collect::<Result<_, _>>()?;
-        Ok(Partitioning::Range { splits, slot_of_range, domain: Domain { lower, upper } })
+        Ok(Partitioning::Range {
+            splits,
+            slot_of_range,
+            domain: Domain { lower, upper },
+        })
     }
 
     fn members(&mut self) -> Result<Vec<Member>, RoutingError> {
@@ -376,7 +432,11 @@ impl<'a> Reader<'a> {
             let replicas = self.byte()?;
             let replica = |_| self.number("a member that does not exist");
             let replicas = (0..replicas).map(replica).collect::<Result<_, _>>()?;
-            shards.push(Shard { id: ShardId(id as u32), replicas, state });
+            shards.push(Shard {
+                id: ShardId(id as u32),
+                replicas,
+                state,
+            });
         }
         Ok(shards)
     }

@@ -28,7 +28,9 @@ impl Topology {
                 let name = spec.name.clone();
                 let known = members.iter().position(|member| member.name == name);
                 match known.map(|at| (at, members[at].state)) {
-                    Some((_, MemberState::Active)) => return Err(RoutingError::NodeExists { name }),
+                    Some((_, MemberState::Active)) => {
+                        return Err(RoutingError::NodeExists { name });
+                    }
                     Some((_, MemberState::Draining)) => {
                         return Err(RoutingError::NodeLeaving { name });
                     }
@@ -40,11 +42,18 @@ impl Topology {
                         let member = Member::new(spec);
                         if let Some(same) = members.iter().find(|other| other.id == member.id) {
                             let (first, id) = (same.name.clone(), member.id);
-                            return Err(RoutingError::NodeIdCollision { first, second: name, id });
+                            return Err(RoutingError::NodeIdCollision {
+                                first,
+                                second: name,
+                                id,
+                            });
                         }
                         if members.len() >= MAX_NODES {
                             let nodes = members.len() + 1;
-                            return Err(RoutingError::TooManyNodes { nodes, max: MAX_NODES });
+                            return Err(RoutingError::TooManyNodes {
+                                nodes,
+                                max: MAX_NODES,
+                            });
                         }
                         members.push(member);
                         members.len() - 1
@@ -111,10 +120,17 @@ impl Topology {
         for &slot in slots {
             let at = slot.0 as usize;
             let Some(&owner) = next.owners.get(at) else {
-                return Err(RoutingError::UnknownSlot { slot, slots: self.slots() });
+                return Err(RoutingError::UnknownSlot {
+                    slot,
+                    slots: self.slots(),
+                });
             };
             if owner != from || from == to {
-                return Err(RoutingError::SlotNotOwned { slot, shard: from, owner });
+                return Err(RoutingError::SlotNotOwned {
+                    slot,
+                    shard: from,
+                    owner,
+                });
             }
             next.owners[at] = to;
             next.floors[at] = floor;
@@ -139,7 +155,10 @@ impl Topology {
                 shard.state = ShardState::Retired;
                 continue;
             }
-            shard.replicas.iter().for_each(|&replica| held[usize::from(replica)] = true);
+            shard
+                .replicas
+                .iter()
+                .for_each(|&replica| held[usize::from(replica)] = true);
         }
         for (member, held) in next.members.iter_mut().zip(held) {
             if member.state == MemberState::Draining && !held {
@@ -155,7 +174,10 @@ impl Topology {
     }
 
     fn next_version(&self) -> Result<u64, RoutingError> {
-        let too_many = RoutingError::TooMany { what: "topology versions", max: u64::MAX };
+        let too_many = RoutingError::TooMany {
+            what: "topology versions",
+            max: u64::MAX,
+        };
         self.version.checked_add(1).ok_or(too_many)
     }
 }

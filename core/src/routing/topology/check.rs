@@ -43,24 +43,30 @@ impl Topology {
             return Err(RoutingError::NoNodes);
         }
         if self.members.len() > MAX_NODES {
-            return Err(RoutingError::TooManyNodes { nodes: self.members.len(), max: MAX_NODES });
+            return Err(RoutingError::TooManyNodes {
+                nodes: self.members.len(),
+                max: MAX_NODES,
+            });
         }
         for member in &self.members {
             check_name(&member.name)?;
             member.zone.as_deref().map_or(Ok(()), check_name)?;
         }
-        let mut ids: Vec<_> = self.members.iter().map(|member| (member.id, &member.name)).collect();
+        let mut ids: Vec<_> = self
+            .members
+            .iter()
+            .map(|member| (member.id, &member.name))
+            .collect();
         ids.sort_unstable();
-        for pair in ids.windows(2).filter(|pair| pair[0].0 == pair[1].0) {
-            let ((id, first), (_, second)) = (pair[0], pair[1]);
-            return Err(match first == second {
-                true => RoutingError::DuplicateNode { name: first.clone() },
-                false => {
-                    RoutingError::NodeIdCollision { first: first.clone(), second: second.clone(), id }
-                }
-            });
+        let Some(pair) = ids.windows(2).find(|pair| pair[0].0 == pair[1].0) else {
+            return Ok(());
+        };
+        let ((id, first), (_, second)) = (pair[0], pair[1]);
+        let (first, second) = (first.clone(), second.clone());
+        match first == second {
+            true => Err(RoutingError::DuplicateNode { name: first }),
+            false => Err(RoutingError::NodeIdCollision { first, second, id }),
         }
-        Ok(())
     }
 
     fn check_partitioning(&self) -> Result<(), RoutingError> {
@@ -68,20 +74,29 @@ impl Topology {
         let slots = self.owners.len();
         if slots == 0 || slots > MAX_SLOTS as usize {
             let slots = u32::try_from(slots).unwrap_or(u32::MAX);
-            return Err(RoutingError::SlotCount { slots, max: MAX_SLOTS });
+            return Err(RoutingError::SlotCount {
+                slots,
+                max: MAX_SLOTS,
+            });
         }
         if self.floors.len() != slots {
             return wrong(format!("{} floors for {slots} slots", self.floors.len()));
         }
         if self.locality == Locality::Prefix(0) {
-            return Err(RoutingError::UnknownLocality { name: self.locality.to_string() });
+            return Err(RoutingError::UnknownLocality {
+                name: self.locality.to_string(),
+            });
         }
         match &self.partitioning {
             Partitioning::Hash { slots: hashed } if *hashed as usize != slots => {
                 wrong(format!("keys hash to {hashed} slots, {slots} are listed"))
             }
             Partitioning::Hash { .. } => Ok(()),
-            Partitioning::Range { splits, slot_of_range, domain } => {
+            Partitioning::Range {
+                splits,
+                slot_of_range,
+                domain,
+            } => {
                 if self.locality != Locality::None {
                     return Err(RoutingError::LocalityOnRange);
                 }

@@ -127,17 +127,27 @@ impl Topology {
     pub fn from_json(text: &str) -> Result<Topology, RoutingError> {
         let json: TopologyJson = serde_json::from_str(text)?;
         if json.slots == 0 || json.slots > MAX_SLOTS {
-            return Err(RoutingError::SlotCount { slots: json.slots, max: MAX_SLOTS });
+            return Err(RoutingError::SlotCount {
+                slots: json.slots,
+                max: MAX_SLOTS,
+            });
         }
         let members: Vec<Member> = json.members.into_iter().map(member_from_json).collect();
         let index = |name: String| {
-            let at = members.iter().take(usize::from(u16::MAX)).position(|m| m.name == name);
+            let at = members
+                .iter()
+                .take(usize::from(u16::MAX))
+                .position(|m| m.name == name);
             at.map(|at| at as u16).ok_or(RoutingError::UnknownNode { name })
         };
         let mut shards = Vec::with_capacity(json.shards.len());
         for shard in json.shards {
             let replicas = shard.replicas.into_iter().map(index).collect::<Result<_, _>>()?;
-            shards.push(Shard { id: shard.id, replicas, state: shard.state });
+            shards.push(Shard {
+                id: shard.id,
+                replicas,
+                state: shard.state,
+            });
         }
         let (owners, floors) = expand(&json.owners, json.slots)?;
         let topology = Topology {
@@ -190,14 +200,25 @@ fn member_to_json(member: &Member) -> MemberJson {
 }
 
 fn member_from_json(json: MemberJson) -> Member {
-    let member = Member::new(&NodeSpec { name: json.name, weight: json.weight, zone: json.zone });
-    Member { state: json.state, ..member }
+    let member = Member::new(&NodeSpec {
+        name: json.name,
+        weight: json.weight,
+        zone: json.zone,
+    });
+    Member {
+        state: json.state,
+        ..member
+    }
 }
 
 fn partitioning_to_json(partitioning: &Partitioning) -> PartitioningJson {
     match partitioning {
         Partitioning::Hash { .. } => PartitioningJson::Hash,
-        Partitioning::Range { splits, slot_of_range, domain } => PartitioningJson::Range {
+        Partitioning::Range {
+            splits,
+            slot_of_range,
+            domain,
+        } => PartitioningJson::Range {
             lower: domain.lower.as_deref().map(key_to_json),
             upper: domain.upper.as_deref().map(key_to_json),
             splits: splits.iter().map(|split| key_to_json(split)).collect(),
@@ -209,7 +230,12 @@ fn partitioning_to_json(partitioning: &Partitioning) -> PartitioningJson {
 fn partitioning_from_json(json: PartitioningJson, slots: u32) -> Result<Partitioning, RoutingError> {
     Ok(match json {
         PartitioningJson::Hash => Partitioning::Hash { slots },
-        PartitioningJson::Range { lower, upper, splits, slot_of_range } => Partitioning::Range {
+        PartitioningJson::Range {
+            lower,
+            upper,
+            splits,
+            slot_of_range,
+        } => Partitioning::Range {
             splits: splits.into_iter().map(key_from_json).collect::<Result<_, _>>()?,
             slot_of_range,
             domain: Domain {
@@ -238,5 +264,7 @@ fn key_from_json(json: KeyJson) -> Result<Vec<u8>, RoutingError> {
         _ => None,
     };
     let bytes = hex.as_bytes().chunks(2).map(pair).collect::<Option<Vec<u8>>>();
-    bytes.ok_or_else(|| RoutingError::Inconsistent { what: format!("{hex:?} is not hexadecimal") })
+    bytes.ok_or_else(|| RoutingError::Inconsistent {
+        what: format!("{hex:?} is not hexadecimal"),
+    })
 }

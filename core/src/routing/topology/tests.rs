@@ -2,8 +2,12 @@
 
 use proptest::prelude::*;
 
+use xxhash_rust::xxh3::xxh3_64;
+
 use super::*;
+use crate::routing::node::NodeSpec;
 use crate::routing::plan::Change;
+use crate::routing::range::Domain;
 
 fn spec(nodes: &str, shards: u32, replicas: u8) -> TopologySpec {
     TopologySpec::new(NodeSpec::parse_list(nodes).unwrap(), shards, replicas)
@@ -19,7 +23,10 @@ fn loads(topology: &Topology) -> (Vec<u64>, Vec<u64>) {
     let mut copies = primaries.clone();
     for (shard, slots) in topology.shards().iter().zip(topology.slot_counts()) {
         primaries[usize::from(shard.replicas[0])] += u64::from(slots);
-        shard.replicas.iter().for_each(|&node| copies[usize::from(node)] += u64::from(slots));
+        shard
+            .replicas
+            .iter()
+            .for_each(|&node| copies[usize::from(node)] += u64::from(slots));
     }
     (primaries, copies)
 }
@@ -36,8 +43,14 @@ fn sixteen_equal_nodes_are_level_at_any_multiple_of_shards() {
             let (topology, shortfalls) = Topology::create(&spec(&numbered(16), shards, replicas)).unwrap();
             assert!(shortfalls.is_empty(), "{shortfalls:?}");
             let (primaries, copies) = loads(&topology);
-            assert!(max_over_mean(&primaries) <= 1.02, "{shards} shards: {primaries:?}");
-            assert!(max_over_mean(&copies) <= 1.02, "{shards} shards × {replicas}: {copies:?}");
+            assert!(
+                max_over_mean(&primaries) <= 1.02,
+                "{shards} shards: {primaries:?}"
+            );
+            assert!(
+                max_over_mean(&copies) <= 1.02,
+                "{shards} shards × {replicas}: {copies:?}"
+            );
         }
     }
 }
@@ -63,13 +76,31 @@ fn a_shortfall_is_told_never_silent() {
     let (topology, shortfalls) = Topology::create(&spec("a,b", 1, 3)).unwrap();
     assert_eq!(topology.shards()[0].replicas.len(), 2);
     let shard = ShardId(0);
-    assert!(shortfalls.contains(&Shortfall::Replicas { shard, wanted: 3, placed: 2 }));
-    assert_eq!(shortfalls.len(), 2, "one node is primary of nothing: {shortfalls:?}");
+    assert!(shortfalls.contains(&Shortfall::Replicas {
+        shard,
+        wanted: 3,
+        placed: 2
+    }));
+    assert_eq!(
+        shortfalls.len(),
+        2,
+        "one node is primary of nothing: {shortfalls:?}"
+    );
     let mut same_zone = spec("a,b,c", 3, 2);
-    same_zone.nodes.iter_mut().for_each(|node| node.zone = Some("z".into()));
+    same_zone
+        .nodes
+        .iter_mut()
+        .for_each(|node| node.zone = Some("z".into()));
     let (_, shortfalls) = Topology::create(&same_zone).unwrap();
     assert_eq!(shortfalls.len(), 3);
-    assert!(matches!(shortfalls[0], Shortfall::Zones { replicas: 2, zones: 1, .. }));
+    assert!(matches!(
+        shortfalls[0],
+        Shortfall::Zones {
+            replicas: 2,
+            zones: 1,
+            ..
+        }
+    ));
 }
 
 #[test]
@@ -77,14 +108,38 @@ fn impossible_specifications_are_refused_with_a_reason() {
     let mut million = spec("a", 1, 1);
     million.partitioning = PartitioningSpec::Hash { slots: 1_000_000 };
     let error = Topology::create(&million).unwrap_err();
-    assert!(matches!(error, RoutingError::SlotCount { slots: 1_000_000, max: 65_536 }), "{error}");
-    assert!(matches!(Topology::create(&spec("a", 0, 1)), Err(RoutingError::ShardCount { .. })));
-    assert!(matches!(Topology::create(&spec("a", 4097, 1)), Err(RoutingError::ShardCount { .. })));
-    assert!(matches!(Topology::create(&spec("a", 1, 0)), Err(RoutingError::NoReplicas)));
-    assert!(matches!(Topology::create(&spec("a=0", 1, 1)), Err(RoutingError::NoWeight)));
+    assert!(
+        matches!(
+            error,
+            RoutingError::SlotCount {
+                slots: 1_000_000,
+                max: 65_536
+            }
+        ),
+        "{error}"
+    );
+    assert!(matches!(
+        Topology::create(&spec("a", 0, 1)),
+        Err(RoutingError::ShardCount { .. })
+    ));
+    assert!(matches!(
+        Topology::create(&spec("a", 4097, 1)),
+        Err(RoutingError::ShardCount { .. })
+    ));
+    assert!(matches!(
+        Topology::create(&spec("a", 1, 0)),
+        Err(RoutingError::NoReplicas)
+    ));
+    assert!(matches!(
+        Topology::create(&spec("a=0", 1, 1)),
+        Err(RoutingError::NoWeight)
+    ));
     let mut seeded = spec("a", 1, 1);
     (seeded.hash, seeded.seed) = (HashKind::Sha1, 7);
-    assert!(matches!(Topology::create(&seeded), Err(RoutingError::BadSeed { .. })));
+    assert!(matches!(
+        Topology::create(&seeded),
+        Err(RoutingError::BadSeed { .. })
+    ));
 }
 
 #[test]
@@ -97,20 +152,29 @@ fn the_slot_is_the_hash_of_the_locality_part() {
     tagged.partitioning = PartitioningSpec::Hash { slots: 1000 };
     let (topology, _) = Topology::create(&tagged).unwrap();
     assert_eq!(topology.slot_of(b"{user:1}.a"), topology.slot_of(b"{user:1}.b"));
-    assert_eq!(topology.slot_of(b"{user:1}.a").0 as u64, xxh3_64(b"user:1") % 1000);
+    assert_eq!(
+        topology.slot_of(b"{user:1}.a").0 as u64,
+        xxh3_64(b"user:1") % 1000
+    );
 }
 
 #[test]
 fn ranges_map_to_slots_and_keep_their_domain() {
     let mut ranged = spec("a,b", 2, 1);
-    let domain = Domain { lower: None, upper: Some(b"z".to_vec()) };
+    let domain = Domain {
+        lower: None,
+        upper: Some(b"z".to_vec()),
+    };
     let splits = vec![b"g".to_vec(), b"n".to_vec()];
     ranged.partitioning = PartitioningSpec::Range { splits, domain };
     let (topology, _) = Topology::create(&ranged).unwrap();
     assert_eq!(topology.slots(), 3);
     assert_eq!(topology.slot_of(b"g"), SlotId(1));
     assert!(topology.check_key(b"y").is_ok());
-    assert!(matches!(topology.check_key(b"z"), Err(RoutingError::OutsideDomain { .. })));
+    assert!(matches!(
+        topology.check_key(b"z"),
+        Err(RoutingError::OutsideDomain { .. })
+    ));
     assert_eq!(Topology::from_json(&topology.to_json()).unwrap(), topology);
     assert_eq!(Topology::from_bytes(&topology.to_bytes()).unwrap(), topology);
 }
@@ -118,12 +182,16 @@ fn ranges_map_to_slots_and_keep_their_domain() {
 #[test]
 fn a_large_topology_stays_below_64_kib() {
     let (topology, _) = Topology::create(&spec(&numbered(64), 256, 3)).unwrap();
-    let mut moved = topology.with_members_changed(&Change::Add(NodeSpec::new("new"))).unwrap();
+    let mut moved = topology
+        .with_members_changed(&Change::Add(NodeSpec::new("new")))
+        .unwrap();
     // Every slot on its own, with floors of a well-filled log.
     let to = ShardId(moved.shards().len() as u32 - 1);
     for slot in (0..4096).step_by(2).map(SlotId) {
         let from = moved.shard_of_slot(slot);
-        moved = moved.with_slots_moved(&[slot], from, to, (1 << 45) + u64::from(slot.0)).unwrap();
+        moved = moved
+            .with_slots_moved(&[slot], from, to, (1 << 45) + u64::from(slot.0))
+            .unwrap();
     }
     let bytes = moved.to_bytes();
     assert!(bytes.len() <= 64 << 10, "{} bytes", bytes.len());
@@ -135,10 +203,16 @@ fn hand_overs_name_the_owner_they_contradict() {
     let (topology, _) = Topology::create(&spec("a,b", 2, 1)).unwrap();
     let (slot, from, to) = (SlotId(0), ShardId(0), ShardId(1));
     let next = topology.with_slots_moved(&[slot], from, to, 99).unwrap();
-    assert_eq!((next.version(), next.shard_of_slot(slot), next.residency(slot)), (2, to, 99));
+    assert_eq!(
+        (next.version(), next.shard_of_slot(slot), next.residency(slot)),
+        (2, to, 99)
+    );
     assert_eq!(topology.residency(slot), 0);
     let again = next.with_slots_moved(&[slot], from, to, 99).unwrap_err();
-    assert!(matches!(again, RoutingError::SlotNotOwned { owner, .. } if owner == to), "{again}");
+    assert!(
+        matches!(again, RoutingError::SlotNotOwned { owner, .. } if owner == to),
+        "{again}"
+    );
     assert!(topology.with_slots_moved(&[slot, slot], from, to, 1).is_err());
     assert!(topology.with_slots_moved(&[SlotId(4096)], from, to, 1).is_err());
     assert!(topology.with_slots_moved(&[slot], from, ShardId(9), 1).is_err());
@@ -162,7 +236,11 @@ fn every_flipped_bit_is_noticed() {
 fn any_topology() -> impl Strategy<Value = Topology> {
     let nodes = proptest::collection::vec((1u32..5, proptest::option::of(0u8..3)), 1..9);
     let hash = proptest::sample::select(HashKind::ALL.to_vec());
-    let locality = prop_oneof![Just(Locality::None), Just(Locality::Tag), Just(Locality::Prefix(9))];
+    let locality = prop_oneof![
+        Just(Locality::None),
+        Just(Locality::Tag),
+        Just(Locality::Prefix(9))
+    ];
     let splits = proptest::option::of(proptest::collection::btree_set(any::<[u8; 2]>(), 8..20));
     let shape = (1u32..8, 1u8..4, 8u32..300, any::<bool>());
     (nodes, hash, locality, splits, shape).prop_map(|(nodes, hash, locality, splits, shape)| {
@@ -172,19 +250,32 @@ fn any_topology() -> impl Strategy<Value = Topology> {
             weight,
             zone: zone.map(|zone| format!("z{zone}")),
         };
-        let mut spec = TopologySpec::new(nodes.into_iter().enumerate().map(node).collect(), shards, replicas);
+        let mut spec = TopologySpec::new(
+            nodes.into_iter().enumerate().map(node).collect(),
+            shards,
+            replicas,
+        );
         spec.hash = hash;
-        spec.encoding = if decimal { KeyEncoding::Decimal } else { KeyEncoding::Binary };
+        spec.encoding = if decimal {
+            KeyEncoding::Decimal
+        } else {
+            KeyEncoding::Binary
+        };
         spec.partitioning = PartitioningSpec::Hash { slots };
         match splits {
             Some(splits) => {
                 let splits = splits.into_iter().map(|split| split.to_vec()).collect();
-                spec.partitioning = PartitioningSpec::Range { splits, domain: Domain::default() };
+                spec.partitioning = PartitioningSpec::Range {
+                    splits,
+                    domain: Domain::default(),
+                };
             }
             None => spec.locality = locality,
         }
         let (topology, _) = Topology::create(&spec).unwrap();
-        topology.with_members_changed(&Change::Add(NodeSpec::new("new"))).unwrap()
+        topology
+            .with_members_changed(&Change::Add(NodeSpec::new("new")))
+            .unwrap()
     })
 }
 
