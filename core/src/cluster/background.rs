@@ -50,9 +50,14 @@ impl Shipper {
                 }
             }
         };
-        let thread = std::thread::Builder::new().name("atoll-shipper".into()).spawn(body);
+        let thread = std::thread::Builder::new()
+            .name("atoll-shipper".into())
+            .spawn(body);
         let thread = thread.expect("a process that can open files can start a thread");
-        Shipper { stop, thread: Some(thread) }
+        Shipper {
+            stop,
+            thread: Some(thread),
+        }
     }
 }
 

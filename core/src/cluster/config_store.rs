@@ -82,19 +82,28 @@ pub struct Change {
 impl Condition {
     /// A condition on one value.
     pub fn new(key: impl Into<String>, version: u64) -> Condition {
-        Condition { key: key.into(), version }
+        Condition {
+            key: key.into(),
+            version,
+        }
     }
 }
 
 impl Change {
     /// Writes a value.
     pub fn write(key: impl Into<String>, value: impl Into<Vec<u8>>) -> Change {
-        Change { key: key.into(), value: Some(value.into()) }
+        Change {
+            key: key.into(),
+            value: Some(value.into()),
+        }
     }
 
     /// Removes a value.
     pub fn remove(key: impl Into<String>) -> Change {
-        Change { key: key.into(), value: None }
+        Change {
+            key: key.into(),
+            value: None,
+        }
     }
 }
 
@@ -144,7 +153,11 @@ pub trait ConfigStore: Send + Sync + fmt::Debug {
             None => (0, Epoch(0)),
             Some(value) => (value.version, decode_lease(&key, &value.bytes)?.epoch),
         };
-        let claim = Claim { epoch: Epoch(epoch.0 + 1), holder, nonce };
+        let claim = Claim {
+            epoch: Epoch(epoch.0 + 1),
+            holder,
+            nonce,
+        };
         let version = self.compare_and_set(&key, version, &encode_lease(claim))?;
         Ok(Grant { claim, version })
     }
@@ -155,8 +168,13 @@ pub trait ConfigStore: Send + Sync + fmt::Debug {
     /// As for [`ConfigStore::get`].
     fn lease(&self, shard: ShardId) -> Result<Option<Grant>, ConfigError> {
         let key = lease_key(shard);
-        let Some(value) = self.get(&key)? else { return Ok(None) };
-        Ok(Some(Grant { claim: decode_lease(&key, &value.bytes)?, version: value.version }))
+        let Some(value) = self.get(&key)? else {
+            return Ok(None);
+        };
+        Ok(Some(Grant {
+            claim: decode_lease(&key, &value.bytes)?,
+            version: value.version,
+        }))
     }
 }
 
@@ -184,7 +202,11 @@ fn decode_lease(key: &str, bytes: &[u8]) -> Result<Claim, ConfigError> {
     };
     let mut reader = Reader { bytes, at: 0 };
     let mut next = || reader.u64().map_err(|_| malformed());
-    Ok(Claim { epoch: Epoch(next()?), holder: next()?, nonce: next()? })
+    Ok(Claim {
+        epoch: Epoch(next()?),
+        holder: next()?,
+        nonce: next()?,
+    })
 }
 
 /// The configuration of a cluster in one process: a file replaced whole with every change.
@@ -212,7 +234,11 @@ impl FileConfigStore {
     /// [`ReplicationError::Corrupt`] with file and offset, or the disk's.
     pub fn open(disk: Arc<dyn Disk>, path: &Path) -> Result<FileConfigStore, ConfigError> {
         let state = read_state(&*disk, path)?;
-        Ok(FileConfigStore { disk, path: path.to_owned(), state: Mutex::new(state) })
+        Ok(FileConfigStore {
+            disk,
+            path: path.to_owned(),
+            state: Mutex::new(state),
+        })
     }
 
     /// Whether nothing was ever written.
@@ -243,7 +269,11 @@ impl ConfigStore for FileConfigStore {
             let current = state.values.get(&condition.key).map_or(0, |value| value.version);
             if current != condition.version {
                 let (key, expected) = (condition.key.clone(), condition.version);
-                return Err(ConfigError::Changed { key, expected, current });
+                return Err(ConfigError::Changed {
+                    key,
+                    expected,
+                    current,
+                });
             }
         }
         let mut next = state.clone();
@@ -251,11 +281,17 @@ impl ConfigStore for FileConfigStore {
         for Change { key, value } in changes {
             let len = value.as_ref().map_or(0, Vec::len);
             if key.len() > MAX_KEY_BYTES || len > MAX_VALUE_BYTES {
-                return Err(ConfigError::TooLarge { key: key.clone(), len });
+                return Err(ConfigError::TooLarge {
+                    key: key.clone(),
+                    len,
+                });
             }
             match value {
                 Some(bytes) => {
-                    let value = Versioned { version: next.revision, bytes: bytes.clone() };
+                    let value = Versioned {
+                        version: next.revision,
+                        bytes: bytes.clone(),
+                    };
                     next.values.insert(key.clone(), value);
                 }
                 None => {
@@ -275,7 +311,9 @@ impl ConfigStore for FileConfigStore {
 }
 
 fn read_state(disk: &dyn Disk, path: &Path) -> Result<State, ReplicationError> {
-    let Some(bytes) = file::read(disk, path)? else { return Ok(State::default()) };
+    let Some(bytes) = file::read(disk, path)? else {
+        return Ok(State::default());
+    };
     decode(&bytes).map_err(|(offset, what)| ReplicationError::Corrupt {
         path: path.to_owned(),
         offset: offset as u64,
@@ -323,7 +361,8 @@ fn decode(bytes: &[u8]) -> Result<State, (usize, &'static str)> {
         let version = reader.u64()?;
         let (key_len, value_len) = (reader.u32()? as usize, reader.u32()? as usize);
         let at = reader.at;
-        let key = String::from_utf8(reader.take(key_len)?.to_vec()).map_err(|_| (at, "a name is not text"))?;
+        let key =
+            String::from_utf8(reader.take(key_len)?.to_vec()).map_err(|_| (at, "a name is not text"))?;
         let bytes = reader.take(value_len)?.to_vec();
         if version > revision || values.last_key_value().is_some_and(|(last, _)| *last >= key) {
             return Err((at, "the values are not in order"));
@@ -333,7 +372,11 @@ fn decode(bytes: &[u8]) -> Result<State, (usize, &'static str)> {
     if reader.at != body.len() {
         return Err((reader.at, "something follows the last value"));
     }
-    Ok(State { revision, values, uncertain: false })
+    Ok(State {
+        revision,
+        values,
+        uncertain: false,
+    })
 }
 
 /// Takes little-endian numbers off a slice; never panics.
@@ -385,7 +428,11 @@ mod tests {
         assert!(matches!(refused, Err(ConfigError::Changed { current, .. }) if current == b));
         assert_eq!(store.get("a").unwrap().unwrap().bytes, b"1");
         let both = store.transact(
-            &[Condition::new("a", a), Condition::new("b", b), Condition::new("c", 0)],
+            &[
+                Condition::new("a", a),
+                Condition::new("b", b),
+                Condition::new("c", 0),
+            ],
             &[Change::remove("a"), Change::write("c", *b"3")],
         );
         assert!(both.unwrap() > b);
@@ -411,18 +458,32 @@ mod tests {
 
     #[test]
     fn a_cut_at_any_call_leaves_the_old_or_the_new_configuration() {
-        for policy in [CutPolicy::DropAll, CutPolicy::KeepAll, CutPolicy::TearAll, CutPolicy::Random] {
+        for policy in [
+            CutPolicy::DropAll,
+            CutPolicy::KeepAll,
+            CutPolicy::TearAll,
+            CutPolicy::Random,
+        ] {
             for call in 1.. {
                 let disk = SimDisk::new(call);
                 let store = open(&disk);
                 store.compare_and_set("a", 0, b"old").unwrap();
                 let before = disk.calls();
-                disk.fail_at(before + call, Fault { kind: FaultKind::PowerCut, persistent: false });
+                disk.fail_at(
+                    before + call,
+                    Fault {
+                        kind: FaultKind::PowerCut,
+                        persistent: false,
+                    },
+                );
                 let done = store.compare_and_set("a", 1, b"new").is_ok();
                 drop(store);
                 let store = open(&disk.power_cut(policy));
                 let found = store.get("a").unwrap().unwrap().bytes;
-                assert!(found == b"new" || (found == b"old" && !done), "{policy:?} call {call}: {found:?}");
+                assert!(
+                    found == b"new" || (found == b"old" && !done),
+                    "{policy:?} call {call}: {found:?}"
+                );
                 if done {
                     break;
                 }
@@ -436,11 +497,21 @@ mod tests {
             let disk = SimDisk::new(call);
             let store = open(&disk);
             store.compare_and_set("a", 0, b"old").unwrap();
-            disk.fail_at(disk.calls() + call, Fault { kind: FaultKind::Errno(5), persistent: false });
+            disk.fail_at(
+                disk.calls() + call,
+                Fault {
+                    kind: FaultKind::Errno(5),
+                    persistent: false,
+                },
+            );
             let outcome = store.compare_and_set("a", 1, b"new");
             let seen = store.get("a").unwrap().unwrap().bytes;
             drop(store);
-            assert_eq!(open(&disk.process_crash()).get("a").unwrap().unwrap().bytes, seen, "{outcome:?}");
+            assert_eq!(
+                open(&disk.process_crash()).get("a").unwrap().unwrap().bytes,
+                seen,
+                "{outcome:?}"
+            );
         }
     }
 

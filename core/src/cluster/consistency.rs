@@ -58,7 +58,10 @@ impl FromStr for Consistency {
             "strong" => Ok(Consistency::Strong),
             "eventual" => Ok(Consistency::Eventual),
             "read_your_writes" => Ok(Consistency::ReadYourWrites),
-            _ => Err(UnknownName { found: text.into(), expected: "strong, eventual, read_your_writes" }),
+            _ => Err(UnknownName {
+                found: text.into(),
+                expected: "strong, eventual, read_your_writes",
+            }),
         }
     }
 }
@@ -81,7 +84,10 @@ impl FromStr for WriteDurability {
             "buffered" => Ok(WriteDurability::Buffered),
             "synced" => Ok(WriteDurability::Synced),
             "replicated" => Ok(WriteDurability::Replicated),
-            _ => Err(UnknownName { found: text.into(), expected: "buffered, synced, replicated" }),
+            _ => Err(UnknownName {
+                found: text.into(),
+                expected: "buffered, synced, replicated",
+            }),
         }
     }
 }
@@ -109,13 +115,19 @@ impl ReadOptions {
     /// Options of one level without a token.
     #[must_use]
     pub fn new(consistency: Consistency) -> ReadOptions {
-        ReadOptions { consistency, token: None }
+        ReadOptions {
+            consistency,
+            token: None,
+        }
     }
 
     /// Read everything `token` speaks of.
     #[must_use]
     pub fn after(token: Token) -> ReadOptions {
-        ReadOptions { consistency: Consistency::ReadYourWrites, token: Some(token) }
+        ReadOptions {
+            consistency: Consistency::ReadYourWrites,
+            token: Some(token),
+        }
     }
 }
 
@@ -133,7 +145,10 @@ impl LagGate {
     /// whether it may be asked.
     pub fn update(&mut self, now: Duration, lag: Duration) -> bool {
         if lag > OUT_ABOVE {
-            *self = LagGate { out: true, close_since: None };
+            *self = LagGate {
+                out: true,
+                close_since: None,
+            };
         } else if self.out && lag < BACK_BELOW {
             let since = *self.close_since.get_or_insert(now);
             self.out = now.saturating_sub(since) < BACK_AFTER;
@@ -151,9 +166,8 @@ mod tests {
     #[test]
     fn a_replica_comes_back_only_after_staying_close_behind_for_a_while() {
         let mut gate = LagGate::default();
-        let mut at = |now: u64, lag: u64| {
-            gate.update(Duration::from_millis(now * 1000), Duration::from_millis(lag))
-        };
+        let mut at =
+            |now: u64, lag: u64| gate.update(Duration::from_millis(now * 1000), Duration::from_millis(lag));
         assert!(at(0, 0));
         assert!(at(1, 5_000));
         assert!(!at(2, 5_001));
@@ -170,10 +184,18 @@ mod tests {
 
     #[test]
     fn names_come_back_as_they_went() {
-        for level in [Consistency::Strong, Consistency::Eventual, Consistency::ReadYourWrites] {
+        for level in [
+            Consistency::Strong,
+            Consistency::Eventual,
+            Consistency::ReadYourWrites,
+        ] {
             assert_eq!(level.to_string().parse(), Ok(level));
         }
-        for level in [WriteDurability::Buffered, WriteDurability::Synced, WriteDurability::Replicated] {
+        for level in [
+            WriteDurability::Buffered,
+            WriteDurability::Synced,
+            WriteDurability::Replicated,
+        ] {
             assert_eq!(level.to_string().parse(), Ok(level));
         }
         assert!("Strong".parse::<Consistency>().is_err());

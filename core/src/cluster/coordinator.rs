@@ -39,7 +39,10 @@ impl Inner {
             if topology.shard_of_slot(slots[0]) != shard {
                 continue;
             }
-            if slots[1..].iter().any(|slot| topology.shard_of_slot(*slot) != shard) {
+            if slots[1..]
+                .iter()
+                .any(|slot| topology.shard_of_slot(*slot) != shard)
+            {
                 return Ok(None);
             }
             if !state.frozen.is_empty() && slots.iter().any(|slot| state.frozen.contains(slot)) {
@@ -105,7 +108,10 @@ impl Inner {
             } else if durability == WriteDurability::Buffered {
                 Some(true)
             } else {
-                let leader = state.leader(group.shard).ok().filter(|_| state.claim.epoch == written.epoch);
+                let leader = state
+                    .leader(group.shard)
+                    .ok()
+                    .filter(|_| state.claim.epoch == written.epoch);
                 let synced = leader.map(|(primary, leader)| {
                     let outcome = leader.store().sync_to(written.end);
                     if let Err(error) = &outcome {
@@ -134,8 +140,14 @@ impl Inner {
                 return Ok(token);
             }
         }
-        let reason = format!("it was logged and not acknowledged: {}", group.state.read().shortage());
-        Err(ClusterError::Indeterminate { shard: group.shard, reason })
+        let reason = format!(
+            "it was logged and not acknowledged: {}",
+            group.state.read().shortage()
+        );
+        Err(ClusterError::Indeterminate {
+            shard: group.shard,
+            reason,
+        })
     }
 
     fn slot_of(&self, key: &[u8]) -> Result<SlotId, ClusterError> {
@@ -154,8 +166,9 @@ impl Cluster {
     /// [`ClusterError::Routing`]: the key lies outside the topology's domain.
     pub fn put(&self, key: &[u8], value: &[u8], durability: WriteDurability) -> Result<Token, ClusterError> {
         let slot = self.inner.slot_of(key)?;
-        let (group, written) =
-            self.inner.append_one(slot, |store| store.put(key, value, Durability::Buffered))?;
+        let (group, written) = self
+            .inner
+            .append_one(slot, |store| store.put(key, value, Durability::Buffered))?;
         self.inner.settle(&group, written, durability)
     }
 
@@ -165,7 +178,9 @@ impl Cluster {
     /// As for [`Cluster::put`].
     pub fn delete(&self, key: &[u8], durability: WriteDurability) -> Result<Token, ClusterError> {
         let slot = self.inner.slot_of(key)?;
-        let (group, written) = self.inner.append_one(slot, |store| store.delete(key, Durability::Buffered))?;
+        let (group, written) = self
+            .inner
+            .append_one(slot, |store| store.delete(key, Durability::Buffered))?;
         self.inner.settle(&group, written, durability)
     }
 
@@ -183,8 +198,12 @@ impl Cluster {
                 return Err(ClusterError::CrossSlot { a, b });
             }
         }
-        let Some(slot) = slot else { return Ok(Token::default()) };
-        let (group, written) = self.inner.append_one(slot, |store| store.write(batch, Durability::Buffered))?;
+        let Some(slot) = slot else {
+            return Ok(Token::default());
+        };
+        let (group, written) = self
+            .inner
+            .append_one(slot, |store| store.write(batch, Durability::Buffered))?;
         self.inner.settle(&group, written, durability)
     }
 
@@ -207,7 +226,10 @@ impl Cluster {
         for (index, (key, _)) in pairs.iter().enumerate() {
             topology.check_key(key)?;
             let slot = topology.slot_of(key);
-            by_slot.entry((topology.shard_of_slot(slot), slot)).or_default().push(index);
+            by_slot
+                .entry((topology.shard_of_slot(slot), slot))
+                .or_default()
+                .push(index);
         }
         let mut ends: BTreeMap<(ShardId, Epoch), (Arc<Group>, Written)> = BTreeMap::new();
         let mut pending = Pending::default();
@@ -274,19 +296,24 @@ impl Inner {
             batch.put(pairs[*index].0.as_slice(), pairs[*index].1.as_slice());
         }
         let mut remember = |group: Arc<Group>, written: Written| {
-            let end = ends.entry((group.shard, written.epoch)).or_insert((group, written));
+            let end = ends
+                .entry((group.shard, written.epoch))
+                .or_insert((group, written));
             if end.1.end < written.end {
                 end.1 = written;
             }
         };
-        if let Some((group, written)) = self.append(&slots, |store| store.write(&batch, Durability::Buffered))? {
+        if let Some((group, written)) =
+            self.append(&slots, |store| store.write(&batch, Durability::Buffered))?
+        {
             remember(group, written);
             return Ok(());
         }
         for index in indexes {
             let (key, value) = &pairs[index];
             let slot = self.slot_of(key)?;
-            let (group, written) = self.append_one(slot, |store| store.put(key, value, Durability::Buffered))?;
+            let (group, written) =
+                self.append_one(slot, |store| store.put(key, value, Durability::Buffered))?;
             remember(group, written);
         }
         Ok(())

@@ -174,15 +174,21 @@ pub enum ClusterError {
 
 impl ClusterError {
     pub(super) fn store(node: &str, shard: ShardId, source: StoreError) -> ClusterError {
-        ClusterError::Store { node: node.to_owned(), shard, source }
+        ClusterError::Store {
+            node: node.to_owned(),
+            shard,
+            source,
+        }
     }
 
     pub(super) fn replica(node: &str, shard: ShardId, error: ReplicationError) -> ClusterError {
         match error {
             ReplicationError::Store(source) => ClusterError::store(node, shard, source),
-            ReplicationError::Fenced { offered, stands } => {
-                ClusterError::StaleEpoch { shard, ours: offered, theirs: stands.epoch }
-            }
+            ReplicationError::Fenced { offered, stands } => ClusterError::StaleEpoch {
+                shard,
+                ours: offered,
+                theirs: stands.epoch,
+            },
             other => other.into(),
         }
     }

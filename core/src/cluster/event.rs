@@ -139,23 +139,50 @@ impl fmt::Display for Event {
                 write!(f, "node {node}, shard {shard}: out of service: {reason}")
             }
             Event::ReplicaWiped { node, shard } => {
-                write!(f, "node {node}, shard {shard}: starts from nothing, does not count until caught up")
+                write!(
+                    f,
+                    "node {node}, shard {shard}: starts from nothing, does not count until caught up"
+                )
             }
             Event::Readmitted { node, shard, bytes } => {
-                write!(f, "node {node}, shard {shard}: counts again after {bytes} bytes of log")
+                write!(
+                    f,
+                    "node {node}, shard {shard}: counts again after {bytes} bytes of log"
+                )
             }
             Event::Rejoined { node, shard, bytes } => {
-                write!(f, "node {node}, shard {shard}: is back, was sent {bytes} bytes of log")
+                write!(
+                    f,
+                    "node {node}, shard {shard}: is back, was sent {bytes} bytes of log"
+                )
             }
-            Event::Promoted { shard, node, epoch, fenced, copied_bytes, took, lossy } => {
+            Event::Promoted {
+                shard,
+                node,
+                epoch,
+                fenced,
+                copied_bytes,
+                took,
+                lossy,
+            } => {
                 write!(
                     f,
                     "shard {shard}: node {node} leads in epoch {epoch} after {:.1} ms ({fenced} members fenced, {copied_bytes} bytes copied)",
                     took.as_secs_f64() * 1e3
                 )?;
-                if *lossy { f.write_str("; acknowledged writes may have been lost, as allowed") } else { Ok(()) }
+                if *lossy {
+                    f.write_str("; acknowledged writes may have been lost, as allowed")
+                } else {
+                    Ok(())
+                }
             }
-            Event::TailTruncated { node, shard, from, to, kept } => {
+            Event::TailTruncated {
+                node,
+                shard,
+                from,
+                to,
+                kept,
+            } => {
                 write!(
                     f,
                     "node {node}, shard {shard}: positions {from} to {to} had never been acknowledged and were taken back"
@@ -170,7 +197,11 @@ impl fmt::Display for Event {
             Event::NodeRestarted { node } => write!(f, "node {node}: started"),
             Event::Shortfall { what } => write!(f, "{what}"),
             Event::LeftoversRemoved { paths } => {
-                write!(f, "{} directories of shards that do not exist were removed", paths.len())
+                write!(
+                    f,
+                    "{} directories of shards that do not exist were removed",
+                    paths.len()
+                )
             }
         }
     }

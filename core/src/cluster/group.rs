@@ -56,7 +56,9 @@ impl Copy {
 
     /// The replica, unless it is out of service or about to be.
     pub(super) fn live(&self) -> Option<&LocalReplica> {
-        self.local.as_ref().filter(|_| !self.failed.load(Ordering::Acquire))
+        self.local
+            .as_ref()
+            .filter(|_| !self.failed.load(Ordering::Acquire))
     }
 
     /// Takes the replica out of every later round; the next [`Copy::take_failed`] closes it.
@@ -146,19 +148,30 @@ impl GroupState {
     pub(super) fn writable(&self, shard: ShardId) -> Result<(usize, &LocalReplica), ClusterError> {
         let leader = self.leader(shard)?;
         if self.live_counting() < self.members.quorum {
-            return Err(ClusterError::Unavailable { shard, reason: self.shortage() });
+            return Err(ClusterError::Unavailable {
+                shard,
+                reason: self.shortage(),
+            });
         }
         Ok(leader)
     }
 
     /// The leader, with or without a quorum behind it.
     pub(super) fn leader(&self, shard: ShardId) -> Result<(usize, &LocalReplica), ClusterError> {
-        let found = self.primary.and_then(|index| Some((index, self.copies[index].live()?)));
-        found.ok_or_else(|| ClusterError::Unavailable { shard, reason: self.shortage() })
+        let found = self
+            .primary
+            .and_then(|index| Some((index, self.copies[index].live()?)));
+        found.ok_or_else(|| ClusterError::Unavailable {
+            shard,
+            reason: self.shortage(),
+        })
     }
 
     pub(super) fn live_counting(&self) -> usize {
-        self.copies.iter().filter(|copy| copy.counts && copy.live().is_some()).count()
+        self.copies
+            .iter()
+            .filter(|copy| copy.counts && copy.live().is_some())
+            .count()
     }
 
     /// Which members are missing, in words.
@@ -184,9 +197,16 @@ impl GroupState {
 
     /// Position below which a quorum has fsynced everything under this leadership.
     fn committed(&self) -> Option<Lsn> {
-        let counting = self.copies.iter().filter(|copy| copy.counts).filter_map(Copy::live);
+        let counting = self
+            .copies
+            .iter()
+            .filter(|copy| copy.counts)
+            .filter_map(Copy::live);
         let acks: Vec<Acked> = counting
-            .map(|replica| Acked { epoch: replica.store().epoch(), durable: replica.store().durable() })
+            .map(|replica| Acked {
+                epoch: replica.store().epoch(),
+                durable: replica.store().durable(),
+            })
             .collect();
         commit_position(&acks, self.members.quorum, self.claim.epoch, self.epoch_start)
     }
@@ -284,7 +304,9 @@ impl Group {
     /// leadership.
     pub(super) fn verdict(&self, written: Written) -> bool {
         let state = self.state.read();
-        let Ok((_, leader)) = state.leader(self.shard) else { return false };
+        let Ok((_, leader)) = state.leader(self.shard) else {
+            return false;
+        };
         self.commit() >= written.end && leader.shape().holds(written.epoch, written.end)
     }
 
@@ -292,7 +314,9 @@ impl Group {
     /// commit position. `target` is waited for, so that it is part of the round.
     pub(super) fn round(&self, target: Option<Lsn>, parallel: bool, now: Duration) {
         let state = self.state.read();
-        let Ok((primary, leader)) = state.leader(self.shard) else { return };
+        let Ok((primary, leader)) = state.leader(self.shard) else {
+            return;
+        };
         if let Some(target) = target {
             // A neighbour below us that is still copying would end the shipped span before ours.
             let _ = leader.store().snapshot_at(target);
@@ -316,13 +340,23 @@ impl Group {
         if parallel && !first.is_empty() {
             std::thread::scope(|scope| {
                 let ship = |index: usize| self.ship(&state, leader, index, upto, true, now);
-                let rounds: Vec<_> = first.iter().map(|index| scope.spawn(move || ship(*index))).collect();
+                let rounds: Vec<_> = first
+                    .iter()
+                    .map(|index| scope.spawn(move || ship(*index)))
+                    .collect();
                 sync_leader();
-                done = rounds.into_iter().map(|round| round.join().unwrap_or(false)).filter(|ok| *ok).count();
+                done = rounds
+                    .into_iter()
+                    .map(|round| round.join().unwrap_or(false))
+                    .filter(|ok| *ok)
+                    .count();
             });
         } else {
             sync_leader();
-            done = first.iter().filter(|index| self.ship(&state, leader, **index, upto, true, now)).count();
+            done = first
+                .iter()
+                .filter(|index| self.ship(&state, leader, **index, upto, true, now))
+                .count();
         }
         for index in rest {
             if done >= needed {
@@ -352,7 +386,11 @@ impl Group {
         let _shipping = copy.shipping.lock();
         let shipped = catch_up(leader, follower, state.claim, upto).and_then(|_| {
             copy.seen_fresh(now);
-            if sync && follower.store().durable() < upto { follower.sync().map(drop) } else { Ok(()) }
+            if sync && follower.store().durable() < upto {
+                follower.sync().map(drop)
+            } else {
+                Ok(())
+            }
         });
         if let Err(error) = shipped {
             tracing::warn!(node = copy.node, shard = self.shard.0, %error, "replica fell out");

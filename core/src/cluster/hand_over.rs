@@ -51,7 +51,11 @@ struct Scene<'m> {
 
 impl Scene<'_> {
     fn broken(&self, reason: impl Into<String>) -> ClusterError {
-        ClusterError::HandOver { from: self.change.from, to: self.change.to, reason: reason.into() }
+        ClusterError::HandOver {
+            from: self.change.from,
+            to: self.change.to,
+            reason: reason.into(),
+        }
     }
 
     /// Runs on the leader of one end, as long as it is still the one the hand-over began with.
@@ -97,7 +101,12 @@ impl Inner {
             if owner == change.to {
                 self.publish(&scene, recorded, None);
             } else {
-                scene.source.state.write().frozen.retain(|slot| !scene.slots.contains(slot));
+                scene
+                    .source
+                    .state
+                    .write()
+                    .frozen
+                    .retain(|slot| !scene.slots.contains(slot));
             }
             self.heal(&scene.source);
             self.heal(&scene.target);
@@ -119,7 +128,17 @@ impl Inner {
             (state.claim.epoch, leader.store().tail())
         };
         let slots = change.slots.iter().copied().collect();
-        Ok(Scene { change, slots, topology, source, target, source_epoch, target_epoch, lease_version, floor })
+        Ok(Scene {
+            change,
+            slots,
+            topology,
+            source,
+            target,
+            source_epoch,
+            target_epoch,
+            lease_version,
+            floor,
+        })
     }
 
     fn run(
@@ -156,8 +175,9 @@ impl Inner {
             floor: scene.floor,
             topology_version: scene.topology.version(),
         };
-        let arrived =
-            scene.on(&scene.target, scene.target_epoch, |store| store.append_slots_owned(&owned))?;
+        let arrived = scene.on(&scene.target, scene.target_epoch, |store| {
+            store.append_slots_owned(&owned)
+        })?;
         self.confirm(scene, &scene.target, arrived)?;
         self.commit_move(scene, arrived, mover_version, next(self.attribute(scene, tally)))
     }
@@ -240,7 +260,9 @@ impl Inner {
     fn send(&self, scene: &Scene<'_>, batch: &mut WriteBatch) -> Result<(), ClusterError> {
         let full = std::mem::take(batch);
         let buffered = crate::store::Durability::Buffered;
-        scene.on(&scene.target, scene.target_epoch, |store| store.write(&full, buffered))?;
+        scene.on(&scene.target, scene.target_epoch, |store| {
+            store.write(&full, buffered)
+        })?;
         self.wake(&scene.target);
         Ok(())
     }
@@ -249,7 +271,11 @@ impl Inner {
     fn attribute(&self, scene: &Scene<'_>, mut tally: Tally) -> Tally {
         let before = scene.topology.node_names(scene.change.from);
         let after = scene.topology.node_names(scene.change.to);
-        tally.losers = before.iter().filter(|node| !after.contains(node)).map(ToString::to_string).collect();
+        tally.losers = before
+            .iter()
+            .filter(|node| !after.contains(node))
+            .map(ToString::to_string)
+            .collect();
         for node in after {
             if before.contains(&node) {
                 tally.keys_local += tally.keys;
@@ -283,11 +309,17 @@ impl Inner {
             Condition::new(lease_key(scene.change.from), scene.lease_version),
             Condition::new(MOVER_KEY, mover_version),
         ];
-        let changes = [Change::write(TOPOLOGY_KEY, moved.to_bytes()), Change::write(MOVER_KEY, next.encode())];
-        let committed = self.config.transact(&conditions, &changes).map_err(|error| match error {
-            ConfigError::Changed { key, .. } => scene.broken(format!("{key} has changed meanwhile")),
-            other => other.into(),
-        })?;
+        let changes = [
+            Change::write(TOPOLOGY_KEY, moved.to_bytes()),
+            Change::write(MOVER_KEY, next.encode()),
+        ];
+        let committed = self
+            .config
+            .transact(&conditions, &changes)
+            .map_err(|error| match error {
+                ConfigError::Changed { key, .. } => scene.broken(format!("{key} has changed meanwhile")),
+                other => other.into(),
+            })?;
         self.publish(scene, moved, Some(arrived.end));
         Ok(committed)
     }
@@ -298,16 +330,26 @@ impl Inner {
         {
             let mut state = scene.target.state.write();
             let end = arrived.or_else(|| {
-                state.leader(scene.change.to).ok().map(|(_, leader)| leader.store().tail())
+                state
+                    .leader(scene.change.to)
+                    .ok()
+                    .map(|(_, leader)| leader.store().tail())
             });
             let arrival = Arrival {
                 end: end.unwrap_or(Lsn::ZERO),
                 source: scene.change.from,
                 source_epoch: scene.source_epoch,
             };
-            state.arrivals.extend(scene.slots.iter().map(|slot| (*slot, arrival)));
+            state
+                .arrivals
+                .extend(scene.slots.iter().map(|slot| (*slot, arrival)));
         }
         self.topology.store(Arc::new(moved));
-        scene.source.state.write().frozen.retain(|slot| !scene.slots.contains(slot));
+        scene
+            .source
+            .state
+            .write()
+            .frozen
+            .retain(|slot| !scene.slots.contains(slot));
     }
 }

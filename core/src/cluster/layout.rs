@@ -34,16 +34,16 @@ pub(super) struct Layout {
 }
 
 fn failed<'p>(op: &'static str, path: &'p Path) -> impl FnOnce(std::io::Error) -> ClusterError + 'p {
-    move |source| ClusterError::Io { op, path: path.to_owned(), source }
+    move |source| ClusterError::Io {
+        op,
+        path: path.to_owned(),
+        source,
+    }
 }
 
 impl Layout {
     pub(super) fn new(dir: &Path) -> Layout {
         Layout { dir: dir.to_owned() }
-    }
-
-    pub(super) fn dir(&self) -> &Path {
-        &self.dir
     }
 
     pub(super) fn config_dir(&self) -> PathBuf {
@@ -75,9 +75,11 @@ impl Layout {
         let path = self.dir.join(LOCK_FILE);
         match disk.lock(&path).map_err(failed("lock", &path))? {
             LockOutcome::Acquired(guard) => Ok(guard),
-            LockOutcome::Held(holder) => {
-                Err(ClusterError::Locked { path: self.dir.clone(), pid: holder.pid, host: holder.host })
-            }
+            LockOutcome::Held(holder) => Err(ClusterError::Locked {
+                path: self.dir.clone(),
+                pid: holder.pid,
+                host: holder.host,
+            }),
         }
     }
 
@@ -89,13 +91,23 @@ impl Layout {
         }
         let entries = disk.list(&self.dir).map_err(failed("list", &self.dir))?;
         let has = |name: &str| entries.iter().any(|entry| entry.name == name);
-        let ours = [LOCK_FILE, CONFIG_DIR, NODES_DIR, UNFINISHED_FILE, "ATOLL.unfinished.new"];
+        let ours = [
+            LOCK_FILE,
+            CONFIG_DIR,
+            NODES_DIR,
+            UNFINISHED_FILE,
+            "ATOLL.unfinished.new",
+        ];
         let only_ours = entries.iter().all(|entry| ours.contains(&entry.name.as_str()));
-        let only_lock = entries.iter().all(|entry| entry.name == LOCK_FILE || entry.name.ends_with(".new"));
+        let only_lock = entries
+            .iter()
+            .all(|entry| entry.name == LOCK_FILE || entry.name.ends_with(".new"));
         if only_ours && (has(UNFINISHED_FILE) || only_lock) {
             return Ok(());
         }
-        Err(ClusterError::AlreadyExists { path: self.dir.clone() })
+        Err(ClusterError::AlreadyExists {
+            path: self.dir.clone(),
+        })
     }
 
     /// First step of a creation: marks the directory, and takes away what an interrupted creation
@@ -114,14 +126,19 @@ impl Layout {
     /// Last step of a creation: from here on the directory is a cluster's.
     pub(super) fn finish_creation(&self, disk: &dyn Disk) -> Result<(), ClusterError> {
         let path = self.dir.join(IDENTITY_FILE);
-        disk.rename(&self.dir.join(UNFINISHED_FILE), &path).map_err(failed("rename", &path))?;
+        disk.rename(&self.dir.join(UNFINISHED_FILE), &path)
+            .map_err(failed("rename", &path))?;
         disk.sync_dir(&self.dir).map_err(failed("sync", &self.dir))
     }
 
     /// The cluster's name, or a refusal that says what is there instead. Writes nothing.
     pub(super) fn read_identity(&self, disk: &dyn Disk) -> Result<Uuid, ClusterError> {
-        let not_a_cluster =
-            |found: String| Err(ClusterError::NotACluster { path: self.dir.clone(), found });
+        let not_a_cluster = |found: String| {
+            Err(ClusterError::NotACluster {
+                path: self.dir.clone(),
+                found,
+            })
+        };
         if !disk.exists(&self.dir).map_err(failed("look up", &self.dir))? {
             return not_a_cluster("it does not exist".into());
         }
@@ -152,7 +169,10 @@ fn encode_identity(id: Uuid) -> [u8; IDENTITY_BYTES] {
 
 fn decode_identity(bytes: &[u8]) -> Result<Uuid, (u64, String)> {
     if bytes.len() != IDENTITY_BYTES {
-        return Err((bytes.len() as u64, format!("the file has {} bytes, not {IDENTITY_BYTES}", bytes.len())));
+        return Err((
+            bytes.len() as u64,
+            format!("the file has {} bytes, not {IDENTITY_BYTES}", bytes.len()),
+        ));
     }
     if bytes[..8] != MAGIC {
         return Err((0, "it does not begin as a cluster's identity does".into()));

@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use super::config_store::{Change, Condition, ConfigStore, Grant};
+use super::config_store::{Change, Condition, Grant};
 use super::event::Event;
 use super::group::{Arrival, Group, GroupState};
 use super::membership::{Members, members_key};
@@ -38,19 +38,33 @@ impl Inner {
     /// can be reached had been closed: then nobody's life has ended within that epoch.
     fn go_on(&self, group: &Group, state: &mut GroupState, grant: Grant) -> bool {
         let claim = grant.claim;
-        let Some(primary) = state.copies.iter().position(|copy| copy.counts && copy.node_id == claim.holder)
+        let Some(primary) = state
+            .copies
+            .iter()
+            .position(|copy| copy.counts && copy.node_id == claim.holder)
         else {
             return false;
         };
-        let counting = || state.copies.iter().filter(|copy| copy.counts).filter_map(|copy| copy.live());
-        let Some(leader) = state.copies[primary].live() else { return false };
+        let counting = || {
+            state
+                .copies
+                .iter()
+                .filter(|copy| copy.counts)
+                .filter_map(|copy| copy.live())
+        };
+        let Some(leader) = state.copies[primary].live() else {
+            return false;
+        };
         let shape = leader.shape();
         let clean = counting().all(|replica| replica.store().recovery().was_clean());
         let alike = counting().all(|replica| replica.shape().is_prefix_of(&shape));
         let known = counting().all(|replica| replica.claim().epoch <= claim.epoch);
         let start = shape.vector().iter().find(|(epoch, _)| *epoch == claim.epoch);
-        let Some((_, epoch_start)) = start.copied() else { return false };
-        if !clean || !alike || !known || leader.claim() != claim || counting().count() < state.members.quorum {
+        let Some((_, epoch_start)) = start.copied() else {
+            return false;
+        };
+        if !clean || !alike || !known || leader.claim() != claim || counting().count() < state.members.quorum
+        {
             return false;
         }
         if leader.store().resume_epoch(claim.epoch).is_err() {
@@ -61,7 +75,10 @@ impl Inner {
             let Some(replica) = copy.live() else { continue };
             match bring_up(leader, replica, claim, shape.end(), Lsn::ZERO) {
                 Ok(_) => {
-                    acks.push(Acked { epoch: replica.store().epoch(), durable: replica.store().durable() });
+                    acks.push(Acked {
+                        epoch: replica.store().epoch(),
+                        durable: replica.store().durable(),
+                    });
                 }
                 Err(error) => copy.fail(error.to_string()),
             }
@@ -88,14 +105,18 @@ impl Inner {
         if let Err(reason) = outcome {
             tracing::warn!(shard = group.shard.0, reason, "shard takes no writes");
             state.halted = Some(reason.clone());
-            self.note(Event::Halted { shard: group.shard, reason });
+            self.note(Event::Halted {
+                shard: group.shard,
+                reason,
+            });
         }
     }
 
     fn try_elect(&self, group: &Group, state: &mut GroupState, began: Duration) -> Result<bool, String> {
         let words = |error: ClusterError| error.to_string();
         let mut allow_loss = false;
-        let needed = |members: &Members| fence_count(members.stores.len(), members.quorum).max(members.quorum);
+        let needed =
+            |members: &Members| fence_count(members.stores.len(), members.quorum).max(members.quorum);
         if state.live_counting() < needed(&state.members) {
             if !self.options.allow_data_loss || state.live_counting() == 0 {
                 return Err(format!("a leader needs {} members", needed(&state.members)));
@@ -103,15 +124,19 @@ impl Inner {
             self.give_up_missing(group, state).map_err(words)?;
             allow_loss = true;
         }
-        let live: Vec<usize> =
-            (0..state.copies.len()).filter(|index| state.copies[*index].live().is_some()).collect();
+        let live: Vec<usize> = (0..state.copies.len())
+            .filter(|index| state.copies[*index].live().is_some())
+            .collect();
         let Some(at) = live.iter().position(|index| state.copies[*index].counts) else {
             return Err("no counting member is there".into());
         };
         let candidate = live[at];
         let nonce = self.env.entropy.next_u64();
         let holder = state.copies[candidate].node_id;
-        let grant = self.config.acquire(group.shard, holder, nonce).map_err(|error| error.to_string())?;
+        let grant = self
+            .config
+            .acquire(group.shard, holder, nonce)
+            .map_err(|error| error.to_string())?;
         let rules = PromotionRules {
             members: state.members.stores.len(),
             quorum: state.members.quorum,
@@ -122,7 +147,10 @@ impl Inner {
             .iter()
             .filter_map(|index| {
                 let copy = &state.copies[*index];
-                Some(Reachable { replica: copy.live()?, counts: copy.counts })
+                Some(Reachable {
+                    replica: copy.live()?,
+                    counts: copy.counts,
+                })
             })
             .collect();
         match promote(&reachable, at, grant.claim, &rules) {
@@ -137,7 +165,9 @@ impl Inner {
             }
             Err(error) => {
                 let copy = &state.copies[candidate];
-                let own = copy.live().is_none_or(|replica| replica.store().poisoned().is_some());
+                let own = copy
+                    .live()
+                    .is_none_or(|replica| replica.store().poisoned().is_some());
                 if own || matches!(error, ReplicationError::Io { .. }) {
                     copy.fail(error.to_string());
                     return Ok(false);
@@ -151,10 +181,16 @@ impl Inner {
     /// had may be lost. Recorded before anything is served under the smaller set.
     fn give_up_missing(&self, group: &Group, state: &mut GroupState) -> Result<(), ClusterError> {
         let live = state.copies.iter().filter(|copy| copy.counts);
-        let stores = live.filter_map(|copy| Some((copy.node_id, copy.live()?.store_id()))).collect();
+        let stores = live
+            .filter_map(|copy| Some((copy.node_id, copy.live()?.store_id())))
+            .collect();
         let members = state.members.only(stores);
         let key = members_key(group.shard);
-        let record = format!("{} of {} members", members.stores.len(), state.members.stores.len());
+        let record = format!(
+            "{} of {} members",
+            members.stores.len(),
+            state.members.stores.len()
+        );
         let version = self.config.transact(
             &[Condition::new(key.clone(), state.members_version)],
             &[
@@ -204,7 +240,9 @@ impl Inner {
         for (member, cut) in &done.truncated {
             self.note_truncation(group, &state.copies[live[*member]].node, cut);
         }
-        let node = state.primary.map_or_else(String::new, |primary| state.copies[primary].node.clone());
+        let node = state
+            .primary
+            .map_or_else(String::new, |primary| state.copies[primary].node.clone());
         // The first epoch of a shard is its beginning, not a failover.
         if done.claim.epoch > Epoch(1) {
             self.note(Event::Promoted {
@@ -233,7 +271,11 @@ impl Inner {
     pub(super) fn drop_failed(&self, group: &Group, state: &mut GroupState) {
         for copy in &mut state.copies {
             if let Some(reason) = copy.take_failed() {
-                self.note(Event::ReplicaDown { node: copy.node.clone(), shard: group.shard, reason });
+                self.note(Event::ReplicaDown {
+                    node: copy.node.clone(),
+                    shard: group.shard,
+                    reason,
+                });
             }
         }
     }
@@ -241,7 +283,9 @@ impl Inner {
     /// Deals with replicas that have failed since: takes them out, and replaces a failed leader.
     pub(super) fn heal(&self, group: &Group) {
         let mut state = group.state.write();
-        let lost_leader = state.primary.is_some_and(|primary| state.copies[primary].has_failed());
+        let lost_leader = state
+            .primary
+            .is_some_and(|primary| state.copies[primary].has_failed());
         self.drop_failed(group, &mut state);
         if lost_leader {
             self.elect(group, &mut state);
@@ -252,9 +296,13 @@ impl Inner {
     pub(super) fn readmit(&self, group: &Group, state: &mut GroupState) {
         let Some(primary) = state.primary else { return };
         for index in 0..state.copies.len() {
-            let Some(leader) = state.copies[primary].live() else { return };
+            let Some(leader) = state.copies[primary].live() else {
+                return;
+            };
             let copy = &state.copies[index];
-            let Some(learner) = copy.live().filter(|_| !copy.counts) else { continue };
+            let Some(learner) = copy.live().filter(|_| !copy.counts) else {
+                continue;
+            };
             let before = learner.store().tail();
             // To the very end, with no writer beside us: what is acknowledged next under a larger
             // quorum must not rest on records that only the leader has.
@@ -262,26 +310,35 @@ impl Inner {
             let caught_up = leader
                 .sync()
                 .map_err(|error| state.copies[primary].fail(error.to_string()))
-                .is_ok_and(|_| match bring_up(leader, learner, state.claim, end, group.commit()) {
-                    Ok(_) => true,
-                    Err(error) => {
-                        copy.fail(error.to_string());
-                        false
-                    }
-                });
+                .is_ok_and(
+                    |_| match bring_up(leader, learner, state.claim, end, group.commit()) {
+                        Ok(_) => true,
+                        Err(error) => {
+                            copy.fail(error.to_string());
+                            false
+                        }
+                    },
+                );
             if !caught_up || learner.store().durable() < end {
                 continue;
             }
             let bytes = end.0.saturating_sub(before.0);
             let next = state.members.with(copy.node_id, learner.store_id());
             let key = members_key(group.shard);
-            match self.config.compare_and_set(&key, state.members_version, &next.encode()) {
+            match self
+                .config
+                .compare_and_set(&key, state.members_version, &next.encode())
+            {
                 Ok(version) => {
                     state.members = next;
                     state.members_version = version;
                     state.copies[index].counts = true;
                     let node = state.copies[index].node.clone();
-                    self.note(Event::Readmitted { node, shard: group.shard, bytes });
+                    self.note(Event::Readmitted {
+                        node,
+                        shard: group.shard,
+                        bytes,
+                    });
                 }
                 Err(error) => tracing::warn!(%error, "a replica could not be re-admitted"),
             }
@@ -319,15 +376,24 @@ impl Inner {
                 self.note_down(group, index, error.to_string());
             }
             Ok(led) => {
-                let counts = state.members.counts(state.copies[index].node_id, replica.store_id());
+                let counts = state
+                    .members
+                    .counts(state.copies[index].node_id, replica.store_id());
                 if !counts {
-                    self.note(Event::ReplicaWiped { node: node.clone(), shard: group.shard });
+                    self.note(Event::ReplicaWiped {
+                        node: node.clone(),
+                        shard: group.shard,
+                    });
                 }
                 let bytes = replica.store().tail().0.saturating_sub(before.0);
                 state.copies[index].put_up(replica, counts);
                 state.copies[index].seen_fresh(self.env.clock.elapsed());
                 if led {
-                    self.note(Event::Rejoined { node, shard: group.shard, bytes });
+                    self.note(Event::Rejoined {
+                        node,
+                        shard: group.shard,
+                        bytes,
+                    });
                     self.readmit(group, &mut state);
                     group.refresh_commit(&state);
                 } else {
@@ -345,7 +411,13 @@ impl Inner {
         replica: &LocalReplica,
         state: &GroupState,
     ) -> Result<(), ReplicationError> {
-        let cut = bring_up(leader, replica, state.claim, leader.store().stable(), group.commit())?;
+        let cut = bring_up(
+            leader,
+            replica,
+            state.claim,
+            leader.store().stable(),
+            group.commit(),
+        )?;
         if let Some(cut) = cut {
             self.note_truncation(group, node, &cut);
         }
@@ -354,7 +426,11 @@ impl Inner {
 
     fn note_down(&self, group: &Group, index: usize, reason: String) {
         let node = group.state.read().copies[index].node.clone();
-        self.note(Event::ReplicaDown { node, shard: group.shard, reason });
+        self.note(Event::ReplicaDown {
+            node,
+            shard: group.shard,
+            reason,
+        });
     }
 }
 

@@ -42,7 +42,11 @@ impl Members {
     /// The entry when only these are left, because the others are given up for lost.
     pub(super) fn only(&self, stores: Vec<(u64, Uuid)>) -> Members {
         let quorum = self.wanted_quorum.min(stores.len());
-        Members { quorum, wanted_quorum: self.wanted_quorum, stores }
+        Members {
+            quorum,
+            wanted_quorum: self.wanted_quorum,
+            stores,
+        }
     }
 
     pub(super) fn encode(&self) -> Vec<u8> {
@@ -75,7 +79,11 @@ impl Members {
         if reader.at != bytes.len() || quorum == 0 || quorum > stores.len() || wanted_quorum < quorum {
             return Err((4, "quorum and members do not fit together"));
         }
-        Ok(Members { quorum, wanted_quorum, stores })
+        Ok(Members {
+            quorum,
+            wanted_quorum,
+            stores,
+        })
     }
 }
 
@@ -87,8 +95,14 @@ pub(super) fn members_key(shard: ShardId) -> String {
 /// The entry of a shard and its version.
 pub(super) fn read_members(config: &dyn ConfigStore, shard: ShardId) -> Result<(Members, u64), ClusterError> {
     let key = members_key(shard);
-    let corrupt = |offset, what: &str| ClusterError::Corrupt { path: key.clone().into(), offset, what: what.into() };
-    let value = config.get(&key)?.ok_or_else(|| corrupt(0, "the configuration has no members for this shard"))?;
+    let corrupt = |offset, what: &str| ClusterError::Corrupt {
+        path: key.clone().into(),
+        offset,
+        what: what.into(),
+    };
+    let value = config
+        .get(&key)?
+        .ok_or_else(|| corrupt(0, "the configuration has no members for this shard"))?;
     let members = Members::decode(&value.bytes).map_err(|(offset, what)| corrupt(offset as u64, what))?;
     Ok((members, value.version))
 }
@@ -98,8 +112,15 @@ mod tests {
     use super::*;
 
     fn members(quorum: usize, wanted: usize, nodes: &[(u64, u8)]) -> Members {
-        let stores = nodes.iter().map(|(node, store)| (*node, Uuid([*store; 16]))).collect();
-        Members { quorum, wanted_quorum: wanted, stores }
+        let stores = nodes
+            .iter()
+            .map(|(node, store)| (*node, Uuid([*store; 16])))
+            .collect();
+        Members {
+            quorum,
+            wanted_quorum: wanted,
+            stores,
+        }
     }
 
     #[test]

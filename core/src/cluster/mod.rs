@@ -37,7 +37,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
-use crate::ids::{ShardId, SlotId, Uuid};
+use crate::ids::{ShardId, Uuid};
 use crate::io::{Env, LockGuard};
 use crate::routing::{HashKind, KeyEncoding, Locality, NodeSpec, PartitioningSpec, Topology, TopologySpec};
 use crate::store::WritePath;
@@ -46,7 +46,7 @@ use background::Shipper;
 use config_store::{Change as ConfigChange, Condition, ConfigStore, FileConfigStore};
 use group::Group;
 use layout::Layout;
-use membership::{Members, members_key};
+use membership::members_key;
 
 pub use crate::replication::Token;
 pub use crate::routing::{Change, Plan};
@@ -189,7 +189,10 @@ impl Inner {
     fn group(&self, shard: ShardId) -> Result<Arc<Group>, ClusterError> {
         let groups = self.groups.load();
         let group = groups.get(shard.0 as usize).and_then(Option::as_ref);
-        let unknown = || ClusterError::Unavailable { shard, reason: "it has been retired".into() };
+        let unknown = || ClusterError::Unavailable {
+            shard,
+            reason: "it has been retired".into(),
+        };
         group.cloned().ok_or_else(unknown)
     }
 
@@ -204,7 +207,11 @@ impl Inner {
 }
 
 fn read_topology(config: &dyn ConfigStore, layout: &Layout) -> Result<(Topology, u64), ClusterError> {
-    let corrupt = |what: String| ClusterError::Corrupt { path: layout.config_file(), offset: 0, what };
+    let corrupt = |what: String| ClusterError::Corrupt {
+        path: layout.config_file(),
+        offset: 0,
+        what,
+    };
     let entry = config.get(TOPOLOGY_KEY)?;
     let entry = entry.ok_or_else(|| corrupt("the configuration holds no topology".into()))?;
     let topology = Topology::from_bytes(&entry.bytes).map_err(|error| corrupt(error.to_string()))?;
@@ -234,7 +241,11 @@ impl Cluster {
         let (topology, _) = Topology::create(&spec.topology_spec())?;
         let layout = Layout::new(dir);
         layout.check_free(&*env.disk)?;
-        let io = |source| ClusterError::Io { op: "create", path: dir.to_owned(), source };
+        let io = |source| ClusterError::Io {
+            op: "create",
+            path: dir.to_owned(),
+            source,
+        };
         env.disk.create_dir_all(dir).map_err(io)?;
         let lock = layout.lock(&*env.disk)?;
         let mut id = [0u8; 16];
@@ -296,7 +307,9 @@ impl Cluster {
         inner.remove_leftovers()?;
         inner.open_groups()?;
         inner.note_shortfalls();
-        let shipper = options.background.then(|| Shipper::start(Arc::clone(&inner), woken));
+        let shipper = options
+            .background
+            .then(|| Shipper::start(Arc::clone(&inner), woken));
         Ok(Cluster { shipper, inner })
     }
 

@@ -19,7 +19,10 @@ use crate::store::{StoreIdentity, StoreOptions};
 
 /// All nodes that may hold data, up.
 pub(super) fn all_up(topology: &Topology) -> BTreeMap<String, bool> {
-    let present = topology.members().iter().filter(|member| member.state != MemberState::Removed);
+    let present = topology
+        .members()
+        .iter()
+        .filter(|member| member.state != MemberState::Removed);
     present.map(|member| (member.name.clone(), true)).collect()
 }
 
@@ -32,14 +35,27 @@ fn open_replica(
     (node, node_id): (&str, u64),
 ) -> Result<LocalReplica, ReplicationError> {
     let dir = layout.node_dir(node);
-    let io = |source| ReplicationError::Io { op: "create", path: dir.clone(), source };
+    let io = |source| ReplicationError::Io {
+        op: "create",
+        path: dir.clone(),
+        source,
+    };
     env.disk.create_dir_all(&dir).map_err(io)?;
     let options = StoreOptions {
         write_path: options.write_path,
         segment_max_bytes: options.segment_max_bytes,
-        ..StoreOptions::new(StoreIdentity { cluster, shard, node: node_id })
+        ..StoreOptions::new(StoreIdentity {
+            cluster,
+            shard,
+            node: node_id,
+        })
     };
-    LocalReplica::open(env, &layout.store_dir(node, shard), &layout.fence_file(node, shard), &options)
+    LocalReplica::open(
+        env,
+        &layout.store_dir(node, shard),
+        &layout.fence_file(node, shard),
+        &options,
+    )
 }
 
 /// Creates the empty stores of a new shard and returns its first record of members.
@@ -55,7 +71,10 @@ pub(super) fn create_members(
     let replicas = shard.replicas.len();
     let quorum = quorum.map_or(majority(replicas), usize::from);
     if quorum == 0 || quorum > usize::from(topology.replicas()) {
-        return Err(ClusterError::BadQuorum { quorum: quorum as u8, replicas: topology.replicas() });
+        return Err(ClusterError::BadQuorum {
+            quorum: quorum as u8,
+            replicas: topology.replicas(),
+        });
     }
     let mut stores = Vec::with_capacity(replicas);
     for &member in &shard.replicas {
@@ -63,9 +82,15 @@ pub(super) fn create_members(
         let replica = open_replica(env, layout, cluster, options, shard.id, (&member.name, member.id))
             .map_err(|error| ClusterError::replica(&member.name, shard.id, error))?;
         stores.push((member.id, replica.store_id()));
-        replica.close().map_err(|error| ClusterError::replica(&member.name, shard.id, error))?;
+        replica
+            .close()
+            .map_err(|error| ClusterError::replica(&member.name, shard.id, error))?;
     }
-    Ok(Members { quorum: quorum.min(replicas), wanted_quorum: quorum, stores })
+    Ok(Members {
+        quorum: quorum.min(replicas),
+        wanted_quorum: quorum,
+        stores,
+    })
 }
 
 impl Inner {
@@ -102,14 +127,21 @@ impl Inner {
                         let counts = members.counts(member.id, replica.store_id());
                         if !counts {
                             let node = member.name.clone();
-                            self.note(Event::ReplicaWiped { node, shard: shard.id });
+                            self.note(Event::ReplicaWiped {
+                                node,
+                                shard: shard.id,
+                            });
                         }
                         copy.put_up(replica, counts);
                     }
                     Err(error) => {
                         let (node, reason) = (member.name.clone(), error.to_string());
                         copy.take_down(reason.clone());
-                        self.note(Event::ReplicaDown { node, shard: shard.id, reason });
+                        self.note(Event::ReplicaDown {
+                            node,
+                            shard: shard.id,
+                            reason,
+                        });
                     }
                 }
             } else {
@@ -124,7 +156,11 @@ impl Inner {
         let replica = open_replica(&self.env, &self.layout, self.id, &self.options, shard, (node, id))?;
         let report = replica.store().recovery();
         if !report.was_clean() {
-            self.note(Event::Recovered { node: node.to_owned(), shard, report: report.clone() });
+            self.note(Event::Recovered {
+                node: node.to_owned(),
+                shard,
+                report: report.clone(),
+            });
         }
         Ok(replica)
     }
@@ -145,16 +181,30 @@ impl Inner {
             move |source| ClusterError::Io { op, path, source }
         };
         let mut expected = std::collections::BTreeSet::new();
-        for shard in topology.shards().iter().filter(|shard| shard.state == ShardState::Active) {
+        for shard in topology
+            .shards()
+            .iter()
+            .filter(|shard| shard.state == ShardState::Active)
+        {
             for node in topology.node_names(shard.id) {
                 expected.insert(self.layout.store_dir(node, shard.id));
             }
         }
         let mut removed = Vec::new();
-        if !self.env.disk.exists(&nodes_dir).map_err(failed("look up", &nodes_dir))? {
+        if !self
+            .env
+            .disk
+            .exists(&nodes_dir)
+            .map_err(failed("look up", &nodes_dir))?
+        {
             return Ok(());
         }
-        for node in self.env.disk.list(&nodes_dir).map_err(failed("list", &nodes_dir))? {
+        for node in self
+            .env
+            .disk
+            .list(&nodes_dir)
+            .map_err(failed("list", &nodes_dir))?
+        {
             let node_dir = nodes_dir.join(&node.name);
             if !node.is_dir {
                 continue;
@@ -169,10 +219,16 @@ impl Inner {
                     continue;
                 }
                 if entry.is_dir {
-                    self.env.disk.remove_dir_all(&path).map_err(failed("remove", &path))?;
+                    self.env
+                        .disk
+                        .remove_dir_all(&path)
+                        .map_err(failed("remove", &path))?;
                     removed.push(path);
                 } else if entry.name.ends_with(".fence") {
-                    self.env.disk.remove_file(&path).map_err(failed("remove", &path))?;
+                    self.env
+                        .disk
+                        .remove_file(&path)
+                        .map_err(failed("remove", &path))?;
                 }
             }
         }
@@ -204,7 +260,9 @@ impl Inner {
             }
             for copy in &mut state.copies {
                 let failed = copy.has_failed();
-                let Some(replica) = copy.local.take().filter(|_| !failed) else { continue };
+                let Some(replica) = copy.local.take().filter(|_| !failed) else {
+                    continue;
+                };
                 if let Err(error) = replica.close() {
                     first = first.and(Err(ClusterError::replica(&copy.node, group.shard, error)));
                 }
@@ -219,8 +277,14 @@ impl Inner {
         match self.nodes.lock().get(name) {
             None => Err(ClusterError::UnknownNode { name: name.into() }),
             Some(found) if *found == up => Ok(()),
-            Some(true) => Err(ClusterError::NodeState { name: name.into(), state: "up already" }),
-            Some(false) => Err(ClusterError::NodeState { name: name.into(), state: "down already" }),
+            Some(true) => Err(ClusterError::NodeState {
+                name: name.into(),
+                state: "up already",
+            }),
+            Some(false) => Err(ClusterError::NodeState {
+                name: name.into(),
+                state: "down already",
+            }),
         }
     }
 }
@@ -235,10 +299,14 @@ impl Cluster {
         let inner = &self.inner;
         inner.check_node(name, true)?;
         inner.nodes.lock().insert(name.to_owned(), false);
-        inner.note(Event::NodeKilled { node: name.to_owned() });
+        inner.note(Event::NodeKilled {
+            node: name.to_owned(),
+        });
         for group in inner.groups() {
             let mut state = group.state.write();
-            let Some(index) = state.copies.iter().position(|copy| copy.node == name) else { continue };
+            let Some(index) = state.copies.iter().position(|copy| copy.node == name) else {
+                continue;
+            };
             state.copies[index].take_down("the node was killed".into());
             if state.primary == Some(index) {
                 inner.elect(&group, &mut state);
@@ -256,11 +324,16 @@ impl Cluster {
         let inner = &self.inner;
         inner.check_node(name, false)?;
         inner.nodes.lock().insert(name.to_owned(), true);
-        inner.note(Event::NodeRestarted { node: name.to_owned() });
+        inner.note(Event::NodeRestarted {
+            node: name.to_owned(),
+        });
         for group in inner.groups() {
             let found = {
                 let state = group.state.read();
-                let found = state.copies.iter().position(|copy| copy.node == name && copy.local.is_none());
+                let found = state
+                    .copies
+                    .iter()
+                    .position(|copy| copy.node == name && copy.local.is_none());
                 found.map(|index| (index, state.copies[index].node_id))
             };
             let Some((index, id)) = found else { continue };
@@ -270,7 +343,11 @@ impl Cluster {
                     let reason = error.to_string();
                     group.state.write().copies[index].take_down(reason.clone());
                     let node = name.to_owned();
-                    inner.note(Event::ReplicaDown { node, shard: group.shard, reason });
+                    inner.note(Event::ReplicaDown {
+                        node,
+                        shard: group.shard,
+                        reason,
+                    });
                 }
             }
         }

@@ -51,7 +51,12 @@ impl GroupState {
     fn arrived(&self, needs: Needs) -> Lsn {
         match needs {
             Needs::Slot(slot) => self.arrivals.get(&slot).map_or(Lsn::ZERO, |arrival| arrival.end),
-            Needs::All => self.arrivals.values().map(|arrival| arrival.end).max().unwrap_or(Lsn::ZERO),
+            Needs::All => self
+                .arrivals
+                .values()
+                .map(|arrival| arrival.end)
+                .max()
+                .unwrap_or(Lsn::ZERO),
         }
     }
 }
@@ -66,7 +71,11 @@ impl Inner {
         options: &ReadOptions,
     ) -> Result<(usize, Lsn), ClusterError> {
         let shard = group.shard;
-        let bound = if state.members.wanted_quorum > 1 { group.commit() } else { Lsn(u64::MAX) };
+        let bound = if state.members.wanted_quorum > 1 {
+            group.commit()
+        } else {
+            Lsn(u64::MAX)
+        };
         match options.consistency {
             Consistency::Strong => Ok((self.strong(group, state)?, bound)),
             Consistency::Eventual => {
@@ -78,7 +87,10 @@ impl Inner {
             }
             Consistency::ReadYourWrites => {
                 let token = options.token.as_ref();
-                if token.and_then(Token::cluster).is_some_and(|cluster| cluster != self.id) {
+                if token
+                    .and_then(Token::cluster)
+                    .is_some_and(|cluster| cluster != self.id)
+                {
                     return Err(ClusterError::ForeignToken);
                 }
                 let Some(token) = token.filter(|token| !token.is_empty()) else {
@@ -88,7 +100,9 @@ impl Inner {
                 let (_, leader) = state.leader(shard)?;
                 match token.standing(shard, &leader.shape()) {
                     Standing::Serves => {}
-                    Standing::Lost { epoch, end } => return Err(ClusterError::WriteLost { shard, epoch, end }),
+                    Standing::Lost { epoch, end } => {
+                        return Err(ClusterError::WriteLost { shard, epoch, end });
+                    }
                     Standing::Behind => {
                         // Of the leader's own epoch or a later one, and the leader has not got it.
                         let asked = token.of_shard(shard).last();
@@ -96,7 +110,8 @@ impl Inner {
                         return Err(ClusterError::WriteLost { shard, epoch, end });
                     }
                 }
-                let has = |replica: &LocalReplica| token.standing(shard, &replica.shape()) == Standing::Serves;
+                let has =
+                    |replica: &LocalReplica| token.standing(shard, &replica.shape()) == Standing::Serves;
                 Ok((self.in_turn(group, state, needs, has)?, bound))
             }
         }
@@ -119,10 +134,17 @@ impl Inner {
             })
             .count();
         if let Some(theirs) = newer {
-            return Err(ClusterError::StaleEpoch { shard: group.shard, ours: mine, theirs });
+            return Err(ClusterError::StaleEpoch {
+                shard: group.shard,
+                ours: mine,
+                theirs,
+            });
         }
         if confirmed < state.members.quorum {
-            return Err(ClusterError::Unavailable { shard: group.shard, reason: state.shortage() });
+            return Err(ClusterError::Unavailable {
+                shard: group.shard,
+                reason: state.shortage(),
+            });
         }
         Ok(primary)
     }
@@ -160,15 +182,23 @@ impl Inner {
     fn check_sources(&self, slot: SlotId, group: &Group, token: &Token) -> Result<(), ClusterError> {
         let arrival = group.state.read().arrivals.get(&slot).copied();
         let Some(arrival) = arrival else { return Ok(()) };
-        let asked = token.of_shard(arrival.source).any(|(epoch, _)| epoch <= arrival.source_epoch);
+        let asked = token
+            .of_shard(arrival.source)
+            .any(|(epoch, _)| epoch <= arrival.source_epoch);
         // A source that no longer exists has handed over everything it ever acknowledged.
-        let Some(source) = asked.then(|| self.group(arrival.source).ok()).flatten() else { return Ok(()) };
+        let Some(source) = asked.then(|| self.group(arrival.source).ok()).flatten() else {
+            return Ok(());
+        };
         let state = source.state.read();
-        let Ok((_, leader)) = state.leader(arrival.source) else { return Ok(()) };
+        let Ok((_, leader)) = state.leader(arrival.source) else {
+            return Ok(());
+        };
         match token.standing(arrival.source, &leader.shape()) {
-            Standing::Lost { epoch, end } => {
-                Err(ClusterError::WriteLost { shard: arrival.source, epoch, end })
-            }
+            Standing::Lost { epoch, end } => Err(ClusterError::WriteLost {
+                shard: arrival.source,
+                epoch,
+                end,
+            }),
             Standing::Serves | Standing::Behind => Ok(()),
         }
     }
@@ -233,12 +263,21 @@ impl Cluster {
         topology.check_key(key)?;
         let slot = topology.slot_of(key);
         let shard = topology.shard_of_slot(slot);
-        let replicas: Vec<String> = topology.node_names(shard).into_iter().map(str::to_owned).collect();
+        let replicas: Vec<String> = topology
+            .node_names(shard)
+            .into_iter()
+            .map(str::to_owned)
+            .collect();
         let leader = self.inner.group(shard).ok().and_then(|group| {
             let state = group.state.read();
             state.primary.map(|primary| state.copies[primary].node.clone())
         });
         let primary = leader.or_else(|| replicas.first().cloned()).unwrap_or_default();
-        Ok(Location { slot, shard, primary, replicas })
+        Ok(Location {
+            slot,
+            shard,
+            primary,
+            replicas,
+        })
     }
 }

@@ -156,7 +156,16 @@ impl Mover {
         let mut next = self.clone();
         next.moves.remove(0);
         let ours = next.node().to_owned();
-        let Tally { keys, bytes, caught_up, keys_local, keys_by_node, bytes_by_node, losers, .. } = done;
+        let Tally {
+            keys,
+            bytes,
+            caught_up,
+            keys_local,
+            keys_by_node,
+            bytes_by_node,
+            losers,
+            ..
+        } = done;
         let total = &mut next.tally;
         total.keys += keys;
         total.bytes += bytes;
@@ -198,7 +207,11 @@ impl Cluster {
         // Refused before everything is read for it.
         topology.plan(change, &crate::routing::UniformLoad::default())?;
         let mut weights = vec![SlotWeight::default(); topology.slots() as usize];
-        let scan = self.scan(std::ops::Bound::Unbounded, std::ops::Bound::Unbounded, &ReadOptions::default())?;
+        let scan = self.scan(
+            std::ops::Bound::Unbounded,
+            std::ops::Bound::Unbounded,
+            &ReadOptions::default(),
+        )?;
         for entry in scan {
             let entry = entry?;
             let weight = &mut weights[topology.slot_of(&entry.key).0 as usize];
@@ -222,7 +235,9 @@ impl Cluster {
     ) -> Result<RebalanceReport, ClusterError> {
         let _mover = self.inner.mover.lock();
         if self.inner.config.get(MOVER_KEY)?.is_some() {
-            return Err(ClusterError::RebalanceUnderWay { version: self.topology().version() });
+            return Err(ClusterError::RebalanceUnderWay {
+                version: self.topology().version(),
+            });
         }
         let plan = self.plan(change)?;
         self.inner.begin_change(plan)?;
@@ -235,17 +250,23 @@ impl Cluster {
     /// As for [`Cluster::rebalance`].
     pub fn resume_rebalance(&self, progress: Progress<'_>) -> Result<Option<RebalanceReport>, ClusterError> {
         let _mover = self.inner.mover.lock();
-        let Some((mut mover, version)) = self.inner.read_mover()? else { return Ok(None) };
+        let Some((mut mover, version)) = self.inner.read_mover()? else {
+            return Ok(None);
+        };
         // A process that was slow and is not dead finds its epoch taken and commits nothing more.
         mover.epoch += 1;
-        self.inner.config.compare_and_set(MOVER_KEY, version, &mover.encode())?;
+        self.inner
+            .config
+            .compare_and_set(MOVER_KEY, version, &mover.encode())?;
         self.inner.drive(true, progress).map(Some)
     }
 }
 
 impl Inner {
     pub(super) fn read_mover(&self) -> Result<Option<(Mover, u64)>, ClusterError> {
-        let Some(entry) = self.config.get(MOVER_KEY)? else { return Ok(None) };
+        let Some(entry) = self.config.get(MOVER_KEY)? else {
+            return Ok(None);
+        };
         let mover = serde_json::from_slice(&entry.bytes).map_err(|error| ClusterError::Corrupt {
             path: self.layout.config_file(),
             offset: 0,
@@ -264,11 +285,21 @@ impl Inner {
         ];
         let quorum = self.explicit_quorum();
         for shard in &next.shards()[recorded.shards().len()..] {
-            let entry =
-                create_members(&self.env, &self.layout, self.id, &self.options, &next, shard, quorum)?;
+            let entry = create_members(
+                &self.env,
+                &self.layout,
+                self.id,
+                &self.options,
+                &next,
+                shard,
+                quorum,
+            )?;
             changes.push(ConfigChange::write(members_key(shard.id), entry.encode()));
         }
-        let conditions = [Condition::new(TOPOLOGY_KEY, version), Condition::new(MOVER_KEY, 0)];
+        let conditions = [
+            Condition::new(TOPOLOGY_KEY, version),
+            Condition::new(MOVER_KEY, 0),
+        ];
         self.config.transact(&conditions, &changes)?;
         self.adopt(next)
     }
@@ -300,18 +331,19 @@ impl Inner {
         let (mut mover, mut version) = self.read_mover()?.ok_or(ClusterError::RebalanceUnderWay {
             version: self.topology.load().version(),
         })?;
-        let tell = |mover: &Mover, phase, keys: u64, bytes: u64, progress: &mut dyn FnMut(&RebalanceProgress)| {
-            progress(&RebalanceProgress {
-                phase,
-                moves_done: mover.moves_total - mover.moves.len(),
-                moves_total: mover.moves_total,
-                keys_done: mover.tally.keys + keys,
-                keys_total: mover.keys_total,
-                bytes_done: mover.tally.bytes + bytes,
-                bytes_total: mover.bytes_total,
-                elapsed: elapsed(),
-            });
-        };
+        let tell =
+            |mover: &Mover, phase, keys: u64, bytes: u64, progress: &mut dyn FnMut(&RebalanceProgress)| {
+                progress(&RebalanceProgress {
+                    phase,
+                    moves_done: mover.moves_total - mover.moves.len(),
+                    moves_total: mover.moves_total,
+                    keys_done: mover.tally.keys + keys,
+                    keys_total: mover.keys_total,
+                    bytes_done: mover.tally.bytes + bytes,
+                    bytes_total: mover.bytes_total,
+                    elapsed: elapsed(),
+                });
+            };
         tell(&mover, RebalancePhase::Preparing, 0, 0, progress);
         let mut attempts = 0;
         while let Some(change) = mover.moves.first().cloned() {
@@ -362,11 +394,18 @@ impl Inner {
     /// then are their directories removed.
     fn finish(&self, mover_version: u64) -> Result<(), ClusterError> {
         let (recorded, version) = self.read_topology()?;
-        let conditions = [Condition::new(TOPOLOGY_KEY, version), Condition::new(MOVER_KEY, mover_version)];
+        let conditions = [
+            Condition::new(TOPOLOGY_KEY, version),
+            Condition::new(MOVER_KEY, mover_version),
+        ];
         let mut changes = vec![ConfigChange::remove(MOVER_KEY)];
         let finished = recorded.finished()?;
         let last = finished.as_ref().unwrap_or(&recorded);
-        changes.extend(finished.iter().map(|next| ConfigChange::write(TOPOLOGY_KEY, next.to_bytes())));
+        changes.extend(
+            finished
+                .iter()
+                .map(|next| ConfigChange::write(TOPOLOGY_KEY, next.to_bytes())),
+        );
         let retired: Vec<ShardId> = last
             .shards()
             .iter()
@@ -387,7 +426,9 @@ impl Inner {
     fn close_retired(&self, retired: &[ShardId]) {
         let mut groups = Vec::clone(&self.groups.load());
         for shard in retired {
-            let Some(group) = groups.get_mut(shard.0 as usize).and_then(Option::take) else { continue };
+            let Some(group) = groups.get_mut(shard.0 as usize).and_then(Option::take) else {
+                continue;
+            };
             let mut state = group.state.write();
             state.primary = None;
             for copy in &mut state.copies {

@@ -88,7 +88,9 @@ pub struct ClusterScan {
 
 impl std::fmt::Debug for ClusterScan {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ClusterScan").field("parts", &self.parts.len()).finish()
+        f.debug_struct("ClusterScan")
+            .field("parts", &self.parts.len())
+            .finish()
     }
 }
 
@@ -136,7 +138,12 @@ impl Cluster {
     ) -> Result<ClusterScan, ClusterError> {
         let (topology, parts) = self.parts(start, end, options)?;
         let count = parts.len();
-        let mut scan = ClusterScan { topology, parts, heads: BinaryHeap::with_capacity(count), failed: None };
+        let mut scan = ClusterScan {
+            topology,
+            parts,
+            heads: BinaryHeap::with_capacity(count),
+            failed: None,
+        };
         for part in 0..count {
             scan.pull(part);
         }
@@ -170,15 +177,27 @@ impl Cluster {
             let topology = inner.topology.load_full();
             let counts = topology.slot_counts();
             let mut parts = Vec::new();
-            for shard in topology.shards().iter().filter(|shard| counts[shard.id.0 as usize] > 0) {
-                let Ok(group) = inner.group(shard.id) else { continue 'again };
+            for shard in topology
+                .shards()
+                .iter()
+                .filter(|shard| counts[shard.id.0 as usize] > 0)
+            {
+                let Ok(group) = inner.group(shard.id) else {
+                    continue 'again;
+                };
                 let state = group.state.read();
                 let (index, bound) = inner.choose(&group, &state, Needs::All, options)?;
                 let copy = &state.copies[index];
-                let Some(replica) = copy.live() else { continue 'again };
+                let Some(replica) = copy.live() else {
+                    continue 'again;
+                };
                 let scan = replica.store().snapshot_at(bound).scan(start, end);
                 let scan = scan.map_err(|source| ClusterError::store(&copy.node, shard.id, source))?;
-                parts.push(Part { shard: shard.id, node: copy.node.clone(), scan });
+                parts.push(Part {
+                    shard: shard.id,
+                    node: copy.node.clone(),
+                    scan,
+                });
             }
             // Slots that moved while the snapshots were taken could be seen twice, or not at all.
             if inner.topology.load().version() == topology.version() {

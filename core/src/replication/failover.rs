@@ -95,7 +95,10 @@ impl FenceRound {
     /// A round under one claim.
     #[must_use]
     pub fn new(claim: Claim) -> FenceRound {
-        FenceRound { claim, answers: Vec::new() }
+        FenceRound {
+            claim,
+            answers: Vec::new(),
+        }
     }
 
     /// Fences one member and then, not before, reads its log's shape.
@@ -127,7 +130,12 @@ impl FenceRound {
         let best = counting()
             .max_by_key(|(index, shape, _)| (shape.position(), *index == candidate))
             .expect("at least one counting member was fenced");
-        Ok(Choice { best: best.0, position: best.1.position(), fenced, lossy })
+        Ok(Choice {
+            best: best.0,
+            position: best.1.position(),
+            fenced,
+            lossy,
+        })
     }
 }
 
@@ -151,7 +159,11 @@ pub fn promote(
 
     let mut round = FenceRound::new(claim);
     round.fence(candidate, leader)?;
-    for (index, member) in members.iter().enumerate().filter(|(index, _)| *index != candidate) {
+    for (index, member) in members
+        .iter()
+        .enumerate()
+        .filter(|(index, _)| *index != candidate)
+    {
         match round.fence(index, member) {
             Ok(()) => {}
             // A member that listens to a newer leader ends this attempt: it is not ours to lead.
@@ -176,7 +188,10 @@ pub fn promote(
     leader.replica.sync()?;
 
     let commit_floor = if choice.lossy { Lsn::ZERO } else { rules.commit };
-    let mut acks = vec![Acked { epoch: claim.epoch, durable: leader.replica.durable() }];
+    let mut acks = vec![Acked {
+        epoch: claim.epoch,
+        durable: leader.replica.durable(),
+    }];
     for (index, member) in members.iter().enumerate() {
         let out = failed.iter().any(|(other, _)| *other == index);
         if index == candidate || out {
@@ -186,7 +201,10 @@ pub fn promote(
             Ok((taken_back, durable)) => {
                 truncated.extend(taken_back.map(|alignment| (index, alignment)));
                 if member.counts {
-                    acks.push(Acked { epoch: claim.epoch, durable });
+                    acks.push(Acked {
+                        epoch: claim.epoch,
+                        durable,
+                    });
                 }
             }
             Err(error) => failed.push((index, error.to_string())),

@@ -28,7 +28,11 @@ pub struct Claim {
 
 impl Claim {
     /// Before every grant.
-    pub const NONE: Claim = Claim { epoch: Epoch(0), holder: 0, nonce: 0 };
+    pub const NONE: Claim = Claim {
+        epoch: Epoch(0),
+        holder: 0,
+        nonce: 0,
+    };
 }
 
 /// A replica's fence. Changed only by `&mut self`; the owner serialises.
@@ -46,13 +50,28 @@ impl Fence {
     /// # Errors
     /// [`ReplicationError::Corrupt`] when the file is not a whole fence of this shard: what it
     /// promised is then unknown and the replica must not take part. Or the disk's.
-    pub fn open(disk: &dyn Disk, path: &Path, cluster: Uuid, shard: ShardId) -> Result<Fence, ReplicationError> {
+    pub fn open(
+        disk: &dyn Disk,
+        path: &Path,
+        cluster: Uuid,
+        shard: ShardId,
+    ) -> Result<Fence, ReplicationError> {
         let claim = match crate::replication::file::read(disk, path)? {
             None => Claim::NONE,
-            Some(bytes) => decode(&bytes, cluster, shard)
-                .map_err(|(offset, what)| ReplicationError::Corrupt { path: path.to_owned(), offset, what })?,
+            Some(bytes) => {
+                decode(&bytes, cluster, shard).map_err(|(offset, what)| ReplicationError::Corrupt {
+                    path: path.to_owned(),
+                    offset,
+                    what,
+                })?
+            }
         };
-        Ok(Fence { path: path.to_owned(), cluster, shard, claim })
+        Ok(Fence {
+            path: path.to_owned(),
+            cluster,
+            shard,
+            claim,
+        })
     }
 
     /// The claim this replica listens to.
@@ -86,7 +105,10 @@ impl Fence {
         let stands = self.claim;
         let usurped = claim.epoch == stands.epoch && claim != stands;
         if claim.epoch < stands.epoch || usurped {
-            return Err(ReplicationError::Fenced { offered: claim.epoch, stands });
+            return Err(ReplicationError::Fenced {
+                offered: claim.epoch,
+                stands,
+            });
         }
         Ok(())
     }
@@ -108,7 +130,10 @@ fn encode(cluster: Uuid, shard: ShardId, claim: Claim) -> [u8; BYTES] {
 
 fn decode(bytes: &[u8], cluster: Uuid, shard: ShardId) -> Result<Claim, (u64, String)> {
     let Ok(bytes) = <&[u8; BYTES]>::try_from(bytes) else {
-        return Err((bytes.len() as u64, format!("the fence has {} bytes instead of {BYTES}", bytes.len())));
+        return Err((
+            bytes.len() as u64,
+            format!("the fence has {} bytes instead of {BYTES}", bytes.len()),
+        ));
     };
     if bytes[0..8] != MAGIC {
         return Err((0, "this is not a fence".into()));
@@ -124,7 +149,11 @@ fn decode(bytes: &[u8], cluster: Uuid, shard: ShardId) -> Result<Claim, (u64, St
     if u32_at(12) != shard.0 || bytes[16..32] != cluster.0 {
         return Err((12, "it belongs to another shard or cluster".into()));
     }
-    Ok(Claim { epoch: Epoch(u64_at(32)), holder: u64_at(40), nonce: u64_at(48) })
+    Ok(Claim {
+        epoch: Epoch(u64_at(32)),
+        holder: u64_at(40),
+        nonce: u64_at(48),
+    })
 }
 
 #[cfg(test)]
@@ -135,7 +164,11 @@ mod tests {
     const CLUSTER: Uuid = Uuid([7; 16]);
 
     fn claim(epoch: u64, holder: u64, nonce: u64) -> Claim {
-        Claim { epoch: Epoch(epoch), holder, nonce }
+        Claim {
+            epoch: Epoch(epoch),
+            holder,
+            nonce,
+        }
     }
 
     #[test]
@@ -147,7 +180,9 @@ mod tests {
         assert_eq!(fence.claim(), Claim::NONE);
         fence.raise(&disk, claim(5, 1, 11)).unwrap();
         let refused = fence.raise(&disk, claim(4, 2, 12)).unwrap_err();
-        assert!(matches!(refused, ReplicationError::Fenced { offered: Epoch(4), stands } if stands == claim(5, 1, 11)));
+        assert!(
+            matches!(refused, ReplicationError::Fenced { offered: Epoch(4), stands } if stands == claim(5, 1, 11))
+        );
         // A holder that restarted within its epoch is not the holder that was fenced.
         assert!(fence.raise(&disk, claim(5, 1, 13)).is_err());
         assert!(fence.raise(&disk, claim(5, 2, 11)).is_err());

@@ -13,7 +13,13 @@ const MAX_BYTES: u64 = 64 << 20;
 
 /// The bytes of a file, or `None` if it does not exist.
 pub(crate) fn read(disk: &dyn Disk, path: &Path) -> Result<Option<Vec<u8>>, ReplicationError> {
-    let failed = |op| move |source| ReplicationError::Io { op, path: path.to_owned(), source };
+    let failed = |op| {
+        move |source| ReplicationError::Io {
+            op,
+            path: path.to_owned(),
+            source,
+        }
+    };
     let file = match disk.open(path, OpenMode::Read) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -22,7 +28,11 @@ pub(crate) fn read(disk: &dyn Disk, path: &Path) -> Result<Option<Vec<u8>>, Repl
     let len = file.len().map_err(failed("measure"))?;
     if len > MAX_BYTES {
         let what = format!("{len} bytes are more than such a file ever has");
-        return Err(ReplicationError::Corrupt { path: path.to_owned(), offset: MAX_BYTES, what });
+        return Err(ReplicationError::Corrupt {
+            path: path.to_owned(),
+            offset: MAX_BYTES,
+            what,
+        });
     }
     let mut bytes = vec![0u8; len as usize];
     let read = file.read_at(&mut bytes, 0).map_err(failed("read"))?;
@@ -33,7 +43,13 @@ pub(crate) fn read(disk: &dyn Disk, path: &Path) -> Result<Option<Vec<u8>>, Repl
 /// Writes a draft, syncs it, renames it over `path` and syncs the directory, in this order: the
 /// name must not become durable before what it stands for.
 pub(crate) fn replace(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> Result<(), ReplicationError> {
-    let failed = |op| move |source| ReplicationError::Io { op, path: path.to_owned(), source };
+    let failed = |op| {
+        move |source| ReplicationError::Io {
+            op,
+            path: path.to_owned(),
+            source,
+        }
+    };
     let mut draft = path.as_os_str().to_owned();
     draft.push(".new");
     let draft = Path::new(&draft);

@@ -31,7 +31,11 @@ pub(crate) struct MemReplica(Mutex<State>);
 
 impl MemReplica {
     fn with(records: &[(u64, u64)], durable: usize) -> MemReplica {
-        MemReplica(Mutex::new(State { records: records.to_vec(), durable, fence: None }))
+        MemReplica(Mutex::new(State {
+            records: records.to_vec(),
+            durable,
+            fence: None,
+        }))
     }
 
     fn append(&self, epoch: u64, payload: u64) {
@@ -39,7 +43,13 @@ impl MemReplica {
     }
 
     fn payloads(&self) -> Vec<u64> {
-        self.0.lock().records.iter().map(|(_, payload)| *payload).filter(|p| *p != u64::MAX).collect()
+        self.0
+            .lock()
+            .records
+            .iter()
+            .map(|(_, payload)| *payload)
+            .filter(|p| *p != u64::MAX)
+            .collect()
     }
 
     /// Loses `lost` of the records that were not fsynced.
@@ -52,7 +62,10 @@ impl MemReplica {
     fn check(&self, claim: Claim) -> Result<(), ReplicationError> {
         let stands = self.0.lock().fence.unwrap_or(Claim::NONE);
         if claim.epoch < stands.epoch || (claim.epoch == stands.epoch && claim != stands) {
-            return Err(ReplicationError::Fenced { offered: claim.epoch, stands });
+            return Err(ReplicationError::Fenced {
+                offered: claim.epoch,
+                stands,
+            });
         }
         Ok(())
     }
@@ -91,15 +104,27 @@ impl Replica for MemReplica {
         let most = (max_bytes / RECORD as usize).max(1);
         let same = rest.iter().take(most).take_while(|(other, _)| *other == epoch);
         let bytes = same.flat_map(|(_, payload)| payload.to_le_bytes()).collect();
-        Ok(LogChunk { epoch: Epoch(epoch), from, bytes })
+        Ok(LogChunk {
+            epoch: Epoch(epoch),
+            from,
+            bytes,
+        })
     }
 
     fn apply(&self, claim: Claim, chunk: &LogChunk) -> Result<(), ReplicationError> {
         self.heed(claim)?;
         let mut state = self.0.lock();
-        assert_eq!(chunk.from.0, state.records.len() as u64 * RECORD, "a chunk begins at the end");
+        assert_eq!(
+            chunk.from.0,
+            state.records.len() as u64 * RECORD,
+            "a chunk begins at the end"
+        );
         let (payloads, _) = chunk.bytes.as_chunks::<8>();
-        state.records.extend(payloads.iter().map(|payload| (chunk.epoch.0, u64::from_le_bytes(*payload))));
+        state.records.extend(
+            payloads
+                .iter()
+                .map(|payload| (chunk.epoch.0, u64::from_le_bytes(*payload))),
+        );
         Ok(())
     }
 
@@ -126,23 +151,44 @@ impl Replica for MemReplica {
 }
 
 fn claim(epoch: u64, holder: u64) -> Claim {
-    Claim { epoch: Epoch(epoch), holder, nonce: epoch * 1000 + holder }
+    Claim {
+        epoch: Epoch(epoch),
+        holder,
+        nonce: epoch * 1000 + holder,
+    }
 }
 
 fn reach<'r>(members: &[&'r MemReplica]) -> Vec<Reachable<'r>> {
-    members.iter().map(|replica| Reachable { replica: *replica, counts: true }).collect()
+    members
+        .iter()
+        .map(|replica| Reachable {
+            replica: *replica,
+            counts: true,
+        })
+        .collect()
 }
 
 fn rules(members: usize, quorum: usize) -> PromotionRules {
-    PromotionRules { members, quorum, commit: Lsn::ZERO, allow_loss: false }
+    PromotionRules {
+        members,
+        quorum,
+        commit: Lsn::ZERO,
+        allow_loss: false,
+    }
 }
 
 #[test]
 fn a_leader_that_promotes_alone_is_refused_where_writes_may_be_elsewhere() {
     // The candidate has slept through write 7, which the other two have acknowledged.
-    let (a, b) = (MemReplica::with(&[(1, 5)], 1), MemReplica::with(&[(1, 5), (1, 7)], 2));
+    let (a, b) = (
+        MemReplica::with(&[(1, 5)], 1),
+        MemReplica::with(&[(1, 5), (1, 7)], 2),
+    );
     let alone = promote(&reach(&[&a]), 0, claim(2, 1), &rules(3, 2));
-    assert!(matches!(alone, Err(ReplicationError::TooFewFenced { fenced: 1, needed: 2 })));
+    assert!(matches!(
+        alone,
+        Err(ReplicationError::TooFewFenced { fenced: 1, needed: 2 })
+    ));
     assert_eq!(a.payloads(), [5], "nothing was begun");
     let both = promote(&reach(&[&a, &b]), 0, claim(3, 1), &rules(3, 2)).unwrap();
     assert_eq!((both.best, both.copied_bytes), (1, RECORD));
@@ -163,8 +209,24 @@ fn a_write_acknowledged_before_the_fence_is_seen_by_whoever_reads_after_it() {
     b.sync().unwrap();
     let c = MemReplica::with(&[(1, 5)], 1);
     let mut round = FenceRound::new(claim(2, 3));
-    round.fence(0, &Reachable { replica: &c, counts: true }).unwrap();
-    round.fence(1, &Reachable { replica: &b, counts: true }).unwrap();
+    round
+        .fence(
+            0,
+            &Reachable {
+                replica: &c,
+                counts: true,
+            },
+        )
+        .unwrap();
+    round
+        .fence(
+            1,
+            &Reachable {
+                replica: &b,
+                counts: true,
+            },
+        )
+        .unwrap();
     // Too late for the old leader: its next write finds no second member.
     a.append(1, 9);
     assert!(matches!(
@@ -173,7 +235,13 @@ fn a_write_acknowledged_before_the_fence_is_seen_by_whoever_reads_after_it() {
     ));
     let choice = round.choose(0, &rules(3, 2)).unwrap();
     assert_eq!(choice.best, 1);
-    assert_eq!(choice.position, Position { epoch: Epoch(1), end: Lsn(2 * RECORD) });
+    assert_eq!(
+        choice.position,
+        Position {
+            epoch: Epoch(1),
+            end: Lsn(2 * RECORD)
+        }
+    );
 }
 
 #[test]
@@ -225,24 +293,55 @@ fn nothing_is_served_before_the_quorum_has_fsynced_the_new_epoch() {
         }
         fn sync(&self) -> Result<Lsn, ReplicationError> {
             let source = std::io::Error::from_raw_os_error(5);
-            Err(ReplicationError::Io { op: "sync", path: PathBuf::from("b"), source })
+            Err(ReplicationError::Io {
+                op: "sync",
+                path: PathBuf::from("b"),
+                source,
+            })
         }
     }
     let a = MemReplica::with(&[(1, 5)], 1);
     let b = NoSync(MemReplica::with(&[(1, 5)], 1));
-    let members =
-        [Reachable { replica: &a, counts: true }, Reachable { replica: &b as &dyn Replica, counts: true }];
+    let members = [
+        Reachable {
+            replica: &a,
+            counts: true,
+        },
+        Reachable {
+            replica: &b as &dyn Replica,
+            counts: true,
+        },
+    ];
     let refused = promote(&members, 0, claim(2, 1), &rules(3, 2));
-    assert!(matches!(refused, Err(ReplicationError::TooFewAcks { acked: 1, needed: 2, .. })));
+    assert!(matches!(
+        refused,
+        Err(ReplicationError::TooFewAcks {
+            acked: 1,
+            needed: 2,
+            ..
+        })
+    ));
 }
 
 #[test]
 fn a_wiped_replica_neither_counts_nor_outranks() {
     let a = MemReplica::with(&[(1, 5), (1, 6)], 2);
     let wiped = MemReplica::with(&[], 0);
-    let members = [Reachable { replica: &a, counts: true }, Reachable { replica: &wiped, counts: false }];
+    let members = [
+        Reachable {
+            replica: &a,
+            counts: true,
+        },
+        Reachable {
+            replica: &wiped,
+            counts: false,
+        },
+    ];
     let refused = promote(&members, 0, claim(2, 1), &rules(3, 2));
-    assert!(matches!(refused, Err(ReplicationError::TooFewFenced { fenced: 1, needed: 2 })));
+    assert!(matches!(
+        refused,
+        Err(ReplicationError::TooFewFenced { fenced: 1, needed: 2 })
+    ));
 }
 
 #[test]
@@ -251,8 +350,14 @@ fn an_async_group_needs_every_member_or_says_that_it_may_lose_writes() {
     let b = MemReplica::with(&[(1, 5), (1, 6)], 2);
     let c = MemReplica::with(&[(1, 5), (1, 6), (1, 7)], 3);
     let refused = promote(&reach(&[&a, &b]), 0, claim(2, 1), &rules(3, 1));
-    assert!(matches!(refused, Err(ReplicationError::TooFewFenced { fenced: 2, needed: 3 })));
-    let lossy = PromotionRules { allow_loss: true, ..rules(3, 1) };
+    assert!(matches!(
+        refused,
+        Err(ReplicationError::TooFewFenced { fenced: 2, needed: 3 })
+    ));
+    let lossy = PromotionRules {
+        allow_loss: true,
+        ..rules(3, 1)
+    };
     let done = promote(&reach(&[&a, &b]), 0, claim(3, 1), &lossy).unwrap();
     assert!(done.lossy);
     assert_eq!(a.payloads(), [5, 6]);
@@ -267,7 +372,10 @@ fn committed_records_are_never_taken_back() {
     let leader = MemReplica::with(&[(1, 5), (3, 6)], 2);
     let odd = MemReplica::with(&[(1, 5), (2, 7)], 2);
     let refused = align(&leader, &odd, claim(3, 1), Lsn(2 * RECORD));
-    assert!(matches!(refused, Err(ReplicationError::DivergedBelowCommit { common: Lsn(8), .. })));
+    assert!(matches!(
+        refused,
+        Err(ReplicationError::DivergedBelowCommit { common: Lsn(8), .. })
+    ));
     assert_eq!(odd.payloads(), [5, 7]);
 }
 
@@ -277,7 +385,13 @@ fn a_newer_leader_ends_an_older_ones_attempt() {
     let b = MemReplica::with(&[(1, 5)], 1);
     b.fence(claim(7, 2)).unwrap();
     let refused = promote(&reach(&[&a, &b]), 0, claim(6, 1), &rules(3, 2));
-    assert!(matches!(refused, Err(ReplicationError::Fenced { offered: Epoch(6), .. })));
+    assert!(matches!(
+        refused,
+        Err(ReplicationError::Fenced {
+            offered: Epoch(6),
+            ..
+        })
+    ));
 }
 
 /// xorshift64*: the histories must be the same on every machine.
@@ -305,7 +419,11 @@ struct Leader {
 fn run_history(seed: u64) -> (usize, usize) {
     let mut dice = Dice(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
     let n = 1 + dice.roll(5);
-    let quorum = if dice.roll(2) == 0 { majority(n) } else { 1 + dice.roll(n) };
+    let quorum = if dice.roll(2) == 0 {
+        majority(n)
+    } else {
+        1 + dice.roll(n)
+    };
     let members: Vec<MemReplica> = (0..n).map(|_| MemReplica::default()).collect();
     let mut up = vec![true; n];
     let mut leaders: Vec<Leader> = Vec::new();
@@ -332,14 +450,24 @@ fn run_history(seed: u64) -> (usize, usize) {
                 order.extend((0..n).filter(|m| *m != candidate && up[*m] && dice.roll(4) > 0));
                 let reachable = reach(&order.iter().map(|m| &members[*m]).collect::<Vec<_>>());
                 let claim = claim(epoch, candidate as u64);
-                let Ok(done) = promote(&reachable, 0, claim, &rules(n, quorum)) else { continue };
+                let Ok(done) = promote(&reachable, 0, claim, &rules(n, quorum)) else {
+                    continue;
+                };
                 promotions += 1;
                 let Promotion { epoch_start, .. } = done;
                 let held = members[candidate].payloads();
                 for write in &acked {
-                    assert!(held.contains(write), "seed {seed}: write {write} is lost in epoch {epoch}");
+                    assert!(
+                        held.contains(write),
+                        "seed {seed}: write {write} is lost in epoch {epoch}"
+                    );
                 }
-                leaders.push(Leader { member: candidate, claim, epoch_start, acks: vec![None; n] });
+                leaders.push(Leader {
+                    member: candidate,
+                    claim,
+                    epoch_start,
+                    acks: vec![None; n],
+                });
             }
             _ => {
                 if leaders.is_empty() {
@@ -369,7 +497,10 @@ fn run_history(seed: u64) -> (usize, usize) {
                     // Applied, and only sometimes fsynced.
                     if dice.roll(3) > 0 && members[m].check(leader.claim).is_ok() {
                         let durable = members[m].sync().unwrap();
-                        leader.acks[m] = Some(Acked { epoch: leader.claim.epoch, durable });
+                        leader.acks[m] = Some(Acked {
+                            epoch: leader.claim.epoch,
+                            durable,
+                        });
                     }
                 }
                 let answers: Vec<Acked> = leader.acks.iter().flatten().copied().collect();
@@ -392,5 +523,8 @@ fn no_acknowledged_write_is_lost_in_random_histories() {
         acked += a;
     }
     // The histories have to be worth something: many take-overs, many acknowledged writes.
-    assert!(promotions > 20_000 && acked > 20_000, "{promotions} promotions, {acked} acknowledged writes");
+    assert!(
+        promotions > 20_000 && acked > 20_000,
+        "{promotions} promotions, {acked} acknowledged writes"
+    );
 }

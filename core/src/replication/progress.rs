@@ -42,9 +42,14 @@ impl LogShape {
     /// from a log.
     #[must_use]
     pub fn new(vector: Vec<(Epoch, Lsn)>, end: Lsn) -> LogShape {
-        let ascending = vector.windows(2).all(|pair| pair[0].0 < pair[1].0 && pair[0].1 < pair[1].1);
+        let ascending = vector
+            .windows(2)
+            .all(|pair| pair[0].0 < pair[1].0 && pair[0].1 < pair[1].1);
         assert!(ascending, "an epoch vector ascends in epoch and position");
-        assert!(vector.last().is_none_or(|(_, first)| *first <= end), "an epoch begins within its log");
+        assert!(
+            vector.last().is_none_or(|(_, first)| *first <= end),
+            "an epoch begins within its log"
+        );
         LogShape { vector, end }
     }
 
@@ -63,14 +68,20 @@ impl LogShape {
     /// Epoch of the last record and the end.
     #[must_use]
     pub fn position(&self) -> Position {
-        Position { epoch: self.vector.last().map_or(Epoch(0), |(epoch, _)| *epoch), end: self.end }
+        Position {
+            epoch: self.vector.last().map_or(Epoch(0), |(epoch, _)| *epoch),
+            end: self.end,
+        }
     }
 
     /// Where `epoch` ends in this log: where the next one begins, or the end of the log. `None`
     /// if the log has no record of that epoch.
     #[must_use]
     pub fn end_of(&self, epoch: Epoch) -> Option<Lsn> {
-        let index = self.vector.binary_search_by_key(&epoch, |(epoch, _)| *epoch).ok()?;
+        let index = self
+            .vector
+            .binary_search_by_key(&epoch, |(epoch, _)| *epoch)
+            .ok()?;
         Some(self.vector.get(index + 1).map_or(self.end, |(_, first)| *first))
     }
 
@@ -94,7 +105,9 @@ impl LogShape {
                 continue;
             }
             let ends = (self.end_of(*epoch), other.end_of(*epoch));
-            let (Some(ours), Some(theirs)) = ends else { continue };
+            let (Some(ours), Some(theirs)) = ends else {
+                continue;
+            };
             return ours.min(theirs);
         }
         Lsn::ZERO
@@ -128,10 +141,16 @@ pub struct Acked {
 #[must_use]
 pub fn commit_position(members: &[Acked], quorum: usize, epoch: Epoch, epoch_start: Lsn) -> Option<Lsn> {
     assert!(quorum > 0, "a quorum has at least one member");
-    let mut durable: Vec<Lsn> =
-        members.iter().filter(|acked| acked.epoch == epoch).map(|acked| acked.durable).collect();
+    let mut durable: Vec<Lsn> = members
+        .iter()
+        .filter(|acked| acked.epoch == epoch)
+        .map(|acked| acked.durable)
+        .collect();
     durable.sort_unstable_by(|a, b| b.cmp(a));
-    durable.get(quorum - 1).copied().filter(|position| *position > epoch_start)
+    durable
+        .get(quorum - 1)
+        .copied()
+        .filter(|position| *position > epoch_start)
 }
 
 /// Members a new leader has to fence, itself included, so that at least one of every `quorum`
@@ -141,7 +160,10 @@ pub fn commit_position(members: &[Acked], quorum: usize, epoch: Epoch, epoch_sta
 /// Unless `1 <= quorum <= members`.
 #[must_use]
 pub fn fence_count(members: usize, quorum: usize) -> usize {
-    assert!((1..=members).contains(&quorum), "a quorum has between 1 and all members");
+    assert!(
+        (1..=members).contains(&quorum),
+        "a quorum has between 1 and all members"
+    );
     members - quorum + 1
 }
 
@@ -157,7 +179,10 @@ mod tests {
     use proptest::prelude::*;
 
     fn shape(vector: &[(u64, u64)], end: u64) -> LogShape {
-        LogShape::new(vector.iter().map(|(e, l)| (Epoch(*e), Lsn(*l))).collect(), Lsn(end))
+        LogShape::new(
+            vector.iter().map(|(e, l)| (Epoch(*e), Lsn(*l))).collect(),
+            Lsn(end),
+        )
     }
 
     #[test]
@@ -172,10 +197,22 @@ mod tests {
         // The old primary wrote on in epoch 1 while epoch 2 had begun elsewhere.
         check(shape(&[(1, 0)], 300), shape(&[(1, 0), (2, 120)], 500), 120);
         // Epochs 2 and 3 both grew out of epoch 1, at different places.
-        check(shape(&[(1, 0), (2, 100)], 200), shape(&[(1, 0), (3, 150)], 400), 100);
-        check(shape(&[(1, 0), (2, 100), (4, 300)], 350), shape(&[(1, 0), (2, 100), (3, 250)], 400), 250);
+        check(
+            shape(&[(1, 0), (2, 100)], 200),
+            shape(&[(1, 0), (3, 150)], 400),
+            100,
+        );
+        check(
+            shape(&[(1, 0), (2, 100), (4, 300)], 350),
+            shape(&[(1, 0), (2, 100), (3, 250)], 400),
+            250,
+        );
         check(shape(&[(5, 0)], 80), shape(&[(6, 0)], 80), 0);
-        check(shape(&[(1, 0), (2, 100)], 180), shape(&[(1, 0), (2, 120)], 180), 100);
+        check(
+            shape(&[(1, 0), (2, 100)], 180),
+            shape(&[(1, 0), (2, 120)], 180),
+            100,
+        );
     }
 
     #[test]
@@ -190,14 +227,23 @@ mod tests {
 
     #[test]
     fn the_higher_epoch_wins_over_the_longer_log() {
-        let short = Position { epoch: Epoch(3), end: Lsn(100) };
-        let long = Position { epoch: Epoch(2), end: Lsn(900) };
+        let short = Position {
+            epoch: Epoch(3),
+            end: Lsn(100),
+        };
+        let long = Position {
+            epoch: Epoch(2),
+            end: Lsn(900),
+        };
         assert!(short > long);
     }
 
     #[test]
     fn old_entries_on_a_quorum_are_not_committed_until_one_of_this_epoch_is() {
-        let acked = |epoch, durable| Acked { epoch: Epoch(epoch), durable: Lsn(durable) };
+        let acked = |epoch, durable| Acked {
+            epoch: Epoch(epoch),
+            durable: Lsn(durable),
+        };
         let commit = |members: &[Acked]| commit_position(members, 2, Epoch(4), Lsn(100));
         // Everyone holds the log up to 100, where epoch 4 begins; nobody a record of epoch 4.
         assert_eq!(commit(&[acked(4, 100), acked(4, 100), acked(3, 100)]), None);
@@ -205,8 +251,14 @@ mod tests {
         assert_eq!(commit(&[acked(4, 180), acked(3, 100), acked(3, 100)]), None);
         // A diverged tail is longer but names other records.
         assert_eq!(commit(&[acked(4, 180), acked(3, 900), acked(3, 100)]), None);
-        assert_eq!(commit(&[acked(4, 180), acked(4, 160), acked(3, 900)]), Some(Lsn(160)));
-        assert_eq!(commit(&[acked(4, 180), acked(4, 170), acked(4, 160)]), Some(Lsn(170)));
+        assert_eq!(
+            commit(&[acked(4, 180), acked(4, 160), acked(3, 900)]),
+            Some(Lsn(160))
+        );
+        assert_eq!(
+            commit(&[acked(4, 180), acked(4, 170), acked(4, 160)]),
+            Some(Lsn(170))
+        );
     }
 
     #[test]

@@ -79,10 +79,20 @@ impl LocalReplica {
         fence: &Path,
         options: &StoreOptions,
     ) -> Result<LocalReplica, ReplicationError> {
-        let fence = Fence::open(&*env.disk, fence, options.identity.cluster, options.identity.shard)?;
+        let fence = Fence::open(
+            &*env.disk,
+            fence,
+            options.identity.cluster,
+            options.identity.shard,
+        )?;
         let store = Store::open(env, dir, options)?;
         let fenced = AtomicU64::new(fence.claim().epoch.0);
-        Ok(LocalReplica { store, disk: Arc::clone(&env.disk), fence: Mutex::new(fence), fenced })
+        Ok(LocalReplica {
+            store,
+            disk: Arc::clone(&env.disk),
+            fence: Mutex::new(fence),
+            fenced,
+        })
     }
 
     /// The store, for reads and for the primary's writes.
@@ -169,7 +179,9 @@ impl Replica for LocalReplica {
 
     fn begin_epoch(&self, claim: Claim) -> Result<Lsn, ReplicationError> {
         self.heed(claim)?;
-        let written = self.store.begin_epoch(claim.epoch, claim.holder, self.store.incarnation())?;
+        let written = self
+            .store
+            .begin_epoch(claim.epoch, claim.holder, self.store.incarnation())?;
         Ok(written.end)
     }
 

@@ -47,7 +47,11 @@ pub fn align(
         return Err(ReplicationError::DivergedBelowCommit { common, commit });
     }
     let kept = target.truncate(claim, common)?;
-    Ok(Some(Alignment { from: common, to: ours.end(), kept }))
+    Ok(Some(Alignment {
+        from: common,
+        to: ours.end(),
+        kept,
+    }))
 }
 
 /// Appends to the target what the source has from the target's end up to `upto`, or a little

@@ -51,7 +51,10 @@ impl Token {
     /// The token of one write.
     #[must_use]
     pub fn of_write(cluster: Uuid, shard: ShardId, epoch: Epoch, end: Lsn) -> Token {
-        Token { cluster: Some(cluster), positions: BTreeMap::from([((shard, epoch), end)]) }
+        Token {
+            cluster: Some(cluster),
+            positions: BTreeMap::from([((shard, epoch), end)]),
+        }
     }
 
     /// Cluster the token belongs to; `None` for the empty token.
@@ -69,15 +72,17 @@ impl Token {
     /// What it asks of one shard's log: ends by epoch, ascending.
     pub fn of_shard(&self, shard: ShardId) -> impl Iterator<Item = (Epoch, Lsn)> + '_ {
         let range = (shard, Epoch(0))..=(shard, Epoch(u64::MAX));
-        self.positions.range(range).map(|((_, epoch), end)| (*epoch, *end))
+        self.positions
+            .range(range)
+            .map(|((_, epoch), end)| (*epoch, *end))
     }
 
     /// Shards it asks something of, ascending.
     pub fn shards(&self) -> impl Iterator<Item = ShardId> + '_ {
         let mut last = None;
-        self.positions.keys().filter_map(move |(shard, _)| {
-            (last.replace(*shard) != Some(*shard)).then_some(*shard)
-        })
+        self.positions
+            .keys()
+            .filter_map(move |(shard, _)| (last.replace(*shard) != Some(*shard)).then_some(*shard))
     }
 
     /// Asks for what either of the two asks for.
@@ -184,7 +189,9 @@ impl Token {
 
 impl fmt::Display for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.to_bytes().iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        self.to_bytes()
+            .iter()
+            .try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 
@@ -200,12 +207,21 @@ impl FromStr for Token {
                 _ => None,
             })
             .collect::<Option<_>>()
-            .ok_or(ReplicationError::BadToken { what: "it is not lower-case hexadecimal" })?;
+            .ok_or(ReplicationError::BadToken {
+                what: "it is not lower-case hexadecimal",
+            })?;
         let (pairs, rest) = digits.as_chunks::<2>();
         if !rest.is_empty() {
-            return Err(ReplicationError::BadToken { what: "it has half a byte" });
+            return Err(ReplicationError::BadToken {
+                what: "it has half a byte",
+            });
         }
-        Token::from_bytes(&pairs.iter().map(|[high, low]| high << 4 | low).collect::<Vec<u8>>())
+        Token::from_bytes(
+            &pairs
+                .iter()
+                .map(|[high, low]| high << 4 | low)
+                .collect::<Vec<u8>>(),
+        )
     }
 }
 
@@ -226,13 +242,20 @@ mod tests {
     }
 
     fn log(vector: &[(u64, u64)], end: u64) -> LogShape {
-        LogShape::new(vector.iter().map(|(e, l)| (Epoch(*e), Lsn(*l))).collect(), Lsn(end))
+        LogShape::new(
+            vector.iter().map(|(e, l)| (Epoch(*e), Lsn(*l))).collect(),
+            Lsn(end),
+        )
     }
 
     #[test]
     fn a_replica_serves_waits_or_says_that_the_write_was_lost() {
         let check = |entries: &[(u32, u64, u64)], log: LogShape, expected: Standing| {
-            assert_eq!(token(entries).standing(ShardId(1), &log), expected, "{entries:?} {log:?}");
+            assert_eq!(
+                token(entries).standing(ShardId(1), &log),
+                expected,
+                "{entries:?} {log:?}"
+            );
         };
         check(&[], log(&[], 0), Standing::Serves);
         check(&[(2, 9, 900)], log(&[(1, 0)], 80), Standing::Serves);
@@ -241,9 +264,15 @@ mod tests {
         check(&[(1, 2, 88)], log(&[(1, 0)], 80), Standing::Behind);
         check(&[(1, 1, 80)], log(&[(1, 0), (3, 80)], 160), Standing::Serves);
         // Longer than the token asks for, and still without the write: epoch 3 began below it.
-        let lost = Standing::Lost { epoch: Epoch(1), end: Lsn(88) };
+        let lost = Standing::Lost {
+            epoch: Epoch(1),
+            end: Lsn(88),
+        };
         check(&[(1, 1, 88)], log(&[(1, 0), (3, 80)], 160), lost);
-        let lost = Standing::Lost { epoch: Epoch(2), end: Lsn(88) };
+        let lost = Standing::Lost {
+            epoch: Epoch(2),
+            end: Lsn(88),
+        };
         check(&[(1, 2, 88)], log(&[(1, 0), (3, 80)], 160), lost);
         // One write lost weighs more than another still to come.
         check(&[(1, 2, 88), (1, 4, 300)], log(&[(1, 0), (3, 80)], 160), lost);
