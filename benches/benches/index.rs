@@ -5,6 +5,11 @@
 //! holding the place of the same records; it lives in memory, serves one thread, and loses everything
 //! at the end of the process.
 
+#![expect(
+    missing_docs,
+    reason = "criterion's macro makes a public function without any"
+)]
+
 use std::collections::HashMap;
 use std::hint::black_box;
 use std::sync::Arc;
