@@ -1,6 +1,6 @@
 //! A mapped region of a file, or the memory that stands in for one.
 //!
-//! In: a map made by the operating system, or a [`Region`] of the simulator. Out: bounds-checked
+//! In: a map made by the operating system, or a region of the simulator. Out: bounds-checked
 //! loads, stores and spans. This file must never hand out a reference past the end, and never let
 //! a read-only map be stored to: that would kill the process.
 
