@@ -14,7 +14,7 @@ set -euo pipefail
 demo_packages='
 build-essential cc
 pkg-config pkg-config
-ca-certificates update-ca-certificates
+ca-certificates
 '
 test_packages="
 postgresql-$PG_MAJOR
