@@ -23,7 +23,10 @@ impl Lsn {
     /// If the sum exceeds `u64`: no log reaches 16 EiB, so the input was not a real position.
     #[must_use]
     pub fn advance(self, bytes: u64) -> Lsn {
-        Lsn(self.0.checked_add(bytes).expect("a log position stays below 2^64"))
+        Lsn(self
+            .0
+            .checked_add(bytes)
+            .expect("a log position stays below 2^64"))
     }
 }
 

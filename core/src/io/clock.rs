@@ -30,7 +30,9 @@ pub struct SystemClock;
 impl Clock for SystemClock {
     fn wall_ms(&self) -> u64 {
         // Before 1970 the clock is as wrong as it can be; 0 keeps stamps monotone all the same.
-        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+        SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| since.as_millis() as u64)
     }
 
     fn elapsed(&self) -> Duration {
@@ -49,7 +51,10 @@ impl ManualClock {
     /// A clock showing `wall_ms`, with nothing elapsed.
     #[must_use]
     pub fn new(wall_ms: u64) -> ManualClock {
-        ManualClock { wall_ms: AtomicU64::new(wall_ms), elapsed_ns: AtomicU64::new(0) }
+        ManualClock {
+            wall_ms: AtomicU64::new(wall_ms),
+            elapsed_ns: AtomicU64::new(0),
+        }
     }
 
     /// Lets time pass on both clocks.
@@ -115,7 +120,10 @@ mod tests {
         let clock = ManualClock::new(1_000);
         clock.advance(Duration::from_millis(250));
         clock.set_wall_ms(7);
-        assert_eq!((clock.wall_ms(), clock.elapsed()), (7, Duration::from_millis(250)));
+        assert_eq!(
+            (clock.wall_ms(), clock.elapsed()),
+            (7, Duration::from_millis(250))
+        );
     }
 
     #[test]
@@ -130,8 +138,15 @@ mod tests {
     fn seeded_entropy_repeats_the_published_sequence() {
         // First outputs of SplitMix64 for the seed 1234567, as in the reference implementation.
         let source = SeededEntropy::new(1_234_567);
-        let expected = [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423];
-        assert_eq!([source.next_u64(), source.next_u64(), source.next_u64()], expected);
+        let expected = [
+            6_457_827_717_110_365_317,
+            3_203_168_211_198_807_973,
+            9_817_491_932_198_370_423,
+        ];
+        assert_eq!(
+            [source.next_u64(), source.next_u64(), source.next_u64()],
+            expected
+        );
     }
 
     #[test]

@@ -78,7 +78,10 @@ fn missing_things_are_not_found() {
         ];
         assert_eq!(kinds, [ErrorKind::NotFound; 8]);
         file_with(disk, &dir.join("f"), b"");
-        assert_eq!(disk.rename(&dir.join("f"), &below).unwrap_err().kind(), ErrorKind::NotFound);
+        assert_eq!(
+            disk.rename(&dir.join("f"), &below).unwrap_err().kind(),
+            ErrorKind::NotFound
+        );
     });
 }
 
@@ -135,7 +138,11 @@ fn map_is_refused_past_the_end_and_when_empty() {
     on_each(|disk, dir| {
         let file = file_with(disk, &dir.join("f"), b"12345678");
         for len in [0, 9, usize::MAX] {
-            assert_eq!(file.map(len, MapAccess::Read).unwrap_err().kind(), ErrorKind::InvalidInput, "{len}");
+            assert_eq!(
+                file.map(len, MapAccess::Read).unwrap_err().kind(),
+                ErrorKind::InvalidInput,
+                "{len}"
+            );
         }
     });
 }
@@ -145,11 +152,20 @@ fn file_opened_for_reading_takes_no_writes() {
     on_each(|disk, dir| {
         file_with(disk, &dir.join("f"), b"12345678");
         let file = disk.open(&dir.join("f"), OpenMode::Read).expect("opened");
-        assert_eq!(file.write_all_at(b"x", 0).unwrap_err().raw_os_error(), Some(libc::EBADF));
+        assert_eq!(
+            file.write_all_at(b"x", 0).unwrap_err().raw_os_error(),
+            Some(libc::EBADF)
+        );
         assert_eq!(file.allocate(100).unwrap_err().raw_os_error(), Some(libc::EBADF));
-        assert_eq!(file.map(8, MapAccess::Write).unwrap_err().raw_os_error(), Some(libc::EACCES));
+        assert_eq!(
+            file.map(8, MapAccess::Write).unwrap_err().raw_os_error(),
+            Some(libc::EACCES)
+        );
         assert_eq!(file.map(8, MapAccess::Read).expect("mapped").len(), 8);
-        assert_eq!(disk.open(dir, OpenMode::Read).unwrap_err().kind(), ErrorKind::IsADirectory);
+        assert_eq!(
+            disk.open(dir, OpenMode::Read).unwrap_err().kind(),
+            ErrorKind::IsADirectory
+        );
     });
 }
 
@@ -186,10 +202,19 @@ fn directories_are_made_listed_and_removed_with_all_they_hold() {
         file_with(disk, &dir.join("a"), b"12");
         file_with(disk, &dir.join("b/c/f"), b"1");
         let listed = disk.list(dir).expect("listed");
-        let listed: Vec<_> = listed.iter().map(|e| (e.name.as_str(), e.is_dir, e.len)).collect();
+        let listed: Vec<_> = listed
+            .iter()
+            .map(|e| (e.name.as_str(), e.is_dir, e.len))
+            .collect();
         assert_eq!(listed, [("a", false, 2), ("b", true, 0)]);
-        assert!(disk.create_dir_all(&dir.join("a")).is_err(), "a file is in the way");
-        assert!(disk.create_dir_all(&dir.join("a/d")).is_err(), "a file is in the way");
+        assert!(
+            disk.create_dir_all(&dir.join("a")).is_err(),
+            "a file is in the way"
+        );
+        assert!(
+            disk.create_dir_all(&dir.join("a/d")).is_err(),
+            "a file is in the way"
+        );
         disk.remove_dir_all(&dir.join("b")).expect("removed");
         assert_eq!(disk.list(dir).expect("listed").len(), 1);
         assert!(!disk.exists(&dir.join("b/c/f")).expect("looked up"));
@@ -210,8 +235,14 @@ fn lock_excludes_names_its_holder_and_is_released_by_drop() {
         let text = String::from_utf8(read(disk, &path)).expect("text");
         assert_eq!(text, format!("{} {}\n", holder.pid, holder.host));
         drop(guard);
-        assert!(disk.exists(&path).expect("looked up"), "removing it would race with the next holder");
-        assert!(matches!(disk.lock(&path).expect("locked"), LockOutcome::Acquired(_)));
+        assert!(
+            disk.exists(&path).expect("looked up"),
+            "removing it would race with the next holder"
+        );
+        assert!(matches!(
+            disk.lock(&path).expect("locked"),
+            LockOutcome::Acquired(_)
+        ));
     });
 }
 

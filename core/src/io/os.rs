@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Disk, DirEntry, File, LockGuard, LockHolder, LockOutcome, Map, MapAccess, OpenMode};
+use super::{DirEntry, Disk, File, LockGuard, LockHolder, LockOutcome, Map, MapAccess, OpenMode};
 
 /// File systems on which a shared writable map is coherent with `pwrite`, reports errors on sync
 /// and never copies on write: ext2/3/4, XFS, tmpfs. Magic numbers from statfs(2).
@@ -34,7 +34,9 @@ impl OsDisk {
     #[must_use]
     pub fn new() -> OsDisk {
         let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-        OsDisk { boot_id: parse_boot_id(&text).unwrap_or_default() }
+        OsDisk {
+            boot_id: parse_boot_id(&text).unwrap_or_default(),
+        }
     }
 }
 
@@ -80,11 +82,19 @@ impl Disk for OsDisk {
             }
             self.sync_dir(parent(dir))?;
         }
-        if path.is_dir() { Ok(()) } else { Err(io::ErrorKind::NotADirectory.into()) }
+        if path.is_dir() {
+            Ok(())
+        } else {
+            Err(io::ErrorKind::NotADirectory.into())
+        }
     }
 
     fn create(&self, path: &Path) -> io::Result<Arc<dyn File>> {
-        let file = OpenOptions::new().read(true).write(true).create_new(true).open(path)?;
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .open(path)?;
         Ok(Arc::new(OsFile(file)))
     }
 
@@ -125,7 +135,11 @@ impl Disk for OsDisk {
             };
             let is_dir = metadata.is_dir();
             let len = if is_dir { 0 } else { metadata.len() };
-            entries.push(DirEntry { name: entry.file_name().to_string_lossy().into_owned(), is_dir, len });
+            entries.push(DirEntry {
+                name: entry.file_name().to_string_lossy().into_owned(),
+                is_dir,
+                len,
+            });
         }
         entries.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(entries)
@@ -136,18 +150,37 @@ impl Disk for OsDisk {
     }
 
     fn lock(&self, path: &Path) -> io::Result<LockOutcome> {
-        let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)?;
         if !try_ofd_lock(&file)? {
             let mut text = Vec::new();
             // Whoever holds it may be writing its name just now; an unknown holder is no error.
             let _ = file.read_to_end(&mut text);
             return Ok(LockOutcome::Held(LockHolder::parse(&text)));
         }
-        let holder = LockHolder { pid: std::process::id(), host: host_name() }.to_text();
+        let holder = LockHolder {
+            pid: std::process::id(),
+            host: host_name(),
+        }
+        .to_text();
         // Overwritten in place: no block is given up, so that a full disk can still be opened. The
         // text only serves messages; the lock holds with or without it.
-        match file.write_all_at(holder.as_bytes(), 0).and_then(|()| file.set_len(holder.len() as u64)) {
-            Err(e) if !matches!(e.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => Err(e),
+        match file
+            .write_all_at(holder.as_bytes(), 0)
+            .and_then(|()| file.set_len(holder.len() as u64))
+        {
+            Err(e)
+                if !matches!(
+                    e.kind(),
+                    io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+                ) =>
+            {
+                Err(e)
+            }
             _ => Ok(LockOutcome::Acquired(Box::new(OsLock { _file: file }))),
         }
     }
@@ -191,7 +224,11 @@ fn c_path(path: &Path) -> io::Result<std::ffi::CString> {
 fn host_name() -> String {
     let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let name = name.trim();
-    if name.is_empty() { "localhost".into() } else { name.into() }
+    if name.is_empty() {
+        "localhost".into()
+    } else {
+        name.into()
+    }
 }
 
 /// Open file description locks belong to the handle, not to the process: a second handle of the
@@ -278,7 +315,10 @@ impl File for OsFile {
 
     fn map(&self, len: usize, access: MapAccess) -> io::Result<Map> {
         if len == 0 || len as u64 > self.len()? {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "a map is not empty and ends within its file"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "a map is not empty and ends within its file",
+            ));
         }
         let mut options = memmap2::MmapOptions::new();
         options.len(len);
@@ -312,7 +352,10 @@ impl OsFile {
 /// Time since the machine started, suspend included.
 #[expect(unsafe_code, reason = "std has no clock that counts suspend")]
 pub(super) fn time_since_boot() -> Duration {
-    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    let mut now = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
     // SAFETY: `now` is a valid timespec to write to.
     let status = unsafe { libc::clock_gettime(libc::CLOCK_BOOTTIME, &mut now) };
     assert_eq!(status, 0, "CLOCK_BOOTTIME exists since Linux 2.6.39");
@@ -331,7 +374,11 @@ pub(super) fn random_u64() -> u64 {
             return u64::from_ne_bytes(bytes);
         }
         let error = io::Error::last_os_error();
-        assert_eq!(error.kind(), io::ErrorKind::Interrupted, "getrandom exists since Linux 3.17: {error}");
+        assert_eq!(
+            error.kind(),
+            io::ErrorKind::Interrupted,
+            "getrandom exists since Linux 3.17: {error}"
+        );
     }
 }
 
@@ -359,7 +406,10 @@ mod tests {
     fn absurd_length_is_refused_instead_of_filling_the_disk() {
         let dir = tempfile::tempdir().expect("temporary directory");
         let file = OsDisk::new().create(&dir.path().join("f")).expect("created");
-        assert_eq!(file.allocate(u64::MAX).unwrap_err().raw_os_error(), Some(libc::EFBIG));
+        assert_eq!(
+            file.allocate(u64::MAX).unwrap_err().raw_os_error(),
+            Some(libc::EFBIG)
+        );
         assert_eq!(file.len().expect("length"), 0);
     }
 
@@ -368,7 +418,11 @@ mod tests {
         use std::os::unix::fs::MetadataExt;
         let dir = tempfile::tempdir().expect("temporary directory");
         let path = dir.path().join("f");
-        OsDisk::new().create(&path).expect("created").allocate(1 << 20).expect("allocated");
+        OsDisk::new()
+            .create(&path)
+            .expect("created")
+            .allocate(1 << 20)
+            .expect("allocated");
         let blocks = fs::metadata(&path).expect("metadata").blocks();
         assert!(blocks * 512 >= 1 << 20, "{blocks} blocks of 512 bytes");
     }
@@ -378,7 +432,13 @@ mod tests {
         let dir = tempfile::tempdir().expect("temporary directory");
         let path = dir.path().join("f");
         fs::write(&path, b"kept").expect("written");
-        let file = OsFile(OpenOptions::new().read(true).write(true).open(&path).expect("opened"));
+        let file = OsFile(
+            OpenOptions::new()
+                .read(true)
+                .write(true)
+                .open(&path)
+                .expect("opened"),
+        );
         file.write_zeros(4, (1 << 20) + 100).expect("zeros");
         let found = fs::read(&path).expect("read");
         assert_eq!((found.len(), &found[..4]), ((1 << 20) + 100, b"kept".as_slice()));

@@ -174,9 +174,7 @@ impl World {
 
     fn lose_power(&mut self) -> io::Error {
         self.power_off = true;
-        self.tree
-            .contents()
-            .for_each(|contents| contents.freeze());
+        self.tree.contents().for_each(|contents| contents.freeze());
         power_is_off()
     }
 
@@ -400,12 +398,7 @@ impl Disk for SimDisk {
         let (_, contents) = self.change(format_args!("create {}", path.display()), |world| {
             world.tree.create(path)
         })?;
-        Ok(Arc::new(SimFile::new(
-            self,
-            path,
-            contents,
-            OpenMode::ReadWrite,
-        )))
+        Ok(Arc::new(SimFile::new(self, path, contents, OpenMode::ReadWrite)))
     }
 
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn File>> {
@@ -605,10 +598,7 @@ impl File for SimFile {
 
     fn sync_data(&self) -> io::Result<()> {
         let mut world = self.disk.world.lock();
-        match world.enter(
-            &self.disk,
-            format_args!("sync_data {}", self.path.display()),
-        )? {
+        match world.enter(&self.disk, format_args!("sync_data {}", self.path.display()))? {
             Verdict::Go => {
                 self.contents.sync();
                 Ok(())

@@ -1,1 +1,272 @@
-//! The log room.
+//! Bytes into durable order: one log a shard replica.
+//!
+//! In: records (kind, key, value, predecessor) and, on followers, spans of a primary's log. Out:
+//! positions, durability, checked record views. The room never learns what a key means: it keeps
+//! key bytes because the header checksum covers them. Read [`format`] first (one record), then
+//! [`segment`] (one file), [`append`] (reserve, fill, commit), [`group_commit`], [`recovery`].
+//!
+//! Positions and their order, checked in code:
+//! `durable <= stable <= tail`, where every record below *stable* is committed and indexed, and
+//! every record below *durable* has survived an `fdatasync`.
+//!
+//! What must never happen: a file is overwritten, reused or truncated; a position is handed out
+//! twice within an epoch; a failed write or sync is retried.
+
+pub mod append;
+pub mod dump;
+pub mod error;
+mod find;
+pub mod format;
+pub mod group_commit;
+pub mod header;
+mod in_flight;
+pub mod payload;
+pub mod read;
+pub mod recovery;
+pub mod segment;
+pub mod truncate;
+pub mod view;
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use arc_swap::ArcSwap;
+use parking_lot::{Condvar, Mutex};
+
+pub use error::LogError;
+use header::{Chain, Control};
+use in_flight::InFlight;
+use segment::Segment;
+
+use crate::ids::{Epoch, Hlc, Lsn, ShardId, Uuid};
+use crate::io::{Disk, Env};
+
+/// Name of the directory of segments within a store.
+pub const LOG_DIR: &str = "log";
+/// Name of the control page within a store.
+pub const CONTROL_FILE: &str = "CONTROL";
+/// Name of the lock file within a store.
+pub const LOCK_FILE: &str = "LOCK";
+/// Name of the directory that keeps what was cut off.
+pub const DIVERGED_DIR: &str = "diverged";
+
+/// Whose log this is. Replicas of one shard share cluster and shard, so their bytes agree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoreIdentity {
+    /// Cluster; [`Uuid::NIL`] for a store on its own.
+    pub cluster: Uuid,
+    /// Shard within the cluster.
+    pub shard: ShardId,
+    /// Node that keeps this copy.
+    pub node: u64,
+}
+
+/// How records reach the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum WritePath {
+    /// [`WritePath::Map`] where the file system is known to be safe for it, else
+    /// [`WritePath::Pwrite`].
+    #[default]
+    Auto,
+    /// A copy into the mapped file: memory speed, survives the process.
+    Map,
+    /// System calls only.
+    Pwrite,
+}
+
+/// Knobs of a log.
+#[derive(Clone, Debug)]
+pub struct LogOptions {
+    /// Whose log it is; checked against what the directory says.
+    pub identity: StoreIdentity,
+    /// How records reach the file.
+    pub write_path: WritePath,
+    /// Segments grow from 1 MiB up to this many bytes. Larger ones make fewer files and longer
+    /// pauses when one is sealed.
+    pub segment_max_bytes: u64,
+}
+
+/// Set of segments in position order; replaced whole when it changes.
+#[derive(Debug, Default)]
+pub(crate) struct SegmentList {
+    pub(crate) all: Vec<Arc<Segment>>,
+}
+
+impl SegmentList {
+    /// The segment that holds `lsn`, or the last one that starts at or before it.
+    pub(crate) fn containing(&self, lsn: Lsn) -> Option<&Arc<Segment>> {
+        let after = self.all.partition_point(|segment| segment.first() <= lsn);
+        // Segments cut at their very start hold nothing; the latest one that starts there counts.
+        after.checked_sub(1).map(|i| &self.all[i])
+    }
+
+    /// Index by the low 16 bits of segment numbers, as the key index stores them.
+    pub(crate) fn by_slot(&self, slot: u16) -> Option<&Arc<Segment>> {
+        let first = self.all.first()?.header().number;
+        // Numbers grow, with gaps only where a truncation took files away.
+        let wanted = first + u64::from(slot.wrapping_sub(first as u16));
+        self.all
+            .binary_search_by_key(&wanted, |segment| segment.header().number)
+            .ok()
+            .map(|i| &self.all[i])
+    }
+}
+
+/// What only the holder of the append lock may touch.
+#[derive(Debug)]
+pub(crate) struct AppendState {
+    /// Segment that takes records; `None` after an unclean opening or a truncation, until the
+    /// next record starts a new one.
+    active: Option<Arc<Segment>>,
+    tail: Lsn,
+    hlc: Hlc,
+    epoch: Epoch,
+    /// Records in the active segment so far and in all others.
+    records: u64,
+    chain: Chain,
+    next_number: u64,
+    next_capacity: u64,
+    /// Whether own records may be appended (this replica leads the epoch).
+    leader: bool,
+    control: Control,
+    /// Whether the control page on disk already says that somebody writes.
+    marked_open: bool,
+}
+
+/// An open log. Thread-safe.
+#[derive(Debug)]
+pub struct Log {
+    disk: Arc<dyn Disk>,
+    env: Env,
+    dir: PathBuf,
+    options: LogOptions,
+    map_writes: bool,
+    append: Mutex<AppendState>,
+    segments: ArcSwap<SegmentList>,
+    in_flight: InFlight,
+    /// Mirror of `AppendState::tail` for readers.
+    tail: AtomicU64,
+    durable: AtomicU64,
+    sync: Mutex<group_commit::SyncState>,
+    synced: Condvar,
+    poison: OnceLock<String>,
+    _lock: Box<dyn crate::io::LockGuard>,
+}
+
+impl Log {
+    /// Directory of the store.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Position after the last reserved record.
+    #[must_use]
+    pub fn tail(&self) -> Lsn {
+        Lsn(self.tail.load(Ordering::Acquire))
+    }
+
+    /// Position below which every record is committed and indexed. Never waits.
+    #[must_use]
+    pub fn stable(&self) -> Lsn {
+        let tail = self.tail();
+        self.in_flight.min().map_or(tail, |lsn| lsn.min(tail))
+    }
+
+    /// Waits until every record below `upto` is committed and indexed.
+    ///
+    /// Writers in flight wait for nobody, so this ends as soon as they have copied their bytes.
+    pub(crate) fn wait_stable(&self, upto: Lsn) {
+        let mut spins = 0u32;
+        while self.in_flight.min().is_some_and(|lsn| lsn < upto) {
+            spins += 1;
+            if spins < 64 {
+                std::hint::spin_loop()
+            } else {
+                std::thread::yield_now()
+            }
+        }
+    }
+
+    /// Position below which every record has survived a sync.
+    #[must_use]
+    pub fn durable(&self) -> Lsn {
+        Lsn(self.durable.load(Ordering::Acquire))
+    }
+
+    /// Epoch of the last record.
+    #[must_use]
+    pub fn epoch(&self) -> Epoch {
+        self.append.lock().epoch
+    }
+
+    /// Every epoch of this log with the position of its first record, ascending.
+    #[must_use]
+    pub fn epoch_vector(&self) -> Vec<(Epoch, Lsn)> {
+        let mut vector: Vec<(Epoch, Lsn)> = Vec::new();
+        for segment in &self.segments.load().all {
+            let (epoch, first) = (segment.header().epoch, segment.first());
+            if segment.end() == first {
+                continue;
+            }
+            if vector.last().is_none_or(|(last, _)| *last != epoch) {
+                vector.push((epoch, first));
+            }
+        }
+        vector
+    }
+
+    /// Facts of the control page, as of now.
+    pub(crate) fn control(&self) -> Control {
+        self.append.lock().control.clone()
+    }
+
+    /// Records in the log, members of batches not counted.
+    #[must_use]
+    pub fn records(&self) -> u64 {
+        self.append.lock().records
+    }
+
+    pub(crate) fn segments(&self) -> arc_swap::Guard<Arc<SegmentList>> {
+        self.segments.load()
+    }
+
+    pub(crate) fn env(&self) -> &Env {
+        &self.env
+    }
+
+    pub(crate) fn disk(&self) -> &dyn Disk {
+        &*self.disk
+    }
+
+    pub(crate) fn log_dir(&self) -> PathBuf {
+        self.dir.join(LOG_DIR)
+    }
+
+    /// The first failed write or sync stops all writes: the kernel may have marked the pages
+    /// clean, so a retry that succeeds would prove nothing.
+    pub(crate) fn poison(&self, error: LogError) -> LogError {
+        let cause = error.to_string();
+        tracing::error!(path = %self.dir.display(), %cause, "log takes no more writes");
+        // Only the first cause is kept: later ones follow from it.
+        let _ = self.poison.set(cause);
+        error
+    }
+
+    pub(crate) fn check_poison(&self) -> Result<(), LogError> {
+        match self.poison.get() {
+            None => Ok(()),
+            Some(cause) => Err(LogError::Poisoned {
+                path: self.dir.clone(),
+                cause: cause.clone(),
+            }),
+        }
+    }
+
+    /// Why the log takes no writes, if so.
+    #[must_use]
+    pub fn poisoned(&self) -> Option<&str> {
+        self.poison.get().map(String::as_str)
+    }
+}

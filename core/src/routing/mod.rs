@@ -1,1 +1,39 @@
-//! The routing room.
+//! The routing room: key → slot → shard → nodes.
+//!
+//! What comes in: keys as bytes, lists of named and weighted nodes, the bytes or JSON of a
+//! topology. What goes out: the node, slot or shard of a key, new topologies, and plans that say
+//! what a change of members would move before anything moves.
+//!
+//! This room is pure. It knows no files, clocks, threads or sockets, and no answer depends on the
+//! order of a hash map, so the same input gives the same bytes in every process and language.
+//! Read [`topology`] first; [`ring`], [`modulo`] and [`range`] stand on their own for programs
+//! that share no table, [`plan`] says what adding, removing or re-weighting a node moves.
+
+pub mod error;
+pub mod hash;
+pub mod key;
+pub mod locality;
+pub mod modulo;
+pub mod node;
+mod placement;
+pub mod plan;
+pub mod range;
+pub mod ring;
+mod share;
+pub mod topology;
+mod tuple;
+
+pub use error::RoutingError;
+pub use hash::{Digest, HashKind, hash64};
+pub use key::{KeyBuf, KeyEncoding, KeyRef, encode_key};
+pub use locality::Locality;
+pub use modulo::Modulo;
+pub use node::{MAX_NAME_BYTES, MAX_NODES, NodeSpec};
+pub use plan::{Change, Move, NodeShare, Plan, SlotLoad, SlotWeight, UniformLoad};
+pub use range::{Domain, RangeMap};
+pub use ring::Ring;
+pub use topology::{
+    MAX_SLOTS, Member, MemberState, Partitioning, PartitioningSpec, Shard, ShardState, Shortfall, Topology,
+    TopologySpec,
+};
+pub use tuple::decode_tuple;

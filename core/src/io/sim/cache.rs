@@ -163,8 +163,7 @@ impl Contents {
         if len >= old {
             return;
         }
-        self.cache
-            .store(len as usize, &vec![0; (old - len) as usize]);
+        self.cache.store(len as usize, &vec![0; (old - len) as usize]);
         disk.len = disk.len.min(len);
         clear_past(&mut disk.pages, len);
         clear_past(&mut disk.lost, len);
@@ -179,10 +178,7 @@ impl Contents {
     ) -> io::Result<Contents> {
         self.freeze();
         let disk = self.disk.lock();
-        let (cached_len, unsynced) = disk
-            .frozen
-            .as_ref()
-            .expect("frozen above, and never thawed");
+        let (cached_len, unsynced) = disk.frozen.as_ref().expect("frozen above, and never thawed");
         let len = length_after_cut(disk.len, *cached_len, policy, in_steps, random);
         let mut pages = disk.pages.clone();
         for (number, new) in unsynced {
@@ -191,9 +187,7 @@ impl Contents {
             let fate = random.next_u64() % 3;
             for start in (0..PAGE_BYTES).step_by(SECTOR_BYTES) {
                 let sector = start..start + SECTOR_BYTES;
-                if page[sector.clone()] != new[sector.clone()]
-                    && sector_survives(policy, random, fate)
-                {
+                if page[sector.clone()] != new[sector.clone()] && sector_survives(policy, random, fate) {
                     page[sector.clone()].copy_from_slice(&new[sector]);
                 }
             }

@@ -141,11 +141,7 @@ impl Tree {
                 Some(_) => return Err(io::ErrorKind::NotADirectory.into()),
                 None => {
                     // Another of this name may be on its way out.
-                    self.settle(|op| {
-                        op.changes
-                            .iter()
-                            .any(|((dir, n), _)| *dir == at && *n == name)
-                    });
+                    self.settle(|op| op.changes.iter().any(|((dir, n), _)| *dir == at && *n == name));
                     let node = self.add(Kind::dir());
                     if let Some(Kind::Dir { now, durable }) = self.nodes.get_mut(&at) {
                         now.insert(name.clone(), node);
@@ -181,10 +177,7 @@ impl Tree {
             },
             None => {}
         }
-        let changes = vec![
-            ((from_dir, from_name), None),
-            ((to_dir, to_name), Some(node)),
-        ];
+        let changes = vec![((from_dir, from_name), None), ((to_dir, to_name), Some(node))];
         self.perform(changes, to_dir, removes_dir);
         Ok(())
     }
@@ -291,12 +284,7 @@ impl Tree {
         }
     }
 
-    fn perform(
-        &mut self,
-        changes: Vec<(Name, Option<Node>)>,
-        settled_by: Node,
-        removes_dir: Option<Node>,
-    ) {
+    fn perform(&mut self, changes: Vec<(Name, Option<Node>)>, settled_by: Node, removes_dir: Option<Node>) {
         for ((dir, name), node) in &changes {
             if let Some(Kind::Dir { now, .. }) = self.nodes.get_mut(dir) {
                 set(now, name, *node);

@@ -73,7 +73,13 @@ fn failed_sync_does_not_become_durable_by_a_later_one() {
     file.sync_data().unwrap();
     disk.sync_dir(Path::new("/d")).unwrap();
     file.write_all_at(b"two", 0).unwrap();
-    disk.fail_at(disk.calls() + 1, Fault { kind: FaultKind::Errno(libc::EIO), persistent: false });
+    disk.fail_at(
+        disk.calls() + 1,
+        Fault {
+            kind: FaultKind::Errno(libc::EIO),
+            persistent: false,
+        },
+    );
     assert_eq!(file.sync_data().unwrap_err().raw_os_error(), Some(libc::EIO));
     file.sync_data().unwrap();
     assert_eq!(&after(&disk, CutPolicy::KeepAll).unwrap()[..3], b"one");
@@ -85,7 +91,13 @@ fn writing_again_after_a_failed_sync_makes_a_later_one_count() {
     file.sync_data().unwrap();
     disk.sync_dir(Path::new("/d")).unwrap();
     file.write_all_at(b"two", 0).unwrap();
-    disk.fail_at(disk.calls() + 1, Fault { kind: FaultKind::Errno(libc::EIO), persistent: false });
+    disk.fail_at(
+        disk.calls() + 1,
+        Fault {
+            kind: FaultKind::Errno(libc::EIO),
+            persistent: false,
+        },
+    );
     file.sync_data().unwrap_err();
     file.write_all_at(b"two", 0).unwrap();
     file.sync_data().unwrap();
@@ -105,7 +117,10 @@ fn torn_page_mixes_old_and_new_sectors() {
         file.write_all_at(&[2; 4096], 0).unwrap();
         let found = after(&disk, CutPolicy::TearAll).unwrap();
         for sector in found.chunks(SECTOR_BYTES) {
-            assert!(sector.iter().all(|byte| *byte == sector[0]), "tears happen between sectors");
+            assert!(
+                sector.iter().all(|byte| *byte == sector[0]),
+                "tears happen between sectors"
+            );
         }
         mixed += usize::from(found.contains(&1) && found.contains(&2));
     }
@@ -118,7 +133,13 @@ fn stores_after_the_power_went_are_lost() {
     file.sync_data().unwrap();
     disk.sync_dir(Path::new("/d")).unwrap();
     let map = file.map(8192, MapAccess::Write).unwrap();
-    disk.fail_at(disk.calls() + 1, Fault { kind: FaultKind::PowerCut, persistent: true });
+    disk.fail_at(
+        disk.calls() + 1,
+        Fault {
+            kind: FaultKind::PowerCut,
+            persistent: true,
+        },
+    );
     file.sync_data().unwrap_err();
     map.store_u64(0, u64::MAX, Ordering::Release);
     assert!(file.sync_data().unwrap_err().to_string().contains("power"));
@@ -130,7 +151,10 @@ fn growth_beyond_the_capacity_is_enospc() {
     let (disk, file) = disk_with(b"");
     disk.set_capacity(16384);
     file.allocate(16384).unwrap();
-    assert_eq!(file.allocate(16385).unwrap_err().raw_os_error(), Some(libc::ENOSPC));
+    assert_eq!(
+        file.allocate(16385).unwrap_err().raw_os_error(),
+        Some(libc::ENOSPC)
+    );
     assert_eq!(disk.free_bytes(Path::new("/d")).unwrap(), 0);
 }
 
@@ -186,7 +210,9 @@ fn each_unsynced_page_meets_its_own_fate() {
         let found = after(&disk, CutPolicy::Random).unwrap();
         let whole = |value| {
             let pages = found.chunks(4096);
-            pages.filter(|page| page.iter().all(|byte| *byte == value)).count()
+            pages
+                .filter(|page| page.iter().all(|byte| *byte == value))
+                .count()
         };
         mixed += usize::from(whole(1) > 0 && whole(2) > 0);
     }
@@ -217,7 +243,13 @@ fn atomic_store_lost_by_a_failed_sync_stays_lost() {
     disk.fail_at(disk.calls() + 1, once(FaultKind::Errno(libc::EIO)));
     file.sync_data().unwrap_err();
     file.sync_data().unwrap();
-    assert_eq!(file.map(8, MapAccess::Read).unwrap().load_u64(0, Ordering::Acquire), 1, "still read");
+    assert_eq!(
+        file.map(8, MapAccess::Read)
+            .unwrap()
+            .load_u64(0, Ordering::Acquire),
+        1,
+        "still read"
+    );
     assert_eq!(after(&disk, CutPolicy::KeepAll).unwrap()[0], 0);
 }
 
@@ -282,7 +314,11 @@ fn file_renamed_away_is_never_buried_by_a_new_one_of_its_old_name() {
         },
         |seed, disk| {
             let is = |name, bytes: &[u8]| disk.read_whole(&path(name)).is_some_and(|found| found == bytes);
-            assert!(is("a", b"precious") ^ is("b", b"precious"), "seed {seed}: {:?}", disk.paths());
+            assert!(
+                is("a", b"precious") ^ is("b", b"precious"),
+                "seed {seed}: {:?}",
+                disk.paths()
+            );
         },
     );
 }
@@ -305,7 +341,11 @@ fn syncing_one_directory_settles_what_its_names_rest_on_elsewhere() {
 fn names_of_different_files_are_kept_independently() {
     let seen = std::cell::RefCell::new(std::collections::BTreeSet::new());
     each_random_cut(
-        |disk| ["a", "b"].iter().for_each(|name| drop(synced_file(disk, name, b"x"))),
+        |disk| {
+            ["a", "b"]
+                .iter()
+                .for_each(|name| drop(synced_file(disk, name, b"x")))
+        },
         |_, disk| {
             seen.borrow_mut().insert(disk.paths());
         },
@@ -341,7 +381,10 @@ fn removing_a_tree_is_durable_after_a_sync_and_may_stop_half_way_before() {
     make(&disk);
     disk.sync_dir(Path::new("/d")).unwrap();
     let disk = disk.power_cut(CutPolicy::DropAll);
-    assert_eq!((disk.paths().len(), disk.list(Path::new("/d")).unwrap().len()), (0, 0));
+    assert_eq!(
+        (disk.paths().len(), disk.list(Path::new("/d")).unwrap().len()),
+        (0, 0)
+    );
 }
 
 #[test]
@@ -360,7 +403,10 @@ fn directory_made_again_after_its_removal_is_empty_after_a_cut() {
 fn short_write_leaves_its_first_half() {
     let (disk, file) = disk_with(b"........");
     disk.fail_at(disk.calls() + 1, once(FaultKind::ShortWrite));
-    assert_eq!(file.write_all_at(b"12345678", 0).unwrap_err().raw_os_error(), Some(libc::EIO));
+    assert_eq!(
+        file.write_all_at(b"12345678", 0).unwrap_err().raw_os_error(),
+        Some(libc::EIO)
+    );
     assert_eq!(&disk.read_whole(&path("f")).unwrap()[..8], b"1234....");
     file.write_all_at(b"12345678", 0).unwrap();
 }
@@ -369,10 +415,19 @@ fn short_write_leaves_its_first_half() {
 fn persistent_fault_stays_until_healed() {
     let (disk, file) = disk_with(b"");
     let kind = FaultKind::Errno(libc::ENOSPC);
-    disk.fail_at(disk.calls() + 2, Fault { kind, persistent: true });
+    disk.fail_at(
+        disk.calls() + 2,
+        Fault {
+            kind,
+            persistent: true,
+        },
+    );
     file.write_all_at(b"1", 0).unwrap();
     for _ in 0..2 {
-        assert_eq!(file.write_all_at(b"2", 0).unwrap_err().raw_os_error(), Some(libc::ENOSPC));
+        assert_eq!(
+            file.write_all_at(b"2", 0).unwrap_err().raw_os_error(),
+            Some(libc::ENOSPC)
+        );
     }
     disk.sync_dir(Path::new("/d")).unwrap_err();
     disk.heal();
@@ -384,8 +439,14 @@ fn storing_to_allocated_bytes_needs_no_space() {
     let (disk, file) = disk_with(b"");
     disk.set_capacity(0);
     file.write_all_at(&[1; 8192], 0).unwrap();
-    assert_eq!(file.write_all_at(&[1], 8192).unwrap_err().raw_os_error(), Some(libc::ENOSPC));
-    assert!(matches!(disk.lock(&path("LOCK")).unwrap(), LockOutcome::Acquired(_)), "and neither does a lock");
+    assert_eq!(
+        file.write_all_at(&[1], 8192).unwrap_err().raw_os_error(),
+        Some(libc::ENOSPC)
+    );
+    assert!(
+        matches!(disk.lock(&path("LOCK")).unwrap(), LockOutcome::Acquired(_)),
+        "and neither does a lock"
+    );
 }
 
 #[test]
@@ -486,7 +547,13 @@ fn call_log_has_a_line_for_each_counted_call() {
     disk.lock(&path("LOCK")).unwrap();
     assert_eq!(
         disk.call_log(),
-        ["1 create_dir_all /d", "2 create /d/f", "3 write /d/f 0+3", "4 sync_data /d/f", "5 lock /d/LOCK"]
+        [
+            "1 create_dir_all /d",
+            "2 create /d/f",
+            "3 write /d/f 0+3",
+            "4 sync_data /d/f",
+            "5 lock /d/LOCK"
+        ]
     );
     assert_eq!(disk.calls(), 5);
 }

@@ -1,0 +1,520 @@
+//! One segment file: header page, records, footer page.
+//!
+//! In: a file. Out: checked record views, raw spans of whole records, and the four stores a
+//! writer needs (mark, fill, commit, pad). A segment is never overwritten, reused or truncated;
+//! only its logical end can move back, when a later segment says the log goes on before it. The
+//! reader side is a read-only map, so a stray store faults instead of corrupting.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::error::LogError;
+use super::format::{self, CrcSeed, RECORD_HEADER_BYTES, RecordError, RecordKind, RecordParts};
+use super::header::{PAGE_BYTES, PageError, SegmentFooter, SegmentHeader};
+use super::view::RecordView;
+use crate::ids::{Hlc, Lsn};
+use crate::io::{Disk, File, Map, MapAccess, OpenMode};
+
+/// Smallest segment: an empty store stays small.
+pub(crate) const MIN_SEGMENT_BYTES: u64 = 1 << 20;
+/// Largest file an index slot can point into.
+pub(crate) const MAX_SEGMENT_BYTES: u64 = 512 << 20;
+/// Zeros written ahead in pieces of this size: `fdatasync` of a prewritten file is twice as fast
+/// as of a file that was only allocated, since no block changes from unwritten to written.
+const PREWRITE_BYTES: usize = 1 << 20;
+/// End of a segment that is still being written.
+const OPEN_END: u64 = u64::MAX;
+
+/// An open segment. Thread-safe; any number of readers beside the one append lock.
+#[derive(Debug)]
+pub struct Segment {
+    header: SegmentHeader,
+    path: PathBuf,
+    file: Arc<dyn File>,
+    map: Map,
+    writable: Option<Map>,
+    end: AtomicU64,
+    seed: CrcSeed,
+}
+
+/// File name of a segment.
+pub(crate) fn file_name(number: u64) -> String {
+    format!("{number:016x}.seg")
+}
+
+/// Number in a segment's file name.
+pub(crate) fn parse_file_name(name: &str) -> Option<u64> {
+    let digits = name.strip_suffix(".seg")?;
+    (digits.len() == 16)
+        .then(|| u64::from_str_radix(digits, 16).ok())
+        .flatten()
+}
+
+/// Why a walk over records stopped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum WalkEnd {
+    /// The position asked for was reached.
+    Limit,
+    /// No record stands here.
+    Empty,
+    /// Reserved by a writer that never finished; the size it wanted.
+    Uncommitted { size: u32 },
+    /// Bytes that are no valid record.
+    Invalid(RecordError),
+}
+
+impl Segment {
+    /// Creates, allocates and prewrites the file, and makes it durable under its name.
+    pub(crate) fn create(
+        disk: &dyn Disk,
+        dir: &Path,
+        header: SegmentHeader,
+        map_writes: bool,
+    ) -> Result<Segment, LogError> {
+        let path = dir.join(file_name(header.number));
+        let attempt = || -> Result<Arc<dyn File>, LogError> {
+            let file = disk.create(&path).map_err(|e| LogError::io("create", &path, e))?;
+            file.allocate(header.capacity)
+                .map_err(|e| LogError::io("allocate", &path, e))?;
+            let zeros = vec![0u8; PREWRITE_BYTES.min(header.capacity as usize)];
+            let mut at = PAGE_BYTES as u64;
+            while at < header.capacity {
+                let piece = zeros.len().min((header.capacity - at) as usize);
+                file.write_all_at(&zeros[..piece], at)
+                    .map_err(|e| LogError::io("write", &path, e))?;
+                at += piece as u64;
+            }
+            file.write_all_at(&header.encode(), 0)
+                .map_err(|e| LogError::io("write", &path, e))?;
+            file.sync_data().map_err(|e| LogError::io("sync", &path, e))?;
+            disk.sync_dir(dir).map_err(|e| LogError::io("sync", dir, e))?;
+            Ok(file)
+        };
+        let file = attempt().map_err(|error| {
+            // Nothing refers to the half-made file; leaving it would keep the space it took.
+            if let Err(e) = disk.remove_file(&path) {
+                tracing::debug!(path = %path.display(), error = %e, "could not remove an unfinished segment");
+            }
+            match error {
+                LogError::DiskFull { path, .. } => LogError::DiskFull {
+                    path,
+                    needed: header.capacity,
+                },
+                other => other,
+            }
+        })?;
+        Segment::over(header, path, file, map_writes)
+    }
+
+    fn over(
+        header: SegmentHeader,
+        path: PathBuf,
+        file: Arc<dyn File>,
+        map_writes: bool,
+    ) -> Result<Segment, LogError> {
+        let len = header.capacity as usize;
+        let map = file
+            .map(len, MapAccess::Read)
+            .map_err(|e| LogError::io("map", &path, e))?;
+        let writable = if map_writes {
+            Some(
+                file.map(len, MapAccess::Write)
+                    .map_err(|e| LogError::io("map", &path, e))?,
+            )
+        } else {
+            None
+        };
+        let seed = CrcSeed::new(header.cluster, header.shard, header.epoch);
+        Ok(Segment {
+            header,
+            path,
+            file,
+            map,
+            writable,
+            end: AtomicU64::new(OPEN_END),
+            seed,
+        })
+    }
+
+    /// Opens an existing file. `Ok(Err(page_error))` when the header page is not valid, so that
+    /// recovery can tell an unfinished creation from damage.
+    pub(crate) fn open(
+        disk: &dyn Disk,
+        path: &Path,
+        map_writes: bool,
+    ) -> Result<Result<Segment, PageError>, LogError> {
+        let file = disk
+            .open(path, OpenMode::ReadWrite)
+            .map_err(|e| LogError::io("open", path, e))?;
+        let mut page = [0u8; PAGE_BYTES];
+        let read = file
+            .read_at(&mut page, 0)
+            .map_err(|e| LogError::io("read", path, e))?;
+        if read < PAGE_BYTES {
+            return Err(LogError::corrupt(
+                path,
+                read as u64,
+                "the file ends within its header",
+            ));
+        }
+        let header = match SegmentHeader::decode(&page) {
+            Ok(header) => header,
+            Err(error) => return Ok(Err(error)),
+        };
+        let len = file.len().map_err(|e| LogError::io("measure", path, e))?;
+        if len < header.capacity {
+            // A map over the missing part would kill the process at the first touch.
+            return Err(LogError::corrupt(
+                path,
+                len,
+                format_args!(
+                    "the file ends at {len} bytes, its header promises {}",
+                    header.capacity
+                ),
+            ));
+        }
+        if header.capacity < 3 * PAGE_BYTES as u64 || header.capacity > MAX_SEGMENT_BYTES {
+            return Err(LogError::corrupt(
+                path,
+                104,
+                format_args!("impossible capacity {}", header.capacity),
+            ));
+        }
+        Segment::over(header, path.to_owned(), file, map_writes).map(Ok)
+    }
+
+    /// Whether no byte after the header has ever been written.
+    pub(crate) fn file_is_blank(disk: &dyn Disk, path: &Path) -> Result<bool, LogError> {
+        let file = disk
+            .open(path, OpenMode::Read)
+            .map_err(|e| LogError::io("open", path, e))?;
+        let len = file.len().map_err(|e| LogError::io("measure", path, e))?;
+        let mut piece = vec![0u8; PREWRITE_BYTES];
+        let mut at = PAGE_BYTES as u64;
+        while at < len {
+            let read = file
+                .read_at(&mut piece, at)
+                .map_err(|e| LogError::io("read", path, e))?;
+            if read == 0 {
+                break;
+            }
+            if piece[..read].iter().any(|byte| *byte != 0) {
+                return Ok(false);
+            }
+            at += read as u64;
+        }
+        Ok(true)
+    }
+
+    /// Facts of the header page.
+    #[must_use]
+    pub fn header(&self) -> &SegmentHeader {
+        &self.header
+    }
+
+    /// Path of the file at the time it was opened.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Checksum seed of the segment's epoch.
+    #[must_use]
+    pub fn seed(&self) -> CrcSeed {
+        self.seed
+    }
+
+    /// Position of the first record.
+    #[must_use]
+    pub fn first(&self) -> Lsn {
+        self.header.first_lsn
+    }
+
+    /// Position at which the log leaves this segment; beyond every position while it is active.
+    #[must_use]
+    pub fn end(&self) -> Lsn {
+        Lsn(self.end.load(Ordering::Acquire))
+    }
+
+    pub(crate) fn set_end(&self, end: Lsn) {
+        self.end.store(end.0, Ordering::Release);
+    }
+
+    /// Position after the last byte that could hold a record.
+    pub(crate) fn limit(&self) -> Lsn {
+        self.first().advance(self.header.capacity - 2 * PAGE_BYTES as u64)
+    }
+
+    /// Offset in the file of a position, when it lies within this segment.
+    pub(crate) fn offset_of(&self, lsn: Lsn) -> Option<usize> {
+        let within = lsn.0.checked_sub(self.first().0)?;
+        (lsn <= self.limit()).then_some(PAGE_BYTES + within as usize)
+    }
+
+    pub(crate) fn lsn_at(&self, offset: usize) -> Option<Lsn> {
+        let within = offset.checked_sub(PAGE_BYTES)?;
+        let lsn = self.first().advance(within as u64);
+        (lsn < self.limit()).then_some(lsn)
+    }
+
+    /// Bytes `[offset, offset + len)` of the file.
+    ///
+    /// Callers name spans of committed records only: those bytes are never stored to again.
+    #[expect(unsafe_code, reason = "committed bytes are read in place")]
+    pub(crate) fn slice(&self, offset: usize, len: usize) -> Option<&[u8]> {
+        let end = offset.checked_add(len)?;
+        if end > self.map.len() {
+            return None;
+        }
+        // SAFETY: the span lies within the map (checked above). Callers pass spans of records
+        // whose commit word they have loaded with Acquire (or that a lock ordered before them);
+        // committed records are never stored to again, and the file never shrinks, by the
+        // contract of `Disk` and because only the logical end of a segment can move.
+        Some(unsafe { self.map.bytes(offset, len) })
+    }
+
+    /// The span at `lsn` that its commit word claims, or why there is none.
+    fn span(&self, lsn: Lsn) -> Result<&[u8], RecordError> {
+        let offset = self
+            .offset_of(lsn)
+            .ok_or(RecordError::BadSize { size: 0, space: 0 })?;
+        let space = self.header.capacity as usize - PAGE_BYTES - offset;
+        if space < RECORD_HEADER_BYTES {
+            return Err(RecordError::Empty);
+        }
+        // Pairs with the Release store in `commit`: a committed word implies the rest is there.
+        let word = self.map.load_u64(offset, Ordering::Acquire);
+        if word == 0 {
+            return Err(RecordError::Empty);
+        }
+        let size = word as u32;
+        if (word >> 32) as u8 == RecordKind::Reserved as u8 {
+            return Err(RecordError::Uncommitted);
+        }
+        if (size as usize) < RECORD_HEADER_BYTES || size as usize > space {
+            return Err(RecordError::BadSize { size, space });
+        }
+        self.slice(offset, size as usize)
+            .ok_or(RecordError::BadSize { size, space })
+    }
+
+    /// The record at `lsn`, header and key checked.
+    ///
+    /// # Errors
+    /// What stands there instead.
+    pub fn record(&self, lsn: Lsn) -> Result<RecordView<'_>, RecordError> {
+        RecordView::parse(self.span(lsn)?, self.seed, lsn)
+    }
+
+    /// The record at `lsn` without checksums, for a caller that compares the key first.
+    pub(crate) fn record_unchecked(&self, lsn: Lsn) -> Result<RecordView<'_>, RecordError> {
+        RecordView::parse_unchecked(self.span(lsn)?, lsn)
+    }
+
+    pub(crate) fn damaged(&self, lsn: Lsn, error: &RecordError) -> LogError {
+        let offset = self.offset_of(lsn).unwrap_or(0) as u64;
+        LogError::corrupt(&self.path, offset, format_args!("{error} (log position {lsn})"))
+    }
+
+    /// Calls `each` on the records from `from` to `to` in order; says where and why it stopped.
+    pub(crate) fn walk(
+        &self,
+        from: Lsn,
+        to: Lsn,
+        payloads: bool,
+        mut each: impl FnMut(RecordView<'_>),
+    ) -> (Lsn, WalkEnd) {
+        let mut at = from;
+        while at < to {
+            if at >= self.limit() {
+                return (at, WalkEnd::Empty);
+            }
+            let checked = self.record(at).and_then(|record| {
+                if payloads {
+                    record.verify_payload(self.seed).map(|()| record)
+                } else {
+                    Ok(record)
+                }
+            });
+            match checked {
+                Ok(record) if record.end() > to => {
+                    return (
+                        at,
+                        WalkEnd::Invalid(RecordError::BadSize {
+                            size: record.size() as u32,
+                            space: 0,
+                        }),
+                    );
+                }
+                Ok(record) => {
+                    each(record);
+                    at = record.end();
+                }
+                Err(RecordError::Empty) => return (at, WalkEnd::Empty),
+                Err(RecordError::Uncommitted) => {
+                    let offset = self.offset_of(at).expect("`at` lies below the limit");
+                    let size = self.map.load_u64(offset, Ordering::Acquire) as u32;
+                    return (at, WalkEnd::Uncommitted { size });
+                }
+                Err(error) => return (at, WalkEnd::Invalid(error)),
+            }
+        }
+        (at, WalkEnd::Limit)
+    }
+
+    /// Looks for valid GROUP records at or after `from`, at any multiple of eight: what stands
+    /// before them may be torn, so sizes cannot be followed.
+    pub(crate) fn groups_after(&self, from: Lsn) -> Vec<super::payload::Group> {
+        let mut found = Vec::new();
+        let mut at = from;
+        while at < self.limit() {
+            let candidate = self.offset_of(at).filter(|offset| {
+                let word = self.map.load_u64(*offset, Ordering::Acquire);
+                (word >> 32) as u8 == RecordKind::Group as u8
+            });
+            let group = candidate
+                .and_then(|_| self.record(at).ok())
+                .filter(|record| record.verify_payload(self.seed).is_ok())
+                .and_then(|record| super::payload::Group::decode(record.value()).ok());
+            found.extend(group);
+            at = at.advance(format::RECORD_ALIGN as u64);
+        }
+        found
+    }
+
+    /// Marks `size` bytes at `lsn` as taken. Under the append lock.
+    pub(crate) fn mark_reserved(&self, lsn: Lsn, size: usize) -> Result<(), LogError> {
+        let offset = self
+            .offset_of(lsn)
+            .expect("the append lock hands out positions within the segment");
+        let word = format::commit_word(size as u32, RecordKind::Reserved as u8, 0, 0);
+        match &self.writable {
+            Some(map) => map.store_u64(offset, word, Ordering::Release),
+            None => self.write(&word.to_le_bytes(), offset)?,
+        }
+        Ok(())
+    }
+
+    /// Fills a reserved span with one record and commits it.
+    #[expect(unsafe_code, reason = "the hot path copies straight into the mapped file")]
+    pub(crate) fn fill_record(
+        &self,
+        parts: &RecordParts<'_>,
+        size: usize,
+        lsn: Lsn,
+        hlc: Hlc,
+    ) -> Result<(), LogError> {
+        let Some(map) = &self.writable else {
+            let mut bytes = Vec::with_capacity(size);
+            parts.encode_into(self.seed, size, lsn, hlc, &mut bytes);
+            return self.fill_bytes(&bytes, lsn);
+        };
+        let header = parts.header(self.seed, size, lsn, hlc);
+        let offset = self
+            .offset_of(lsn)
+            .expect("the reservation lies within the segment");
+        let key_at = offset + RECORD_HEADER_BYTES;
+        let ext_at = key_at + format::align(parts.key.len());
+        // SAFETY: `[offset, offset + size)` was handed to this writer alone by the append lock and
+        // lies within the writable map (`copy_in` checks bounds); no reader looks past the commit
+        // word before the Release store below. Padding stays zero: the file was prewritten with
+        // zeros and spans are never reused.
+        unsafe {
+            map.copy_in(offset + 8, &header[8..]);
+            map.copy_in(key_at, parts.key);
+            map.copy_in(ext_at, parts.ext);
+            map.copy_in(ext_at + parts.ext.len(), parts.value);
+        }
+        let word = u64::from_le_bytes(header[..8].try_into().expect("eight bytes"));
+        map.store_u64(offset, word, Ordering::Release);
+        Ok(())
+    }
+
+    /// Fills a reserved span with encoded bytes (a batch) and commits it with their first word.
+    #[expect(unsafe_code, reason = "the hot path copies straight into the mapped file")]
+    pub(crate) fn fill_bytes(&self, bytes: &[u8], lsn: Lsn) -> Result<(), LogError> {
+        let offset = self
+            .offset_of(lsn)
+            .expect("the reservation lies within the segment");
+        let (word, body) = bytes
+            .split_first_chunk::<8>()
+            .expect("a record is longer than its commit word");
+        match &self.writable {
+            Some(map) => {
+                // SAFETY: as in `fill_record`: the span belongs to this writer alone.
+                unsafe { map.copy_in(offset + 8, body) };
+                map.store_u64(offset, u64::from_le_bytes(*word), Ordering::Release);
+            }
+            None => {
+                // Two writes: a process killed within the first leaves an uncommitted record, not
+                // a committed one with half a body.
+                self.write(body, offset + 8)?;
+                self.write(word, offset)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Turns a reserved span into padding.
+    pub(crate) fn fill_pad(&self, lsn: Lsn, size: usize) -> Result<(), LogError> {
+        self.fill_bytes(&format::pad_header(self.seed, size, lsn), lsn)
+    }
+
+    /// Writes whole records received from a primary. Under the append lock; readers are kept
+    /// away by the tail, which moves afterwards.
+    pub(crate) fn write_records(&self, bytes: &[u8], lsn: Lsn) -> Result<(), LogError> {
+        let offset = self.offset_of(lsn).expect("the caller has checked the space");
+        self.write(bytes, offset)
+    }
+
+    fn write(&self, bytes: &[u8], offset: usize) -> Result<(), LogError> {
+        self.file
+            .write_all_at(bytes, offset as u64)
+            .map_err(|e| LogError::io("write", &self.path, e))
+    }
+
+    /// Makes everything written so far durable.
+    pub(crate) fn sync(&self) -> Result<(), LogError> {
+        self.file
+            .sync_data()
+            .map_err(|e| LogError::io("sync", &self.path, e))
+    }
+
+    /// Writes the same bytes again and syncs: after a process died the page cache may hold what
+    /// a failed write-back never brought to the disk while calling the pages clean.
+    pub(crate) fn rewrite_and_sync(&self, from: Lsn, to: Lsn) -> Result<(), LogError> {
+        if from < to {
+            let offset = self.offset_of(from).expect("the span was just walked");
+            let bytes = self
+                .slice(offset, (to.0 - from.0) as usize)
+                .expect("the span was just walked")
+                .to_vec();
+            self.write(&bytes, offset)?;
+        }
+        self.sync()
+    }
+
+    /// Writes and syncs the footer. The records must be durable already.
+    pub(crate) fn write_footer(&self, footer: &SegmentFooter) -> Result<(), LogError> {
+        self.write(&footer.encode(), self.header.capacity as usize - PAGE_BYTES)?;
+        self.sync()
+    }
+
+    /// The footer, when one has been written. An unreadable one counts as damage only for
+    /// callers that know the segment was sealed, so the page error is handed out.
+    pub(crate) fn footer(&self) -> Result<Option<SegmentFooter>, PageError> {
+        let at = self.header.capacity as usize - PAGE_BYTES;
+        let page = self.slice(at, PAGE_BYTES).expect("the map covers the capacity");
+        match SegmentFooter::decode(page.try_into().expect("a page")) {
+            Ok(footer) => Ok(Some(footer)),
+            Err(PageError::Empty) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Offset of the footer page.
+    pub(crate) fn footer_offset(&self) -> u64 {
+        self.header.capacity - PAGE_BYTES as u64
+    }
+}

@@ -1,0 +1,265 @@
+//! Everything that can go wrong in the routing room, with the facts as fields.
+//!
+//! Goes out to callers, who branch on variants and never on text.
+
+use crate::ids::{ShardId, SlotId};
+
+/// Why a router, a topology or a plan could not be made, read or used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RoutingError {
+    /// A node name that cannot be written in lists such as `a=2,b`.
+    #[error("bad node name {name:?}: {reason}")]
+    BadNodeName {
+        /// The name as given.
+        name: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// The part after `=` of a node is not a whole number from 0 to 4,294,967,295.
+    #[error("bad weight {weight:?} of node {name:?}: a whole number from 0 to 4294967295 is needed")]
+    BadWeight {
+        /// The node.
+        name: String,
+        /// The weight as given.
+        weight: String,
+    },
+    /// The same node was named twice.
+    #[error("node {name:?} is named twice")]
+    DuplicateNode {
+        /// The name.
+        name: String,
+    },
+    /// Two names hash to one 64-bit node id; one of them must be renamed.
+    #[error("nodes {first:?} and {second:?} have the same id {id:016x}: rename one of them")]
+    NodeIdCollision {
+        /// The node listed first.
+        first: String,
+        /// The node listed later.
+        second: String,
+        /// The id both names hash to.
+        id: u64,
+    },
+    /// An empty list of nodes or buckets.
+    #[error("no nodes: at least one is needed")]
+    NoNodes,
+    /// Every node has weight 0, so none may hold anything.
+    #[error("every node has weight 0: at least one must be able to hold keys")]
+    NoWeight,
+    /// More nodes than a 16-bit index can name.
+    #[error("{nodes} nodes: at most {max} are supported")]
+    TooManyNodes {
+        /// Nodes asked for.
+        nodes: usize,
+        /// The limit.
+        max: usize,
+    },
+    /// A ring needs at least one virtual node per unit of weight.
+    #[error("0 virtual nodes: at least 1 is needed")]
+    NoVirtualNodes,
+    /// The ring would not fit in reasonable memory.
+    #[error(
+        "the ring would have {points} points, at most {max} are supported: lower the virtual nodes or the weights"
+    )]
+    TooManyPoints {
+        /// Points asked for: virtual nodes times the sum of the weights.
+        points: u64,
+        /// The limit.
+        max: u64,
+    },
+    /// No hash of that name.
+    #[error("unknown hash {name:?}: one of xxh3, xxh64, sha1, md5, crc32, murmur3")]
+    UnknownHash {
+        /// The name as given.
+        name: String,
+    },
+    /// No key encoding of that name.
+    #[error("unknown key encoding {name:?}: one of binary, decimal")]
+    UnknownEncoding {
+        /// The name as given.
+        name: String,
+    },
+    /// No locality rule of that name.
+    #[error("unknown locality {name:?}: one of none, tag, prefix:BYTES with BYTES from 1 to 65535")]
+    UnknownLocality {
+        /// The text as given.
+        name: String,
+    },
+    /// A seed was given to a hash that has none, or one it cannot hold.
+    #[error("hash {hash} does not take the seed {seed}")]
+    BadSeed {
+        /// Name of the hash.
+        hash: &'static str,
+        /// The seed as given.
+        seed: u64,
+    },
+    /// A number of slots outside what a topology can carry.
+    #[error(
+        "{slots} slots: 1 to {max} are supported; a slot is a unit of moving that every copy of the topology lists, so more of them cost every reader and balance no better"
+    )]
+    SlotCount {
+        /// Slots asked for.
+        slots: u32,
+        /// The limit.
+        max: u32,
+    },
+    /// A number of shards that is 0 or exceeds the slots they share.
+    #[error(
+        "{shards} shards for {slots} slots: every shard needs at least one slot, and at least one shard is needed"
+    )]
+    ShardCount {
+        /// Shards asked for.
+        shards: u32,
+        /// Slots, or ranges, there are.
+        slots: u32,
+    },
+    /// Zero copies were asked for.
+    #[error("0 replicas: the primary counts, so at least 1 is needed")]
+    NoReplicas,
+    /// Split keys must ascend strictly.
+    #[error("split key {index} ({key}) is not above the one before it: split keys must ascend and differ")]
+    UnsortedSplits {
+        /// Position of the offending key, from 0.
+        index: usize,
+        /// The key, escaped for reading.
+        key: String,
+    },
+    /// A split key that could never separate two keys of the domain.
+    #[error("split key {index} ({key}) lies outside the domain or on its lower bound")]
+    SplitOutsideDomain {
+        /// Position of the offending key, from 0.
+        index: usize,
+        /// The key, escaped for reading.
+        key: String,
+    },
+    /// The domain's lower bound is not below its upper bound.
+    #[error("the domain is empty: its lower bound is not below its upper bound")]
+    EmptyDomain,
+    /// A key outside the domain of a range topology.
+    #[error("key {key} lies outside the domain of this range topology")]
+    OutsideDomain {
+        /// The key, escaped for reading.
+        key: String,
+    },
+    /// Locality parts decide hashing; ranges keep neighbours together by themselves.
+    #[error("a range topology takes no locality rule: keys that share a prefix are neighbours already")]
+    LocalityOnRange,
+    /// No member of that name.
+    #[error("no node named {name:?}")]
+    UnknownNode {
+        /// The name as given.
+        name: String,
+    },
+    /// A member of that name exists already.
+    #[error("node {name:?} is a member already")]
+    NodeExists {
+        /// The name as given.
+        name: String,
+    },
+    /// The member is on its way out.
+    #[error("node {name:?} is leaving: finish its removal first")]
+    NodeLeaving {
+        /// The name as given.
+        name: String,
+    },
+    /// The change would leave fewer nodes than copies.
+    #[error("without {name:?} {remaining} nodes would remain for {replicas} replicas: add a node first")]
+    TooFewNodes {
+        /// The node that would stop holding data.
+        name: String,
+        /// Nodes with a weight above 0 that would remain.
+        remaining: usize,
+        /// Copies each shard has.
+        replicas: usize,
+    },
+    /// No shard of that number.
+    #[error("no shard {shard}")]
+    UnknownShard {
+        /// The shard as given.
+        shard: ShardId,
+    },
+    /// The shard has been retired and takes no slots.
+    #[error("shard {shard} is retired")]
+    ShardRetired {
+        /// The shard as given.
+        shard: ShardId,
+    },
+    /// No slot of that number.
+    #[error("no slot {}: there are {slots}", slot.0)]
+    UnknownSlot {
+        /// The slot as given.
+        slot: SlotId,
+        /// Number of slots.
+        slots: u32,
+    },
+    /// A hand-over named a shard that does not own the slot (any more).
+    #[error("slot {} belongs to shard {owner}, not to shard {shard}", slot.0)]
+    SlotNotOwned {
+        /// The slot.
+        slot: SlotId,
+        /// The shard the caller took for the owner.
+        shard: ShardId,
+        /// The owner.
+        owner: ShardId,
+    },
+    /// A plan or number would exceed what the format can count.
+    #[error("too many {what}: at most {max}")]
+    TooMany {
+        /// What there would be too many of.
+        what: &'static str,
+        /// The limit.
+        max: u64,
+    },
+    /// Bytes that are not a topology, or a damaged one.
+    #[error("damaged topology at byte {offset}: {what}")]
+    Damaged {
+        /// Offset of the first byte that makes no sense.
+        offset: usize,
+        /// What was expected there.
+        what: &'static str,
+    },
+    /// The checksum of a topology does not match.
+    #[error("damaged topology: checksum {found:08x}, {computed:08x} computed")]
+    Checksum {
+        /// CRC-32C stored at the end.
+        found: u32,
+        /// CRC-32C of the bytes before it.
+        computed: u32,
+    },
+    /// A topology written by a newer version.
+    #[error("topology format {found}: this version reads {supported}")]
+    Format {
+        /// Format number found.
+        found: u16,
+        /// Format number this version reads.
+        supported: u16,
+    },
+    /// A topology that can be parsed and contradicts itself.
+    #[error("inconsistent topology: {what}")]
+    Inconsistent {
+        /// The invariant that does not hold, with its numbers.
+        what: String,
+    },
+    /// JSON that is not a topology.
+    #[error("not a topology in JSON")]
+    Json(#[from] serde_json::Error),
+    /// Bytes that are not an encoded tuple.
+    #[error("not an encoded tuple: byte {offset}: {what}")]
+    BadTuple {
+        /// Offset of the first byte that makes no sense.
+        offset: usize,
+        /// What was expected there.
+        what: &'static str,
+    },
+}
+
+/// A key made readable for messages: printable ASCII as it is, the rest as `\xNN`, cut at 64 bytes.
+pub(crate) fn show_key(key: &[u8]) -> String {
+    const SHOWN_BYTES: usize = 64;
+    let cut = key.len().min(SHOWN_BYTES);
+    let mut text = format!("\"{}\"", key[..cut].escape_ascii());
+    if cut < key.len() {
+        text.push_str(&format!("… ({} bytes)", key.len()));
+    }
+    text
+}

@@ -1,0 +1,84 @@
+//! A follower's side: appending a primary's records, and taking back a tail that diverged.
+//!
+//! In: chunks of a primary's log. Out: the same log here, indexed. The bytes are appended as they
+//! are, so replicas of a shard agree to the byte.
+
+use super::read::Version;
+use super::{LogChunk, Store, StoreError, TruncateReport, for_each_version};
+use crate::ids::Lsn;
+use crate::log::LogError;
+
+/// A version that a truncation takes back.
+struct Undo {
+    lsn: Lsn,
+    prev: Lsn,
+    hash: u64,
+}
+
+impl Store {
+    /// Appends records received from the primary; returns the new end. Not synced: follow with
+    /// [`Store::sync`] before calling them durable.
+    ///
+    /// # Errors
+    /// A gap, a stale epoch, or damaged records: nothing was appended then.
+    pub fn apply(&self, chunk: &LogChunk) -> Result<Lsn, StoreError> {
+        self.log.apply(chunk, |segment, from, end| {
+            let mut outcome: Result<(), StoreError> = Ok(());
+            let (reached, _) = segment.walk(from, end, false, |record| {
+                if outcome.is_ok() {
+                    outcome =
+                        for_each_version(&record, segment, |version| self.index_version(segment, &version));
+                }
+            });
+            if outcome.is_ok() && reached != end {
+                let error = crate::log::format::RecordError::Malformed("records just written");
+                outcome = Err(segment.damaged(reached, &error).into());
+            }
+            outcome.map_err(|error| self.unindexed(error))
+        })
+    }
+
+    /// Takes back every record from `to` on, because another leadership went on from there.
+    ///
+    /// The records are kept under `diverged/`. The caller makes sure that nobody writes meanwhile,
+    /// and that what follows at `to` comes from a newer epoch.
+    ///
+    /// # Errors
+    /// A gap unless `to` lies between two records; damage; the disk's.
+    pub fn truncate(&self, to: Lsn) -> Result<TruncateReport, StoreError> {
+        let tail = self.log.tail();
+        self.log.step_down();
+        let mut undo = Vec::new();
+        self.log.walk(to, tail, false, |segment, record| {
+            let collected: Result<(), LogError> = for_each_version(&record, segment, |version| {
+                let hash = self.hash(version.key(), version.is_system());
+                undo.push(Undo {
+                    lsn: version.lsn(),
+                    prev: version.prev(),
+                    hash,
+                });
+                Ok(())
+            });
+            if let Err(error) = collected {
+                tracing::error!(%error, "a batch that is being taken back cannot be read");
+            }
+        })?;
+        // Newest first: each step uncovers the predecessor of the version it removes.
+        for step in undo.iter().rev() {
+            let segment = self.version_at(step.lsn)?.segment;
+            let location = Store::location(&segment, step.lsn);
+            if step.prev == Lsn::ZERO {
+                self.index
+                    .remove(step.hash, |found| Ok::<_, StoreError>(found == location))?;
+            } else {
+                let Version { segment, lsn } = self.version_at(step.prev)?;
+                let before = Store::location(&segment, lsn);
+                self.index
+                    .set(step.hash, before, |found| Ok::<_, StoreError>(found == location))?;
+            }
+        }
+        let report = self.log.truncate(to)?;
+        self.runs.lock().clear();
+        Ok(report)
+    }
+}

@@ -1,0 +1,248 @@
+//! Point reads: the newest version, or the newest below a position.
+//!
+//! In: keys. Out: values pinned where they lie in the log. A read takes no lock: index probe,
+//! record, checksums. Older versions are reached through the predecessor positions.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use super::scan::{self, Scan};
+use super::{LogChunk, Store, StoreError};
+use crate::ids::{Hlc, Lsn};
+use crate::log::LogError;
+use crate::log::format::RecordKind;
+use crate::log::segment::Segment;
+use crate::log::view::RecordView;
+use std::ops::Bound;
+
+/// Bytes of a value (or key) where they lie in a mapped segment, which stays mapped as long as
+/// this lives. Cheap to clone.
+#[derive(Clone)]
+pub struct Value {
+    segment: Arc<Segment>,
+    offset: usize,
+    len: usize,
+    lsn: Lsn,
+    hlc: Hlc,
+}
+
+impl Value {
+    pub(super) fn new(segment: Arc<Segment>, offset: usize, len: usize, lsn: Lsn, hlc: Hlc) -> Value {
+        Value {
+            segment,
+            offset,
+            len,
+            lsn,
+            hlc,
+        }
+    }
+
+    /// Position of the record the value stands in.
+    #[must_use]
+    pub fn lsn(&self) -> Lsn {
+        self.lsn
+    }
+
+    /// Stamp of the write.
+    #[must_use]
+    pub fn hlc(&self) -> Hlc {
+        self.hlc
+    }
+}
+
+impl Deref for Value {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.segment
+            .slice(self.offset, self.len)
+            .expect("the span was checked when the value was read")
+    }
+}
+
+impl AsRef<[u8]> for Value {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}
+
+impl std::fmt::Debug for Value {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Value")
+            .field("lsn", &self.lsn)
+            .field("len", &self.len)
+            .finish()
+    }
+}
+
+/// Owned facts of one version.
+pub(super) struct Version {
+    pub(super) segment: Arc<Segment>,
+    pub(super) lsn: Lsn,
+}
+
+impl Version {
+    /// The record, header and key checked.
+    pub(super) fn record(&self) -> Result<RecordView<'_>, StoreError> {
+        self.segment
+            .record(self.lsn)
+            .map_err(|error| self.segment.damaged(self.lsn, &error).into())
+    }
+
+    fn value(&self, record: &RecordView<'_>) -> Result<Option<Value>, StoreError> {
+        if record.kind() == RecordKind::Delete {
+            return Ok(None);
+        }
+        record
+            .verify_payload(self.segment.seed())
+            .map_err(|error| StoreError::from(self.segment.damaged(self.lsn, &error)))?;
+        let offset = self
+            .segment
+            .offset_of(self.lsn)
+            .expect("the record was read there");
+        Ok(Some(Value::new(
+            Arc::clone(&self.segment),
+            offset + record.value_offset(),
+            record.value().len(),
+            self.lsn,
+            record.hlc(),
+        )))
+    }
+}
+
+/// What a key looks like at some position: a value, or a deletion worth knowing.
+#[derive(Clone, Debug)]
+pub struct VersionAt {
+    /// Position of the record.
+    pub lsn: Lsn,
+    /// Stamp of the write.
+    pub hlc: Hlc,
+    /// The value; `None` for a deletion.
+    pub value: Option<Value>,
+}
+
+impl Store {
+    pub(super) fn newest_version(&self, key: &[u8], system: bool) -> Result<Option<Version>, StoreError> {
+        let location = self.lookup(key, system)?;
+        Ok(location
+            .and_then(|location| self.resolve(location))
+            .map(|(segment, lsn)| Version { segment, lsn }))
+    }
+
+    pub(super) fn version_at(&self, lsn: Lsn) -> Result<Version, StoreError> {
+        let segment = self.log.segment_at(lsn).ok_or(LogError::Gap {
+            expected: self.log.tail(),
+            found: lsn,
+        })?;
+        Ok(Version { segment, lsn })
+    }
+
+    /// The value of `key`, or `None`.
+    ///
+    /// # Errors
+    /// Damage, naming file and offset.
+    pub fn get(&self, key: &[u8]) -> Result<Option<Value>, StoreError> {
+        Ok(self
+            .get_version(key, Lsn(u64::MAX))?
+            .and_then(|version| version.value))
+    }
+
+    /// The value `key` had when the log ended at `at`.
+    ///
+    /// # Errors
+    /// Damage, naming file and offset.
+    pub fn get_at(&self, key: &[u8], at: Lsn) -> Result<Option<Value>, StoreError> {
+        Ok(self.get_version(key, at)?.and_then(|version| version.value))
+    }
+
+    /// The newest version of `key` below `at`, deletions included.
+    ///
+    /// # Errors
+    /// Damage, naming file and offset.
+    pub fn get_version(&self, key: &[u8], at: Lsn) -> Result<Option<VersionAt>, StoreError> {
+        let Some(mut version) = self.newest_version(key, false)? else {
+            return Ok(None);
+        };
+        loop {
+            let record = version.record()?;
+            if version.lsn < at {
+                let value = version.value(&record)?;
+                return Ok(Some(VersionAt {
+                    lsn: version.lsn,
+                    hlc: record.hlc(),
+                    value,
+                }));
+            }
+            let prev = record.prev();
+            if prev == Lsn::ZERO {
+                return Ok(None);
+            }
+            version = self.version_at(prev)?;
+        }
+    }
+
+    /// A stable view of everything committed before the call, for as long as it is kept.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot<'_> {
+        let at = self.log.tail();
+        // A writer ahead of us may have reserved first and not finished: wait for its copy.
+        self.log.wait_stable(at);
+        Snapshot { store: self, at }
+    }
+
+    /// The view at a position at or below [`Store::stable`].
+    #[must_use]
+    pub fn snapshot_at(&self, at: Lsn) -> Snapshot<'_> {
+        let at = at.min(self.log.tail());
+        self.log.wait_stable(at);
+        Snapshot { store: self, at }
+    }
+
+    /// Records from `from` on, about `max_bytes` of them, for a follower.
+    ///
+    /// # Errors
+    /// A gap when `from` is not a position of this log.
+    pub fn read_log(&self, from: Lsn, max_bytes: usize) -> Result<LogChunk, StoreError> {
+        Ok(self.log.read_chunk(from, max_bytes)?)
+    }
+}
+
+/// The store as it was at one position. Writers go on beside it.
+#[derive(Clone, Copy, Debug)]
+pub struct Snapshot<'s> {
+    store: &'s Store,
+    at: Lsn,
+}
+
+impl Snapshot<'_> {
+    /// Versions below this position are visible.
+    #[must_use]
+    pub fn lsn(&self) -> Lsn {
+        self.at
+    }
+
+    /// The value of `key` in this view.
+    ///
+    /// # Errors
+    /// Damage, naming file and offset.
+    pub fn get(&self, key: &[u8]) -> Result<Option<Value>, StoreError> {
+        self.store.get_at(key, self.at)
+    }
+
+    /// Keys between the bounds in byte order, with their values. The first scan after writes
+    /// sorts what has not been sorted yet.
+    ///
+    /// # Errors
+    /// Damage, naming file and offset.
+    pub fn scan(&self, start: Bound<&[u8]>, end: Bound<&[u8]>) -> Result<Scan, StoreError> {
+        scan::open(self.store, self.at, start, end, false)
+    }
+
+    /// As [`Snapshot::scan`], but deleted keys appear too, without a value.
+    ///
+    /// # Errors
+    /// Damage, naming file and offset.
+    pub fn scan_versions(&self, start: Bound<&[u8]>, end: Bound<&[u8]>) -> Result<Scan, StoreError> {
+        scan::open(self.store, self.at, start, end, true)
+    }
+}

@@ -1,0 +1,155 @@
+//! Checking a whole store: every checksum, the hash chain, the index against the log.
+//!
+//! In: an open store. Out: what was checked and every damaged place found. Reads only.
+
+use super::{Damage, Store, StoreError, for_each_version};
+use crate::ids::Lsn;
+use crate::log::LogError;
+use crate::log::segment::WalkEnd;
+
+/// What a check found.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct VerifyReport {
+    /// Segment files read.
+    pub segments: u64,
+    /// Records checked, members of batches not counted.
+    pub records: u64,
+    /// Versions checked, members of batches counted.
+    pub versions: u64,
+    /// Bytes of records checked.
+    pub bytes: u64,
+    /// Steps of the hash chain compared.
+    pub chain_steps: u64,
+    /// Keys the index knows.
+    pub keys: u64,
+    /// Damaged places; empty when all is well.
+    pub damage: Vec<Damage>,
+}
+
+impl Store {
+    /// Reads every record below the stable position and checks it. `progress` is told the bytes
+    /// done and the bytes in all.
+    ///
+    /// # Errors
+    /// Only what keeps the check itself from going on; damage is in the report.
+    pub fn verify(&self, progress: &mut dyn FnMut(u64, u64)) -> Result<VerifyReport, StoreError> {
+        let upto = self.log.stable();
+        let mut report = VerifyReport {
+            keys: self.index.len(),
+            ..VerifyReport::default()
+        };
+        let segments = self.log.segments().all.clone();
+        let mut newest = 0u64;
+        for segment in &segments {
+            report.segments += 1;
+            let end = upto.min(segment.end());
+            let (mut records, mut versions) = (0u64, 0u64);
+            let mut unindexed: Vec<Damage> = Vec::new();
+            let (reached, why) = segment.walk(segment.first(), end, true, |record| {
+                records += 1;
+                let checked = for_each_version(&record, segment, |version| {
+                    versions += 1;
+                    let found = self.lookup(version.key(), version.is_system())?;
+                    match found.and_then(|location| self.resolve(location)) {
+                        Some((_, lsn)) if lsn == version.lsn() => newest += 1,
+                        // Newer versions may have come in while we read.
+                        Some((_, lsn)) if lsn > version.lsn() => {}
+                        other => unindexed.push(Damage {
+                            path: segment.path().to_owned(),
+                            offset: segment.offset_of(version.lsn()).unwrap_or(0) as u64,
+                            what: format!(
+                                "the key index points to {:?} instead of log position {}",
+                                other.map(|(_, lsn)| lsn.0),
+                                version.lsn()
+                            ),
+                        }),
+                    }
+                    Ok::<(), StoreError>(())
+                });
+                if let Err(error) = checked {
+                    unindexed.extend(error.damage());
+                }
+                if records.is_multiple_of(4096) {
+                    progress(record.end().0, upto.0);
+                }
+            });
+            report.records += records;
+            report.versions += versions;
+            report.bytes += reached.0.saturating_sub(segment.first().0);
+            report.damage.append(&mut unindexed);
+            let what = match why {
+                WalkEnd::Limit => None,
+                WalkEnd::Empty => Some("records are missing here".to_owned()),
+                WalkEnd::Uncommitted { .. } => Some("reserved but never committed".to_owned()),
+                WalkEnd::Invalid(error) => Some(error.to_string()),
+            };
+            report.damage.extend(what.map(|what| Damage {
+                path: segment.path().to_owned(),
+                offset: segment.offset_of(reached).unwrap_or(0) as u64,
+                what: format!("{what} (log position {reached})"),
+            }));
+            if let Err(error) = segment.footer() {
+                report.damage.push(Damage {
+                    path: segment.path().to_owned(),
+                    offset: segment.footer_offset(),
+                    what: error.to_string(),
+                });
+            }
+            progress(end.0.min(upto.0), upto.0);
+        }
+        if report.damage.is_empty() {
+            match self.log.verify_chain() {
+                Ok(steps) => report.chain_steps = steps,
+                Err(error @ LogError::Corrupt { .. }) => {
+                    report.damage.extend(StoreError::from(error).damage());
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        // Entries that point at no newest version would answer for keys that are not there.
+        if report.damage.is_empty() && upto == self.log.tail() && newest != report.keys {
+            report.damage.push(Damage {
+                path: self.dir.join(super::INDEX_DIR),
+                offset: 0,
+                what: format!("the key index has {} entries for {newest} keys", report.keys),
+            });
+        }
+        Ok(report)
+    }
+
+    /// Compares this replica's log with another's over `[0, upto)`; returns the first position at
+    /// which they differ.
+    ///
+    /// # Errors
+    /// Damage on either side.
+    pub fn first_difference(&self, other: &Store, upto: Lsn) -> Result<Option<Lsn>, StoreError> {
+        let mut at = Lsn::ZERO;
+        while at < upto {
+            let ours = self.log.read_chunk(at, 1 << 20)?;
+            let theirs = other.log.read_chunk(at, 1 << 20)?;
+            if ours.epoch != theirs.epoch {
+                return Ok(Some(at));
+            }
+            // Segments may be cut differently, so only the common part of the chunks counts.
+            let common = ours
+                .bytes
+                .len()
+                .min(theirs.bytes.len())
+                .min((upto.0 - at.0) as usize);
+            if common == 0 {
+                return Ok(Some(at));
+            }
+            if ours.bytes[..common] != theirs.bytes[..common] {
+                let same = ours
+                    .bytes
+                    .iter()
+                    .zip(&theirs.bytes)
+                    .take_while(|(a, b)| a == b)
+                    .count();
+                return Ok(Some(at.advance(same as u64)));
+            }
+            at = at.advance(common as u64);
+        }
+        Ok(None)
+    }
+}

@@ -1,0 +1,296 @@
+//! Putting and deleting: look up the predecessor, append, index, wait for what was asked.
+//!
+//! In: keys and values. Out: positions. Stripe locks over key hashes are held from the look-up of
+//! the predecessor to the index update, so two writers of one key never miss each other's
+//! version; they are never held while waiting for a disk.
+
+use std::collections::BTreeMap;
+
+use crossbeam::utils::CachePadded;
+use parking_lot::{Mutex, MutexGuard};
+
+use super::{Store, StoreError};
+use crate::ids::{Epoch, Hlc, Lsn};
+use crate::log::format::{RecordKind, RecordParts};
+use crate::log::{Log, LogError};
+
+const STRIPES: usize = 1024;
+/// Above this many keys a batch takes every stripe: cheaper than sorting out which ones.
+const MANY_KEYS: usize = 64;
+
+/// When a write may be acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Durability {
+    /// Once it survives the end of the process. A power cut may take it back.
+    #[default]
+    Buffered,
+    /// Once it survives a power cut. Makes every earlier write durable too.
+    Synced,
+}
+
+/// Where a write ended up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// Position of its record (of the first member of a batch).
+    pub lsn: Lsn,
+    /// Position after it: a replica that has applied this far has the write.
+    pub end: Lsn,
+    /// Epoch it was written under.
+    pub epoch: Epoch,
+}
+
+/// Writes that take effect together or not at all.
+///
+/// A later operation on a key replaces an earlier one of the same batch.
+#[derive(Clone, Debug, Default)]
+pub struct WriteBatch {
+    operations: BTreeMap<Vec<u8>, Operation>,
+}
+
+#[derive(Clone, Debug)]
+struct Operation {
+    /// `None` deletes.
+    value: Option<Vec<u8>>,
+    hlc: Option<Hlc>,
+}
+
+impl WriteBatch {
+    /// An empty batch.
+    #[must_use]
+    pub fn new() -> WriteBatch {
+        WriteBatch::default()
+    }
+
+    /// Adds a put.
+    pub fn put(&mut self, key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) {
+        self.operations.insert(
+            key.into(),
+            Operation {
+                value: Some(value.into()),
+                hlc: None,
+            },
+        );
+    }
+
+    /// Adds a delete.
+    pub fn delete(&mut self, key: impl Into<Vec<u8>>) {
+        self.operations.insert(
+            key.into(),
+            Operation {
+                value: None,
+                hlc: None,
+            },
+        );
+    }
+
+    /// Adds a version that exists elsewhere already, with the stamp it got there.
+    pub fn copy_version(&mut self, key: impl Into<Vec<u8>>, value: Option<Vec<u8>>, hlc: Hlc) {
+        self.operations.insert(
+            key.into(),
+            Operation {
+                value,
+                hlc: Some(hlc),
+            },
+        );
+    }
+
+    /// Operations after replacement.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.operations.len()
+    }
+
+    /// Whether there is nothing to write.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.operations.is_empty()
+    }
+
+    /// Bytes of keys and values.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.operations
+            .iter()
+            .map(|(key, op)| key.len() + op.value.as_ref().map_or(0, Vec::len))
+            .sum()
+    }
+
+    /// Keys, ascending.
+    pub fn keys(&self) -> impl Iterator<Item = &[u8]> {
+        self.operations.keys().map(Vec::as_slice)
+    }
+}
+
+/// Locks over key hashes.
+#[derive(Debug)]
+pub(super) struct Stripes(Box<[CachePadded<Mutex<()>>]>);
+
+impl Stripes {
+    pub(super) fn new() -> Stripes {
+        Stripes((0..STRIPES).map(|_| CachePadded::new(Mutex::new(()))).collect())
+    }
+
+    fn lock(&self, hash: u64) -> MutexGuard<'_, ()> {
+        self.0[hash as usize % STRIPES].lock()
+    }
+
+    /// Locks the stripes of all `hashes`, in one order for everybody.
+    fn lock_many(&self, hashes: &[u64]) -> Vec<MutexGuard<'_, ()>> {
+        if hashes.len() > MANY_KEYS {
+            return self.0.iter().map(|stripe| stripe.lock()).collect();
+        }
+        let mut stripes: Vec<usize> = hashes.iter().map(|hash| *hash as usize % STRIPES).collect();
+        stripes.sort_unstable();
+        stripes.dedup();
+        stripes.into_iter().map(|stripe| self.0[stripe].lock()).collect()
+    }
+}
+
+impl Store {
+    /// Gives `key` the value. Visible to every reader on return, also to one in a failure case
+    /// that says the write may not be durable.
+    ///
+    /// # Errors
+    /// Not the primary, key or value too long, disk full: nothing was written. Poisoned: see
+    /// [`LogError::Poisoned`].
+    pub fn put(&self, key: &[u8], value: &[u8], durability: Durability) -> Result<Written, StoreError> {
+        self.write_one(RecordKind::Put, key, value, durability)
+    }
+
+    /// Takes the value of `key` away; deleting what is not there is recorded as well.
+    ///
+    /// # Errors
+    /// As for [`Store::put`].
+    pub fn delete(&self, key: &[u8], durability: Durability) -> Result<Written, StoreError> {
+        self.write_one(RecordKind::Delete, key, &[], durability)
+    }
+
+    fn write_one(
+        &self,
+        kind: RecordKind,
+        key: &[u8],
+        value: &[u8],
+        durability: Durability,
+    ) -> Result<Written, StoreError> {
+        let written = self.append_version(&RecordParts::new(kind, key, value, Lsn::ZERO), false)?;
+        self.settle(written, durability)
+    }
+
+    /// Appends one version with its predecessor looked up, and indexes it. Not synced.
+    pub(super) fn append_version(
+        &self,
+        parts: &RecordParts<'_>,
+        system: bool,
+    ) -> Result<Written, StoreError> {
+        let hash = self.hash(parts.key, system);
+        let _stripe = self.stripes.lock(hash);
+        let prev = self.newest(parts.key, system)?;
+        let appended = self.log.append(&RecordParts { prev, ..*parts })?;
+        let location = Store::location(&appended.segment, appended.lsn);
+        self.index
+            .set(hash, location, |found| {
+                self.is_version_of(found, parts.key, system)
+            })
+            .map_err(|error| self.unindexed(error))?;
+        Ok(Written {
+            lsn: appended.lsn,
+            end: appended.end,
+            epoch: appended.epoch,
+        })
+    }
+
+    /// Applies the batch whole or not at all, also across crashes and in snapshots.
+    ///
+    /// # Errors
+    /// As for [`Store::put`]; too large when the batch exceeds 64 MiB.
+    ///
+    /// # Panics
+    /// If the batch is empty.
+    pub fn write(&self, batch: &WriteBatch, durability: Durability) -> Result<Written, StoreError> {
+        assert!(!batch.is_empty(), "an empty batch has no position");
+        let hashes: Vec<u64> = batch.keys().map(|key| self.hash(key, false)).collect();
+        let stripes = self.stripes.lock_many(&hashes);
+        let mut members = Vec::with_capacity(batch.len());
+        for (key, operation) in &batch.operations {
+            let kind = if operation.value.is_some() {
+                RecordKind::Put
+            } else {
+                RecordKind::Delete
+            };
+            let value = operation.value.as_deref().unwrap_or(&[]);
+            let prev = self.newest(key, false)?;
+            members.push(RecordParts {
+                hlc: operation.hlc,
+                ..RecordParts::new(kind, key, value, prev)
+            });
+        }
+        let (offsets, _) = Log::batch_layout(&members)?;
+        let appended = self.log.append_batch(&members)?;
+        for ((member, offset), hash) in members.iter().zip(offsets).zip(hashes) {
+            let location = Store::location(&appended.segment, appended.lsn.advance(offset));
+            self.index
+                .set(hash, location, |found| {
+                    self.is_version_of(found, member.key, false)
+                })
+                .map_err(|error| self.unindexed(error))?;
+        }
+        let written = Written {
+            lsn: appended.lsn,
+            end: appended.end,
+            epoch: appended.epoch,
+        };
+        drop((appended, stripes));
+        self.settle(written, durability)
+    }
+
+    /// Position of the newest version, for the predecessor field.
+    fn newest(&self, key: &[u8], system: bool) -> Result<Lsn, StoreError> {
+        let location = self.lookup(key, system)?;
+        Ok(location
+            .and_then(|location| self.resolve(location))
+            .map_or(Lsn::ZERO, |(_, lsn)| lsn))
+    }
+
+    /// A record that is in the log and not in the index cannot be read until the index has been
+    /// rebuilt, so nothing may be written on top of it.
+    pub(super) fn unindexed(&self, error: StoreError) -> StoreError {
+        self.log.poison(LogError::Poisoned {
+            path: self.dir.clone(),
+            cause: error.to_string(),
+        });
+        error
+    }
+
+    pub(super) fn settle(&self, written: Written, durability: Durability) -> Result<Written, StoreError> {
+        if durability == Durability::Synced {
+            self.log.sync_to(written.end)?;
+        }
+        Ok(written)
+    }
+
+    /// Makes this replica the primary of its shard under `epoch`. Not synced.
+    ///
+    /// # Errors
+    /// Stale epoch unless it is newer than every epoch of the log.
+    pub fn begin_epoch(&self, epoch: Epoch, holder: u64, incarnation: u32) -> Result<Written, StoreError> {
+        let appended = self.log.begin_epoch(epoch, holder, incarnation)?;
+        Ok(Written {
+            lsn: appended.lsn,
+            end: appended.end,
+            epoch: appended.epoch,
+        })
+    }
+
+    /// Goes on as primary of the epoch the log ends with, after a clean close.
+    ///
+    /// # Errors
+    /// Another epoch, a tail received from another primary, or an unclean opening.
+    pub fn resume_epoch(&self, epoch: Epoch) -> Result<(), StoreError> {
+        Ok(self.log.resume_epoch(epoch)?)
+    }
+
+    /// Stops taking own writes: another replica leads.
+    pub fn step_down(&self) {
+        self.log.step_down();
+    }
+}

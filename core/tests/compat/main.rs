@@ -1,0 +1,425 @@
+//! Bytes on disk, held against files that are part of the repository.
+//!
+//! A difference is a format change: it needs a new version number, a line in `docs/FORMAT.md` and
+//! in the changelog, and these files written again (`ATOLL_BLESS=1 cargo test --test compat`).
+//! Files of released versions stay, and must keep opening.
+
+use std::ops::Bound;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use atoll::ids::{Epoch, Hlc, Lsn, ShardId, SlotId, Uuid};
+use atoll::io::clock::{ManualClock, SeededEntropy};
+use atoll::io::sim::SimDisk;
+use atoll::io::{Disk, Env};
+use atoll::log::format::{CrcSeed, RecordFlags, RecordKind, RecordParts, batch_header, ext, pad_header};
+use atoll::log::header::{Chain, Control, SegmentFooter, SegmentHeader, StoreState};
+use atoll::log::payload::{EpochStart, Group, SlotsFrozen, SlotsOwned};
+use atoll::log::view::RecordView;
+use atoll::store::{Durability, Store, StoreIdentity, StoreOptions, WriteBatch, WritePath};
+
+fn golden(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/compat/golden")
+        .join(name)
+}
+
+/// Compares `bytes` with the golden file, or writes it when asked to.
+fn check(name: &str, bytes: &[u8]) {
+    let path = golden(name);
+    if std::env::var_os("ATOLL_BLESS").is_some() {
+        std::fs::write(&path, bytes).expect("golden file written");
+    }
+    let expected = std::fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    let first = expected.iter().zip(bytes).position(|(a, b)| a != b);
+    assert!(
+        expected == bytes,
+        "{name} differs from its golden file at byte {first:?} (lengths {} and {})",
+        expected.len(),
+        bytes.len()
+    );
+}
+
+fn seed() -> CrcSeed {
+    CrcSeed::new(Uuid([0x11; 16]), ShardId(7), Epoch(3))
+}
+
+/// One record of every kind, back to back from position 0.
+fn all_kinds() -> Vec<u8> {
+    let mut out = Vec::new();
+    let push = |out: &mut Vec<u8>, parts: RecordParts<'_>| {
+        let lsn = Lsn(out.len() as u64);
+        let size = parts.size().expect("small");
+        parts.encode_into(seed(), size, lsn, Hlc(0x0001_8BCF_E568_0000 + lsn.0), out);
+    };
+    let group = Group {
+        durable: Lsn(4096),
+        wall_ms: 1_700_000_000_000,
+        chain_through: Lsn(4000),
+        chain: [0xAB; 16],
+    };
+    let start = EpochStart {
+        epoch: Epoch(3),
+        previous: Epoch(2),
+        holder: 0x0102_0304,
+        incarnation: 9,
+    };
+    let frozen = SlotsFrozen {
+        slots: vec![SlotId(1), SlotId(4095)],
+        topology_version: 12,
+        mover_epoch: 4,
+        target: ShardId(8),
+    };
+    let owned = SlotsOwned {
+        slots: vec![SlotId(1), SlotId(4095)],
+        source: ShardId(7),
+        source_epoch: Epoch(3),
+        freeze: Lsn(800),
+        floor: Lsn(64),
+        topology_version: 12,
+    };
+    // Expiry: type, words, aux, inline data, stamp.
+    let mut expiry = vec![ext::EXPIRY, 1, 0, 0, 0, 0, 0, 0];
+    expiry.extend_from_slice(&0x0001_8BCF_E568_FFFFu64.to_le_bytes());
+    let with_ttl = RecordFlags(RecordFlags::TTL);
+    let system = RecordFlags(RecordFlags::SYSTEM);
+
+    push(
+        &mut out,
+        RecordParts::new(RecordKind::EpochStart, b"", &start.encode(), Lsn::ZERO),
+    );
+    push(
+        &mut out,
+        RecordParts::new(RecordKind::Put, b"key", b"value", Lsn::ZERO),
+    );
+    push(
+        &mut out,
+        RecordParts::new(RecordKind::Put, "키".as_bytes(), &[0xEE; 17], Lsn(80)),
+    );
+    let ttl = RecordParts::new(RecordKind::Put, b"", b"", Lsn::ZERO);
+    push(
+        &mut out,
+        RecordParts {
+            flags: with_ttl,
+            ext: &expiry,
+            ..ttl
+        },
+    );
+    push(
+        &mut out,
+        RecordParts::new(RecordKind::Delete, b"key", b"", Lsn(80)),
+    );
+    let lsn = out.len() as u64;
+    let mut members = Vec::new();
+    for (key, value) in [(b"a", &b"1"[..]), (b"b", b"22")] {
+        let parts = RecordParts::new(RecordKind::Put, key, value, Lsn::ZERO);
+        let at = Lsn(lsn + 48 + members.len() as u64);
+        parts.encode_into(seed(), parts.size().expect("small"), at, Hlc(77), &mut members);
+    }
+    out.extend_from_slice(&batch_header(seed(), &members, Lsn(lsn), Hlc(77)));
+    out.extend_from_slice(&members);
+    let lsn = Lsn(out.len() as u64);
+    out.extend_from_slice(&pad_header(seed(), 64, lsn));
+    out.extend_from_slice(&[0; 16]);
+    push(
+        &mut out,
+        RecordParts::new(RecordKind::Group, b"", &group.encode(), Lsn::ZERO),
+    );
+    push(
+        &mut out,
+        RecordParts::new(RecordKind::Merge, b"counter", &1u64.to_le_bytes(), Lsn::ZERO),
+    );
+    push(&mut out, RecordParts::new(RecordKind::Seal, b"", b"", Lsn::ZERO));
+    push(
+        &mut out,
+        RecordParts::new(RecordKind::Ingest, b"", &[0x5A; 40], Lsn::ZERO),
+    );
+    let frozen_value = frozen.encode();
+    let frozen = RecordParts::new(RecordKind::SlotFrozen, b"hand-over", &frozen_value, Lsn::ZERO);
+    push(
+        &mut out,
+        RecordParts {
+            flags: system,
+            ..frozen
+        },
+    );
+    let owned_value = owned.encode();
+    let owned = RecordParts::new(RecordKind::SlotOwned, b"hand-over", &owned_value, Lsn(800));
+    push(
+        &mut out,
+        RecordParts {
+            flags: system,
+            ..owned
+        },
+    );
+    out
+}
+
+#[test]
+fn every_kind_of_record_keeps_its_bytes() {
+    check("records.bin", &all_kinds());
+}
+
+#[test]
+fn golden_records_are_valid_and_say_what_was_written() {
+    let bytes = std::fs::read(golden("records.bin")).expect("golden file");
+    let mut kinds = Vec::new();
+    let mut at = 0;
+    while at < bytes.len() {
+        let record = RecordView::parse(&bytes[at..], seed(), Lsn(at as u64)).expect("valid");
+        record.verify_payload(seed()).expect("valid payload");
+        match record.kind() {
+            RecordKind::EpochStart => {
+                assert_eq!(
+                    EpochStart::decode(record.value()).expect("decodes").epoch,
+                    Epoch(3)
+                );
+            }
+            RecordKind::Group => {
+                assert_eq!(Group::decode(record.value()).expect("decodes").chain, [0xAB; 16]);
+            }
+            RecordKind::Batch => {
+                let keys: Vec<Vec<u8>> = record
+                    .members(seed())
+                    .map(|m| m.expect("valid").key().to_vec())
+                    .collect();
+                assert_eq!(keys, [b"a", b"b"]);
+            }
+            RecordKind::SlotFrozen => {
+                assert_eq!(
+                    SlotsFrozen::decode(record.value()).expect("decodes").target,
+                    ShardId(8)
+                );
+                assert!(record.is_system());
+            }
+            RecordKind::SlotOwned => {
+                assert_eq!(
+                    SlotsOwned::decode(record.value()).expect("decodes").freeze,
+                    Lsn(800)
+                );
+            }
+            _ => {}
+        }
+        kinds.push(record.kind() as u8);
+        at += record.size();
+    }
+    assert_eq!(kinds, [7, 2, 2, 2, 3, 4, 5, 6, 8, 9, 10, 11, 12]);
+}
+
+#[test]
+fn pages_keep_their_bytes() {
+    let header = SegmentHeader {
+        cluster: Uuid([0x11; 16]),
+        shard: ShardId(7),
+        epoch: Epoch(3),
+        node: 0xAABB_CCDD,
+        incarnation: 2,
+        open_generation: 5,
+        number: 42,
+        first_lsn: Lsn(123_456),
+        capacity: 1 << 20,
+        durable: Lsn(120_000),
+        chain: Chain {
+            through: 119_000,
+            hash: [0x22; 16],
+        },
+        hlc: Hlc(0x0001_8BCF_E568_0001),
+        boot_id: [0x33; 16],
+        store: Uuid([0x44; 16]),
+        follower: true,
+    };
+    let footer = SegmentFooter {
+        number: 42,
+        end: Lsn(130_000),
+        records: 17,
+        hlc: Hlc(0x0001_8BCF_E568_0002),
+        chain: Chain {
+            through: 129_000,
+            hash: [0x55; 16],
+        },
+    };
+    let control = Control {
+        cluster: Uuid([0x11; 16]),
+        shard: ShardId(7),
+        node: 0xAABB_CCDD,
+        store: Uuid([0x44; 16]),
+        incarnation: 2,
+        open_generation: 5,
+        boot_id: [0x33; 16],
+        state: StoreState::Open,
+        tail: Lsn(130_000),
+        durable: Lsn(129_000),
+        epoch: Epoch(3),
+        hlc: Hlc(9),
+        chain: Chain {
+            through: 129_000,
+            hash: [0x55; 16],
+        },
+        records: 17,
+        index_seed: 0x6677_8899,
+    };
+    check("segment-header.bin", &header.encode());
+    check("segment-footer.bin", &footer.encode());
+    check("control.bin", &control.encode());
+    assert_eq!(SegmentHeader::decode(&header.encode()), Ok(header));
+    assert_eq!(SegmentFooter::decode(&footer.encode()), Ok(footer));
+    assert_eq!(Control::decode(&control.encode()), Ok(control));
+}
+
+const DIR: &str = "/golden/store";
+
+fn env(disk: &SimDisk) -> Env {
+    Env {
+        disk: Arc::new(disk.clone()),
+        clock: Arc::new(ManualClock::new(1_700_000_000_000)),
+        entropy: Arc::new(SeededEntropy::new(2026)),
+    }
+}
+
+fn options() -> StoreOptions {
+    let identity = StoreIdentity {
+        cluster: Uuid([0x11; 16]),
+        shard: ShardId(7),
+        node: 0xAABB_CCDD,
+    };
+    StoreOptions {
+        write_path: WritePath::Map,
+        segment_max_bytes: 1 << 20,
+        ..StoreOptions::new(identity)
+    }
+}
+
+/// A small store with two epochs, written in this order by every version.
+fn write_store(disk: &SimDisk) {
+    let store = Store::open(&env(disk), Path::new(DIR), &options()).expect("opens");
+    store.begin_epoch(Epoch(1), 0xAABB_CCDD, 1).expect("leads");
+    store.put(b"alpha", b"one", Durability::Synced).expect("put");
+    store
+        .put("이름".as_bytes(), &[9; 300], Durability::Buffered)
+        .expect("put");
+    let mut batch = WriteBatch::new();
+    batch.put("beta", "two");
+    batch.delete("alpha");
+    store.write(&batch, Durability::Synced).expect("written");
+    store.begin_epoch(Epoch(2), 0xAABB_CCDD, 1).expect("leads");
+    store.put(b"alpha", b"again", Durability::Buffered).expect("put");
+    store.close().expect("closes");
+}
+
+/// Files as `path, length, bytes without the zeros at their end`, so that the zeros a segment is
+/// filled with need not be kept.
+fn pack(disk: &SimDisk) -> Vec<u8> {
+    let mut out = Vec::new();
+    for path in disk.paths() {
+        let name = path
+            .strip_prefix(DIR)
+            .expect("inside the store")
+            .to_string_lossy()
+            .into_owned();
+        if name == "LOCK" || name.starts_with("index") {
+            continue;
+        }
+        let bytes = disk.read_whole(&path).expect("readable");
+        // Sealed segments end in a footer; keep only the places that are not zero, by page.
+        let pages: Vec<(usize, &[u8])> = bytes
+            .chunks(4096)
+            .enumerate()
+            .filter(|(_, page)| page.iter().any(|byte| *byte != 0))
+            .collect();
+        out.extend_from_slice(&(name.len() as u32).to_le_bytes());
+        out.extend_from_slice(name.as_bytes());
+        out.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
+        out.extend_from_slice(&(pages.len() as u32).to_le_bytes());
+        for (number, page) in pages {
+            out.extend_from_slice(&(number as u32).to_le_bytes());
+            let mut whole = page.to_vec();
+            whole.resize(4096, 0);
+            out.extend_from_slice(&whole);
+        }
+    }
+    out
+}
+
+fn unpack(mut bytes: &[u8]) -> SimDisk {
+    fn take<'a>(bytes: &mut &'a [u8], len: usize) -> &'a [u8] {
+        let (head, rest) = bytes.split_at(len);
+        *bytes = rest;
+        head
+    }
+    let u32_of = |b: &[u8]| u32::from_le_bytes(b.try_into().expect("four bytes"));
+    let disk = SimDisk::new(1);
+    while !bytes.is_empty() {
+        let name_len = u32_of(take(&mut bytes, 4)) as usize;
+        let name = String::from_utf8(take(&mut bytes, name_len).to_vec()).expect("a name");
+        let len = u64::from_le_bytes(take(&mut bytes, 8).try_into().expect("eight bytes"));
+        let path = Path::new(DIR).join(name);
+        disk.create_dir_all(path.parent().expect("a parent"))
+            .expect("created");
+        let file = disk.create(&path).expect("created");
+        file.allocate(len).expect("allocated");
+        for _ in 0..u32_of(take(&mut bytes, 4)) {
+            let number = u32_of(take(&mut bytes, 4)) as usize;
+            let page = take(&mut bytes, 4096);
+            let end = (number * 4096 + 4096).min(len as usize);
+            file.write_all_at(&page[..end - number * 4096], number as u64 * 4096)
+                .expect("written");
+        }
+    }
+    disk
+}
+
+#[test]
+fn store_keeps_its_bytes() {
+    let disk = SimDisk::new(1);
+    write_store(&disk);
+    check("store-1.0.bin", &pack(&disk));
+}
+
+#[test]
+fn store_written_by_format_1_0_opens_reads_and_goes_on() {
+    let disk = unpack(&std::fs::read(golden("store-1.0.bin")).expect("golden file"));
+    let store = Store::open(&env(&disk), Path::new(DIR), &options()).expect("opens");
+    assert!(store.recovery().was_clean());
+    assert_eq!(&*store.get(b"alpha").expect("readable").expect("there"), b"again");
+    assert_eq!(&*store.get(b"beta").expect("readable").expect("there"), b"two");
+    assert_eq!(
+        &*store.get("이름".as_bytes()).expect("readable").expect("there"),
+        &[9; 300]
+    );
+    assert_eq!(
+        store
+            .snapshot()
+            .scan(Bound::Unbounded, Bound::Unbounded)
+            .expect("opens")
+            .count(),
+        3
+    );
+    assert_eq!(store.epoch_vector().len(), 2);
+    assert!(store.verify(&mut |_, _| {}).expect("verifies").damage.is_empty());
+    store
+        .resume_epoch(Epoch(2))
+        .expect("it was closed by its primary");
+    store.put(b"more", b"writes", Durability::Synced).expect("put");
+    store.close().expect("closes");
+}
+
+#[test]
+fn file_of_a_newer_format_is_refused_with_its_version() {
+    let disk = SimDisk::new(1);
+    write_store(&disk);
+    let segment = disk
+        .paths()
+        .into_iter()
+        .find(|path| path.extension().is_some_and(|extension| extension == "seg"))
+        .expect("a segment");
+    let mut page = disk.read_whole(&segment).expect("readable")[..4096].to_vec();
+    page[8] = 2;
+    let crc = crc32c::crc32c(&page[..4092]);
+    page[4092..].copy_from_slice(&crc.to_le_bytes());
+    disk.open(&segment, atoll::io::OpenMode::ReadWrite)
+        .expect("opens")
+        .write_all_at(&page, 0)
+        .expect("written");
+    let error = Store::open(&env(&disk), Path::new(DIR), &options()).expect_err("too new");
+    assert!(error.to_string().contains("format 2.0"), "{error}");
+}
