@@ -125,10 +125,7 @@ pub trait Disk: Send + Sync + fmt::Debug {
 }
 
 /// One open file. Thread-safe; offsets are explicit, there is no cursor.
-#[expect(
-    clippy::len_without_is_empty,
-    reason = "nobody asks a file whether it is empty"
-)]
+#[expect(clippy::len_without_is_empty, reason = "asking the file system can fail")]
 pub trait File: Send + Sync + fmt::Debug {
     /// Reads at `offset`; returns fewer bytes only at the end of the file.
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize>;
