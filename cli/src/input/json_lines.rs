@@ -16,6 +16,8 @@ use super::{
     without_newline,
 };
 
+const ARRAY_HINT: &str = "; if the file is one JSON array, `jq -c '.[]' FILE` makes lines of it";
+
 /// Reader of one JSON object per line.
 pub struct JsonLines {
     source: Source,
@@ -73,29 +75,24 @@ impl JsonLines {
     }
 
     fn explain(&self, text: &str, error: &serde_json::Error) -> String {
-        // Read again as any JSON, to tell broken text from something that is no object.
-        let error = match serde_json::from_str::<&RawValue>(text) {
-            Ok(other) => {
-                return match other.get().as_bytes().first() {
-                    Some(b'[') => "an array, not a JSON object".into(),
-                    Some(b'"') => "a string, not a JSON object".into(),
-                    Some(b't' | b'f') => "a truth value, not a JSON object".into(),
-                    Some(b'n') => "null, not a JSON object".into(),
-                    Some(b'{') => without_place(error),
-                    _ => "a number, not a JSON object".into(),
-                };
-            }
-            Err(error) => error,
-        };
+        if error.is_data() {
+            return match text.as_bytes().first() {
+                Some(b'{') => without_place(error),
+                Some(b'[') if text == "[" => format!("an array, not a JSON object{ARRAY_HINT}"),
+                Some(b'[') => "an array, not a JSON object".into(),
+                Some(b'"') => "a string, not a JSON object".into(),
+                Some(b't' | b'f') => "a truth value, not a JSON object".into(),
+                Some(b'n') => "null, not a JSON object".into(),
+                _ => "a number, not a JSON object".into(),
+            };
+        }
         let mut reason = format!(
             "not valid JSON: {} (column {})",
-            without_place(&error),
+            without_place(error),
             error.column()
         );
         if error.is_eof() && self.source.ends_without_newline() {
             reason.push_str("; the file may be cut off");
-        } else if text.starts_with('[') {
-            reason.push_str("; if the file is one JSON array, `jq -c '.[]' FILE` makes lines of it");
         }
         reason
     }

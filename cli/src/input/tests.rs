@@ -242,7 +242,7 @@ fn json_lines_reject_what_is_no_object_with_a_key() {
         Format::JsonLines,
         "[\n{\"id\":1}\n",
         &[
-            "!1: not valid JSON: EOF while parsing a list (column 1); if the file is one JSON array, \
+            "!1: an array, not a JSON object; if the file is one JSON array, \
          `jq -c '.[]' FILE` makes lines of it",
             "1={\"id\":1}",
         ],
