@@ -1,1 +1,11 @@
-//! PostgreSQL extension.
+//! PostgreSQL extension `atoll`: the engine's functions as SQL.
+//!
+//! In: calls from PostgreSQL, on the backend's own thread. Out: datums, or an SQL error.
+//! Must never: call into PostgreSQL from another thread, or hold logic that belongs to the engine.
+//!
+//! The SQL that declares these functions is committed in `sql/` and compared with this library by
+//! `scripts/test-pg.sh`.
+
+mod functions;
+
+pgrx::pg_module_magic!(name, version);

@@ -89,6 +89,23 @@ impl Map {
         unsafe { &*self.base.as_ptr().add(offset).cast::<AtomicU64>() }
     }
 
+    /// `count` words from `offset` on for atomic access: one check of the bounds for all of them.
+    ///
+    /// # Panics
+    /// As for [`Map::atomic_u64`], for the first and the last of the words.
+    #[must_use]
+    pub fn atomic_u64s(&self, offset: usize, count: usize) -> &[AtomicU64] {
+        let end = count.checked_mul(8).and_then(|bytes| offset.checked_add(bytes));
+        assert!(
+            offset.is_multiple_of(8) && end.is_some_and(|end| end <= self.len),
+            "{count} words at {offset} lie outside a map of {} bytes",
+            self.len
+        );
+        // SAFETY: in bounds and aligned (checked above, `base` by the contract of `new`), alive as
+        // long as `self`; atomics may be shared and stored to. About read-only maps: as above.
+        unsafe { std::slice::from_raw_parts(self.base.as_ptr().add(offset).cast::<AtomicU64>(), count) }
+    }
+
     /// Loads the word at `offset`, little-endian.
     ///
     /// # Panics

@@ -137,6 +137,13 @@ impl FromStr for HashKind {
     }
 }
 
+/// The default hash of encoded keys: XXH3, 64 bits, seed 0.
+#[must_use]
+#[inline]
+pub fn hash64(encoded_key: &[u8]) -> u64 {
+    xxh3::xxh3_64(encoded_key)
+}
+
 /// A digest of at most 160 bits; those of one [`HashKind`] order as big-endian integers.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Digest {

@@ -24,7 +24,7 @@ pub mod topology;
 mod tuple;
 
 pub use error::RoutingError;
-pub use hash::{Digest, HashKind};
+pub use hash::{Digest, HashKind, hash64};
 pub use key::{KeyBuf, KeyEncoding, KeyRef, encode_key};
 pub use locality::Locality;
 pub use modulo::Modulo;

@@ -370,11 +370,6 @@ fn max_over_mean(weights: &[u32], held: &[u64], slots: u64, copies: u64) -> f64 
 
 /// What `hash mod N` would move, nodes being listed by weight in order of membership.
 fn modulo_fraction(before: &[Member], after: &[Member]) -> f64 {
-    fn list(members: &[Member]) -> Vec<(&str, u32)> {
-        members
-            .iter()
-            .map(|member| (member.name.as_str(), member.placing_weight()))
-            .collect()
-    }
-    moved_fraction(&list(before), &list(after))
+    let weights = |members: &[Member]| -> Vec<u32> { members.iter().map(Member::placing_weight).collect() };
+    moved_fraction(&weights(before), &weights(after))
 }

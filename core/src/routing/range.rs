@@ -42,7 +42,8 @@ impl RangeMap {
     /// The same within a domain.
     ///
     /// # Errors
-    /// As [`check_splits`].
+    /// [`RoutingError::UnsortedSplits`], [`RoutingError::EmptyDomain`],
+    /// [`RoutingError::SplitOutsideDomain`].
     pub fn with_domain(splits: Vec<Vec<u8>>, domain: Domain) -> Result<RangeMap, RoutingError> {
         check_splits(&splits, &domain)?;
         Ok(RangeMap { splits, domain })

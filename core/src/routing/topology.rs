@@ -13,19 +13,21 @@ mod bytes;
 mod change;
 mod check;
 mod json;
+mod parts;
+mod spec;
 
-use serde::{Deserialize, Serialize};
-use xxhash_rust::xxh3::xxh3_64;
+pub(crate) use parts::zone_conflicts;
+pub use parts::{Member, MemberState, Partitioning, Shard, ShardState, Shortfall};
+pub use spec::{PartitioningSpec, TopologySpec};
 
 use super::error::{RoutingError, show_key};
 use super::hash::HashKind;
 use super::key::KeyEncoding;
 use super::locality::Locality;
-use super::node::{NodeSpec, check_nodes};
+use super::node::check_nodes;
 use super::placement;
 use super::plan::Move;
-use super::range::{Domain, check_splits, range_index};
-use super::ring::DEFAULT_VNODES;
+use super::range::range_index;
 use crate::ids::{ShardId, SlotId};
 
 /// Most slots of a topology.
@@ -33,185 +35,6 @@ pub const MAX_SLOTS: u32 = 65_536;
 
 /// Slots of a hash topology unless asked otherwise.
 pub const DEFAULT_SLOTS: u32 = 4_096;
-
-/// Whether a member may hold data.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum MemberState {
-    /// Holds its share.
-    Active,
-    /// On its way out: still serves what it has, gains nothing.
-    Draining,
-    /// Holds nothing; kept because members are named by position.
-    Removed,
-}
-
-/// A node of the cluster.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Member {
-    /// Unique name.
-    pub name: String,
-    /// `xxh3_64(name)`; two names with one id are refused.
-    pub id: u64,
-    /// Share relative to the other members.
-    pub weight: u32,
-    /// Failure domain.
-    pub zone: Option<String>,
-    /// Whether it may hold data.
-    pub state: MemberState,
-}
-
-impl Member {
-    pub(crate) fn new(spec: &NodeSpec) -> Member {
-        Member {
-            name: spec.name.clone(),
-            id: xxh3_64(spec.name.as_bytes()),
-            weight: spec.weight,
-            zone: spec.zone.clone(),
-            state: MemberState::Active,
-        }
-    }
-
-    /// Weight for placing data: 0 unless active.
-    #[must_use]
-    pub fn placing_weight(&self) -> u32 {
-        match self.state {
-            MemberState::Active => self.weight,
-            MemberState::Draining | MemberState::Removed => 0,
-        }
-    }
-}
-
-/// Whether a shard may own slots.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ShardState {
-    /// Owns slots, or is about to.
-    Active,
-    /// Owns none and never will again.
-    Retired,
-}
-
-/// One log with its replica set.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Shard {
-    /// Position in [`Topology::shards`]; never reused.
-    pub id: ShardId,
-    /// Indexes into [`Topology::members`], all distinct; the first is the preferred primary.
-    pub replicas: Vec<u16>,
-    /// Whether it may own slots.
-    pub state: ShardState,
-}
-
-/// How keys map to slots.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Partitioning {
-    /// slot = hash(locality part of the key) mod slots.
-    Hash {
-        /// Number of slots.
-        slots: u32,
-    },
-    /// slot = `slot_of_range[number of the range that holds the key]`.
-    Range {
-        /// Ascending split keys; range i begins at split i-1, inclusive.
-        splits: Vec<Vec<u8>>,
-        /// Slot of every range, one more than splits.
-        slot_of_range: Vec<u32>,
-        /// Keys outside are refused by [`Topology::check_key`].
-        domain: Domain,
-    },
-}
-
-/// What a fresh topology shall map keys by.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PartitioningSpec {
-    /// Hashed slots.
-    Hash {
-        /// Number of slots, 1 to [`MAX_SLOTS`]; fixed for ever.
-        slots: u32,
-    },
-    /// Sorted ranges, one slot each.
-    Range {
-        /// Ascending split keys (encoded); as many ranges and one more.
-        splits: Vec<Vec<u8>>,
-        /// Bounds of all keys.
-        domain: Domain,
-    },
-}
-
-/// What a fresh topology shall look like.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TopologySpec {
-    /// The nodes, with weights and zones.
-    pub nodes: Vec<NodeSpec>,
-    /// Number of shards, at most one per slot.
-    pub shards: u32,
-    /// Copies of every shard, the primary included.
-    pub replicas: u8,
-    /// Slots or ranges.
-    pub partitioning: PartitioningSpec,
-    /// Hash of keys.
-    pub hash: HashKind,
-    /// Seed of that hash.
-    pub seed: u64,
-    /// How integers become bytes.
-    pub encoding: KeyEncoding,
-    /// Part of a key that decides its slot.
-    pub locality: Locality,
-    /// Virtual nodes of the ring that places shards.
-    pub vnodes: u32,
-}
-
-impl TopologySpec {
-    /// 4,096 slots by xxh3 with seed 0 over whole keys in the binary encoding.
-    #[must_use]
-    pub fn new(nodes: Vec<NodeSpec>, shards: u32, replicas: u8) -> TopologySpec {
-        TopologySpec {
-            nodes,
-            shards,
-            replicas,
-            partitioning: PartitioningSpec::Hash { slots: DEFAULT_SLOTS },
-            hash: HashKind::Xxh3,
-            seed: 0,
-            encoding: KeyEncoding::Binary,
-            locality: Locality::None,
-            vnodes: DEFAULT_VNODES,
-        }
-    }
-}
-
-/// Something asked for that the nodes cannot give. Never an error, always told.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-#[non_exhaustive]
-pub enum Shortfall {
-    /// A shard has fewer copies than wanted, for lack of nodes.
-    #[error("shard {shard} has {placed} of {wanted} replicas: too few nodes")]
-    Replicas {
-        /// The shard.
-        shard: ShardId,
-        /// Copies wanted.
-        wanted: u8,
-        /// Copies placed.
-        placed: u8,
-    },
-    /// Copies of a shard share a zone although members are in zones.
-    #[error("shard {shard} has {replicas} replicas in {zones} distinct zones")]
-    Zones {
-        /// The shard.
-        shard: ShardId,
-        /// Copies placed.
-        replicas: u8,
-        /// Distinct zones they are in.
-        zones: u8,
-    },
-    /// A node with a weight is no shard's preferred primary: there are fewer shards than nodes.
-    #[error("node {node:?} is primary of no shard: there are fewer shards than nodes")]
-    NoPrimary {
-        /// The node.
-        node: String,
-    },
-}
 
 /// An immutable map from keys to nodes. `Send`, `Sync`, and free of locks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -260,7 +83,7 @@ impl Topology {
                 name: spec.locality.to_string(),
             });
         }
-        let (partitioning, slots) = partition(spec)?;
+        let (partitioning, slots) = spec::partition(spec)?;
         if spec.shards == 0 || spec.shards > slots {
             return Err(RoutingError::ShardCount {
                 shards: spec.shards,
@@ -529,50 +352,6 @@ impl Topology {
         }
         next.shortfalls()
     }
-}
-
-/// Checks what keys map by; returns it with the number of slots.
-fn partition(spec: &TopologySpec) -> Result<(Partitioning, u32), RoutingError> {
-    match &spec.partitioning {
-        PartitioningSpec::Hash { slots } => {
-            if *slots == 0 || *slots > MAX_SLOTS {
-                return Err(RoutingError::SlotCount {
-                    slots: *slots,
-                    max: MAX_SLOTS,
-                });
-            }
-            Ok((Partitioning::Hash { slots: *slots }, *slots))
-        }
-        PartitioningSpec::Range { splits, domain } => {
-            if spec.locality != Locality::None {
-                return Err(RoutingError::LocalityOnRange);
-            }
-            let ranges = u32::try_from(splits.len() + 1).unwrap_or(u32::MAX);
-            if ranges > MAX_SLOTS {
-                return Err(RoutingError::SlotCount {
-                    slots: ranges,
-                    max: MAX_SLOTS,
-                });
-            }
-            check_splits(splits, domain)?;
-            let partitioning = Partitioning::Range {
-                splits: splits.clone(),
-                slot_of_range: (0..ranges).collect(),
-                domain: domain.clone(),
-            };
-            Ok((partitioning, ranges))
-        }
-    }
-}
-
-/// How many of these members share a zone with an earlier one. A member without a zone is a zone
-/// of its own.
-pub(crate) fn zone_conflicts(members: &[Member], replicas: &[u16]) -> usize {
-    let zone = |index: u16| members[usize::from(index)].zone.as_deref();
-    let shared = |&at: &usize| {
-        zone(replicas[at]).is_some_and(|z| replicas[..at].iter().any(|&other| zone(other) == Some(z)))
-    };
-    (0..replicas.len()).filter(shared).count()
 }
 
 #[cfg(test)]

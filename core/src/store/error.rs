@@ -74,6 +74,9 @@ impl StoreError {
     /// Whether space ran out; nothing was written and reads go on.
     #[must_use]
     pub fn is_disk_full(&self) -> bool {
-        matches!(self, StoreError::Log(LogError::DiskFull { .. }))
+        matches!(
+            self,
+            StoreError::Log(LogError::DiskFull { .. }) | StoreError::Index(IndexError::DiskFull { .. })
+        )
     }
 }

@@ -40,7 +40,7 @@ use crate::io::Env;
 use crate::log::format::RecordView;
 use crate::log::segment::Segment;
 use crate::log::{Log, LogOptions};
-use index::{Index, IndexOpen, Location};
+use index::{Distrust, Index, Location};
 
 /// Name of the directory of index files within a store.
 pub const INDEX_DIR: &str = "index";
@@ -131,21 +131,21 @@ impl Store {
         let index_dir = dir.join(INDEX_DIR);
         let stamp = index_stamp(&log);
         let opened = if recovery.was_clean() && recovery.kind != RecoveryKind::Created {
-            Index::open_clean(log.disk(), &index_dir, &stamp)?
+            Index::open_clean(env.disk.clone(), &index_dir, &stamp)
         } else {
-            IndexOpen::Untrusted("the store was not closed".into())
+            Err(Distrust::NotClosed)
         };
         let (index, index_state, rebuild) = match opened {
-            IndexOpen::Trusted(index) => (index, IndexState::Trusted, false),
-            IndexOpen::Untrusted(why) => {
-                let index = Index::create(log.disk(), &index_dir, seed)?;
+            Ok(index) => (index, IndexState::Trusted, false),
+            Err(why) => {
+                let index = Index::create(env.disk.clone(), &index_dir, seed)?;
                 let fresh = recovery.kind == RecoveryKind::Created;
                 (
                     index,
                     if fresh {
                         IndexState::Trusted
                     } else {
-                        IndexState::Rebuilt(why)
+                        IndexState::Rebuilt(why.to_string())
                     },
                     !fresh,
                 )

@@ -411,7 +411,7 @@ fn file_of_a_newer_format_is_refused_with_its_version() {
     let segment = disk
         .paths()
         .into_iter()
-        .find(|path| path.extension().is_some())
+        .find(|path| path.extension().is_some_and(|extension| extension == "seg"))
         .expect("a segment");
     let mut page = disk.read_whole(&segment).expect("readable")[..4096].to_vec();
     page[8] = 2;

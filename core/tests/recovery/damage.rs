@@ -159,3 +159,23 @@ fn directory_of_another_program_is_not_touched() {
         .collect();
     assert_eq!(names, ["PG_VERSION"], "nothing was added");
 }
+#[test]
+fn damaged_index_is_rebuilt_and_loses_no_key() {
+    let pristine = closed_store();
+    let expected = states(&script()).pop().expect("states");
+    let files: Vec<PathBuf> = pristine
+        .paths()
+        .into_iter()
+        .filter(|path| path.starts_with(Path::new(DIR).join("index")))
+        .collect();
+    assert!(!files.is_empty());
+    for file in files {
+        let len = pristine.read_whole(&file).expect("readable").len() as u64;
+        for offset in (0..len.min(64 << 10)).step_by(509) {
+            let disk = closed_store();
+            disk.flip(&file, offset, 0x80);
+            let store = open(&disk, WritePath::Map).expect("the index is only a cache");
+            assert_eq!(contents(&store), expected, "{} byte {offset}", file.display());
+        }
+    }
+}

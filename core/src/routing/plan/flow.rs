@@ -70,7 +70,9 @@ impl State<'_> {
                     let left = self.left_at(edge);
                     (self.edges[edge].cost, left != open, std::cmp::Reverse(left))
                 };
-                let Some(edge) = best.min_by_key(rank) else { break };
+                let Some(edge) = best.min_by_key(rank) else {
+                    break;
+                };
                 let amount = open.min(self.left_at(edge));
                 self.flow[edge] += amount;
                 self.left[self.edges[edge].source] -= amount;

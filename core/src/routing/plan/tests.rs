@@ -304,23 +304,17 @@ fn two_hundred_random_clusters_survive_random_changes() {
             };
             let (plan, next) = carry_out(&topology, &change);
             let told = format!("seed {seed} step {step} {change:?}\n{:#?}", plan.nodes);
+            // Zones, and shards that hold a heavier node already, can keep shares from being full.
             assert!(plan.copies_moved <= plan.copies_minimum, "{told}");
-            let kind = match change {
-                Change::Add(_) => "add",
-                Change::Remove(_) => "remove",
-                _ => "reweight",
-            };
-            println!(
-                "STAT zones {zones} weighted {weighted} {kind} step {step} R {replicas} n {} shards {} ratio {:.4} new {} active {} mom {:.4} pmom {:.4} before {:.4}",
-                members.len(),
-                shards,
-                plan.ratio,
-                plan.new_shards.len(),
-                topology.slot_counts().iter().filter(|&&slots| slots > 0).count(),
-                plan.max_over_mean_after,
-                plan.primary_max_over_mean_after,
-                plan.max_over_mean_before
-            );
+            if !matches!(change, Change::Reweight { .. }) && zones == 1 {
+                assert_eq!(plan.copies_moved, plan.copies_minimum, "{told}");
+            }
+            if plan.nodes.iter().all(|share| share.weight == 1) && zones == 1 {
+                assert!(
+                    plan.max_over_mean_after <= plan.max_over_mean_before.max(1.05),
+                    "{told}"
+                );
+            }
             let copies = topology.slot_counts().iter().filter(|&&slots| slots > 0).count();
             assert!(
                 plan.new_shards.len() <= copies * usize::from(replicas).max(members.len()),
@@ -332,36 +326,25 @@ fn two_hundred_random_clusters_survive_random_changes() {
 }
 
 #[test]
-fn growth_stat() {
-    for (n, sh, r) in [(16, 16, 3), (16, 64, 3), (4, 16, 3), (3, 8, 2), (3, 12, 3)] {
-        let mut t = cluster(&numbered(n), sh, r);
-        for step in 0..10 {
-            let (p, next) = carry_out(&t, &Change::Add(NodeSpec::new(format!("x{step}"))));
-            let active = next.slot_counts().iter().filter(|&&c| c > 0).count();
-            println!(
-                "GROW n {n} shards {sh} R {r} step {step} new {} active {active} ratio {:.3} mom {:.4} pmom {:.4} moves {} bytes {}",
-                p.new_shards.len(),
-                p.ratio,
-                p.max_over_mean_after,
-                p.primary_max_over_mean_after,
-                p.moves.len(),
-                next.to_bytes().len()
+fn ten_nodes_come_and_go_with_minimal_moves_and_level_loads() {
+    for (nodes, shards, replicas) in [(16, 16, 3), (4, 16, 3), (3, 8, 2), (3, 12, 1)] {
+        let mut topology = cluster(&numbered(nodes), shards, replicas);
+        let joins = (0..10).map(|i| Change::Add(NodeSpec::new(format!("x{i}"))));
+        let leaves = (0..10).map(|i| Change::Remove(format!("x{i}")));
+        for change in joins.chain(leaves) {
+            let (plan, next) = carry_out(&topology, &change);
+            assert_eq!(plan.copies_moved, plan.copies_minimum, "{change:?}");
+            assert!(
+                plan.max_over_mean_after <= 1.01,
+                "{change:?}: {}",
+                plan.max_over_mean_after
             );
-            t = next;
-        }
-        for step in 0..10 {
-            let (p, next) = carry_out(&t, &Change::Remove(format!("x{step}")));
-            let active = next.slot_counts().iter().filter(|&&c| c > 0).count();
-            println!(
-                "GROW n {n} shards {sh} R {r} REMOVE step {step} new {} active {active} ratio {:.3} mom {:.4} pmom {:.4} moves {} bytes {}",
-                p.new_shards.len(),
-                p.ratio,
-                p.max_over_mean_after,
-                p.primary_max_over_mean_after,
-                p.moves.len(),
-                next.to_bytes().len()
-            );
-            t = next;
+            if let Change::Add(_) = change {
+                // Every old node gives once as primary and once as follower, seldom in two parts.
+                assert!(plan.new_shards.len() <= 3 * plan.nodes.len(), "{change:?}");
+                assert!(plan.primary_max_over_mean_after <= 1.01, "{change:?}");
+            }
+            topology = next;
         }
     }
 }

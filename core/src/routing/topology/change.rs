@@ -28,7 +28,9 @@ impl Topology {
                 let name = spec.name.clone();
                 let known = members.iter().position(|member| member.name == name);
                 match known.map(|at| (at, members[at].state)) {
-                    Some((_, MemberState::Active)) => return Err(RoutingError::NodeExists { name }),
+                    Some((_, MemberState::Active)) => {
+                        return Err(RoutingError::NodeExists { name });
+                    }
                     Some((_, MemberState::Draining)) => {
                         return Err(RoutingError::NodeLeaving { name });
                     }

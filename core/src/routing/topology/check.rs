@@ -58,18 +58,15 @@ impl Topology {
             .map(|member| (member.id, &member.name))
             .collect();
         ids.sort_unstable();
-        for pair in ids.windows(2).filter(|pair| pair[0].0 == pair[1].0) {
-            let ((id, first), (_, second)) = (pair[0], pair[1]);
-            return Err(match first == second {
-                true => RoutingError::DuplicateNode { name: first.clone() },
-                false => RoutingError::NodeIdCollision {
-                    first: first.clone(),
-                    second: second.clone(),
-                    id,
-                },
-            });
+        let Some(pair) = ids.windows(2).find(|pair| pair[0].0 == pair[1].0) else {
+            return Ok(());
+        };
+        let ((id, first), (_, second)) = (pair[0], pair[1]);
+        let (first, second) = (first.clone(), second.clone());
+        match first == second {
+            true => Err(RoutingError::DuplicateNode { name: first }),
+            false => Err(RoutingError::NodeIdCollision { first, second, id }),
         }
-        Ok(())
     }
 
     fn check_partitioning(&self) -> Result<(), RoutingError> {

@@ -2,8 +2,12 @@
 
 use proptest::prelude::*;
 
+use xxhash_rust::xxh3::xxh3_64;
+
 use super::*;
+use crate::routing::node::NodeSpec;
 use crate::routing::plan::Change;
+use crate::routing::range::Domain;
 
 fn spec(nodes: &str, shards: u32, replicas: u8) -> TopologySpec {
     TopologySpec::new(NodeSpec::parse_list(nodes).unwrap(), shards, replicas)

@@ -1,0 +1,5 @@
+//! The routing room from outside: agreement with other programs, and what moves when nodes change.
+
+mod golden;
+mod moves;
+mod vectors;
