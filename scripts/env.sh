@@ -10,6 +10,7 @@
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 TARGET=${CARGO_TARGET_DIR:-$ROOT/target}
+# shellcheck disable=SC2034
 LOGS=$TARGET/test-logs
 # shellcheck disable=SC2034  # read by the scripts that source this file
 RUST_NEEDED=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' "$ROOT/Cargo.toml")
@@ -37,23 +38,25 @@ if ! command -v cargo >/dev/null 2>&1 && [ -x "${CARGO_HOME:-$HOME/.cargo}/bin/c
     export PATH
 fi
 
-# True if version $1 is at least version $2, both like 1.95 or 1.95.0.
+# True if version $1 is there and at least version $2, both like 1.95 or 1.95.0.
 version_at_least() {
-    [ "$(printf '%s\n%s\n' "$2" "$1" | sort -V | head -n 1)" = "$2" ]
+    [ -n "$1" ] && [ "$(printf '%s\n%s\n' "$2" "$1" | sort -V | head -n 1)" = "$2" ]
 }
 
 # Prints the version of the cargo that would run, or nothing.
 cargo_version() {
-    cargo --version 2>/dev/null | sed -n 's/^cargo \([0-9.]*\).*/\1/p'
+    { cargo --version 2>/dev/null || true; } | sed -n 's/^cargo \([0-9.]*\).*/\1/p'
 }
 
-# When rustup's default toolchain is too old but a good one is installed beside it, use that one. The
+# When rustup's default toolchain is too old but a good one is installed beside it, uses that one. The
 # user's default stays as it is.
-if [ -z "${RUSTUP_TOOLCHAIN:-}" ] && command -v rustup >/dev/null 2>&1; then
+use_installed_toolchain() {
+    [ -z "${RUSTUP_TOOLCHAIN:-}" ] && command -v rustup >/dev/null 2>&1 || return 0
     if ! version_at_least "$(cargo_version)" "$RUST_NEEDED" && rustup run "$RUST_NEEDED" true 2>/dev/null; then
         export RUSTUP_TOOLCHAIN=$RUST_NEEDED
     fi
-fi
+}
+use_installed_toolchain
 
 say() { printf '%s\n' "$*" >&2; }
 die() { say "$*"; exit 1; }

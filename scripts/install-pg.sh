@@ -23,7 +23,9 @@ goes_to=$("$pg_config" --version | sed 's/^PostgreSQL \([0-9]*\).*/\1/')
 libdir=${DESTDIR:-}$("$pg_config" --pkglibdir)
 sharedir=${DESTDIR:-}$("$pg_config" --sharedir)/extension
 mkdir -p "$libdir" "$sharedir"
-[ -w "$libdir" ] && [ -w "$sharedir" ] || die "No permission to write to $libdir and $sharedir; run this as root."
+for dir in "$libdir" "$sharedir"; do
+    [ -w "$dir" ] || die "No permission to write to $dir; run this as root."
+done
 
 # Written under another name, then renamed: servers keep the old file mapped until they restart.
 install -m 0755 "$library" "$libdir/.atoll.so.new"

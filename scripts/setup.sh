@@ -44,8 +44,9 @@ missing_packages() {
 }
 
 # Prints "version name" of every Debian cluster that is running, one a line.
-running_clusters() { pg_lsclusters -h 2>/dev/null | awk '$4 ~ /online/ { print $1, $2 }'; }
-all_clusters() { pg_lsclusters -h 2>/dev/null | awk '{ print $1, $2 }'; }
+running_clusters() { list_clusters | awk '$4 ~ /online/ { print $1, $2 }'; }
+all_clusters() { list_clusters | awk '{ print $1, $2 }'; }
+list_clusters() { pg_lsclusters -h 2>/dev/null || true; }
 
 # Installing the PostgreSQL server package normally creates a cluster called `main` and starts it. The
 # tests bring their own throw-away clusters, so that is switched off before the first installation.
@@ -71,9 +72,15 @@ restore_clusters() { # $1 all clusters before, $2 running ones before
     done < <(all_clusters)
 }
 
-# True if `apt-get install` knows the package.
-apt_offers() { [ -n "$(apt_candidate "$1")" ]; }
+# Prints the version apt would install, or nothing.
 apt_candidate() { apt-cache policy "$1" 2>/dev/null | sed -n 's/^ *Candidate: //p' | grep -v '^(none)$' || true; }
+
+updated=no
+apt_update() {
+    [ "$updated" = no ] || return 0
+    apt-get update -q >&2
+    updated=yes
+}
 
 apt_install() {
     local all running
@@ -81,7 +88,7 @@ apt_install() {
     running=$(running_clusters)
     case " $* " in *" postgresql-"*) forbid_main_cluster ;; esac
     say "Installing: $*"
-    apt-get update -q >&2
+    apt_update
     # Our createcluster.conf is there before the package brings its own: keep the old one, do not ask.
     DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends \
         -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold "$@" >&2
@@ -91,7 +98,7 @@ apt_install() {
 install_packages() { # $1 the part; the list on stdin
     local missing
     if ! command -v dpkg-query >/dev/null 2>&1; then
-        say "Note: this is no Debian system, so packages are not checked; docs of the part '$1' name Debian's."
+        say "Note: no dpkg here, so packages are not checked; scripts/setup.sh lists what Debian calls them."
         return 0
     fi
     missing=$(missing_packages | tr '\n' ' ')
@@ -111,26 +118,43 @@ rust_is_enough() {
     [ -n "$have" ] && version_at_least "$have" "$RUST_NEEDED"
 }
 
+# Installs the distribution's own Rust if it is new enough. Debian keeps an old `cargo` for its own
+# packages and a newer `cargo-web`, for building browsers, beside it.
+install_distribution_rust() {
+    [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1 || return 0
+    # Both Rusts refuse to stand beside rustup's.
+    ! command -v rustup >/dev/null 2>&1 || return 0
+    apt_update
+    if version_at_least "$(apt_candidate cargo)" "$RUST_NEEDED"; then
+        apt_install cargo rustc rust-clippy rustfmt
+    elif version_at_least "$(apt_candidate cargo-web)" "$RUST_NEEDED"; then
+        apt_install cargo-web rustc-web rust-web-clippy rustfmt-web
+    elif [ -n "$(apt_candidate rustup)" ]; then
+        apt_install rustup
+    fi
+}
+
+# Lets a rustup that is there fetch exactly the version needed, beside the toolchains already installed;
+# scripts/env.sh then picks it.
+install_toolchain() {
+    command -v rustup >/dev/null 2>&1 || return 0
+    say "Installing the Rust toolchain $RUST_NEEDED with rustup; your default toolchain stays."
+    rustup toolchain install "$RUST_NEEDED" --profile minimal --component clippy --component rustfmt >&2 || return 0
+    use_installed_toolchain
+}
+
 install_rust() {
     rust_is_enough && return 0
-    # A rustup that is already there, or the distribution's, fetches exactly the version needed, beside
-    # the toolchains already installed. scripts/env.sh then picks it.
-    if ! command -v rustup >/dev/null 2>&1 && [ "$(id -u)" = 0 ] && command -v apt-cache >/dev/null 2>&1; then
-        if apt_offers rustup; then
-            apt_install rustup
-        elif version_at_least "$(apt_candidate cargo)" "$RUST_NEEDED"; then
-            apt_install cargo rustc
-        fi
-    fi
-    if ! rust_is_enough && command -v rustup >/dev/null 2>&1; then
-        say "Installing the Rust toolchain $RUST_NEEDED with rustup; your default toolchain stays."
-        rustup toolchain install "$RUST_NEEDED" --profile minimal --component clippy --component rustfmt >&2 || true
-        if rustup run "$RUST_NEEDED" cargo --version >/dev/null 2>&1; then return 0; fi
-    fi
+    install_distribution_rust
     rust_is_enough && return 0
-    say "Rust $RUST_NEEDED or newer is needed; found: $(cargo --version 2>/dev/null || echo 'no cargo at all')."
-    say "This distribution offers cargo $(apt_candidate cargo 2>/dev/null | sed 's/^$/in no version/')."
-    say "Install rustup as the Rust project's own page (rust-lang.org, Install) describes, then:"
+    install_toolchain
+    rust_is_enough && return 0
+    say "Rust $RUST_NEEDED or newer is needed; found: $(cargo --version 2>/dev/null || echo 'no cargo')."
+    if [ "$(id -u)" != 0 ] && ! command -v rustup >/dev/null 2>&1; then
+        say "As root this script installs the distribution's Rust if it is new enough:"
+        say "    sudo $ROOT/scripts/setup.sh demo"
+    fi
+    say "Otherwise install rustup as the Rust project's own page describes, then:"
     die "    rustup toolchain install $RUST_NEEDED --profile minimal --component clippy --component rustfmt"
 }
 

@@ -64,7 +64,7 @@ run_program() { # LABEL COMMAND...
     if [ $status -ne 0 ]; then not_ok "$label ends with status 0, not $status"; fi
 }
 compile=(gcc -std=c99 -g "${strict[@]}" -Iinclude)
-shared=(-L"$stage/lib" -latoll -Wl,-rpath,"$stage/lib")
+shared=(-L"$stage/lib" -latoll "-Wl,-rpath,$stage/lib")
 # What Rust's standard library needs; the header names the same list.
 static=("$stage/lib/libatoll.a" -lgcc_s -lutil -lrt -lpthread -lm -ldl)
 for source in ffi/tests/*.c; do

@@ -56,6 +56,22 @@ pub struct LockHolder {
     pub host: String,
 }
 
+impl LockHolder {
+    /// What a holder writes into its lock file.
+    fn to_text(&self) -> String {
+        format!("{} {}\n", self.pid, self.host)
+    }
+
+    /// Reads [`LockHolder::to_text`] back; whatever is missing or garbled becomes 0 and "".
+    fn parse(text: &[u8]) -> LockHolder {
+        let text = String::from_utf8_lossy(text);
+        let mut words = text.split_whitespace();
+        let pid = words.next().and_then(|word| word.parse().ok()).unwrap_or(0);
+        let host = words.next().unwrap_or_default().to_owned();
+        LockHolder { pid, host }
+    }
+}
+
 /// Result of [`Disk::lock`].
 #[derive(Debug)]
 pub enum LockOutcome {
@@ -100,29 +116,30 @@ pub trait Disk: Send + Sync + fmt::Debug {
     /// Whether writable shared maps are known to be safe there (not on network, FUSE or
     /// copy-on-write file systems).
     fn supports_writable_maps(&self, path: &Path) -> io::Result<bool>;
-    /// Changes with every start of the machine: equal ids mean the page cache has survived.
+    /// Changes with every start of the machine: equal ids mean the page cache has survived. Zeros
+    /// mean "unknown" and never count as equal.
     fn boot_id(&self) -> [u8; 16];
 }
 
 /// One open file. Thread-safe; offsets are explicit, there is no cursor.
-#[expect(
-    clippy::len_without_is_empty,
-    reason = "nobody asks a file whether it is empty"
-)]
+#[expect(clippy::len_without_is_empty, reason = "asking the file system can fail")]
 pub trait File: Send + Sync + fmt::Debug {
     /// Reads at `offset`; returns fewer bytes only at the end of the file.
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize>;
     /// Writes all of `buf` at `offset`, or fails; after a failure any part may have been written.
     fn write_all_at(&self, buf: &[u8], offset: u64) -> io::Result<()>;
     /// Grows the file to at least `len` bytes with blocks behind every byte (never sparse).
-    /// Fails with `ENOSPC` before any map could meet a hole.
+    /// Fails with `ENOSPC` before any map could meet a hole, and never shrinks. One thread at a
+    /// time grows a file.
     fn allocate(&self, len: u64) -> io::Result<()>;
     /// Makes the contents durable (`fdatasync`). A failure is final: the kernel may have marked
     /// the pages clean, so a second call that succeeds proves nothing.
     fn sync_data(&self) -> io::Result<()>;
     /// Length in bytes.
     fn len(&self) -> io::Result<u64>;
-    /// Maps the first `len` bytes; the file must be at least that long and must never shrink.
+    /// Maps the first `len` bytes; the file must never shrink. Fails with `InvalidInput` where the
+    /// file is shorter or `len` is 0, and with `EACCES` for a writable map of a file opened for
+    /// reading.
     fn map(&self, len: usize, access: MapAccess) -> io::Result<Map>;
 }
 

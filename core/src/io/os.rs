@@ -2,21 +2,25 @@
 //!
 //! In: paths and offsets. Out: what the kernel says, errno kept. Where std has no call for what
 //! the traits promise (blocks behind every byte, `fdatasync` errors, locks that end with the
-//! process), libc is used directly.
+//! process), libc is used directly. This file must never hide an errno, and never shrink a file
+//! that may be mapped.
+
+#[cfg(not(target_os = "linux"))]
+compile_error!("open file description locks, CLOCK_BOOTTIME and MADV_DONTFORK are Linux's");
 
 use std::fs::{self, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::ptr::NonNull;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{DirEntry, Disk, File, LockGuard, LockHolder, LockOutcome, Map, MapAccess, OpenMode};
 
 /// File systems on which a shared writable map is coherent with `pwrite`, reports errors on sync
 /// and never copies on write: ext2/3/4, XFS, tmpfs. Magic numbers from statfs(2).
-const MAP_SAFE: [i64; 3] = [0xEF53, 0x5846_5342, 0x0102_1994];
+const MAP_SAFE: [u32; 3] = [0xEF53, 0x5846_5342, 0x0102_1994];
 
 /// The operating system's file systems.
 #[derive(Clone, Debug)]
@@ -25,7 +29,8 @@ pub struct OsDisk {
 }
 
 impl OsDisk {
-    /// Reads the machine's boot id; zeros (never the same boot) where it has none.
+    /// Reads the machine's boot id; zeros where it has none, which callers take as "unknown" and
+    /// never as "the same boot", not even beside other zeros.
     #[must_use]
     pub fn new() -> OsDisk {
         let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
@@ -70,11 +75,12 @@ impl Disk for OsDisk {
         }
         for dir in missing.iter().rev() {
             match fs::create_dir(dir) {
-                Ok(()) => self.sync_dir(parent(dir))?,
-                // Another process may be creating the same path.
+                Ok(()) => {}
+                // Another process may be creating the same path, and not have synced it yet.
                 Err(e) if e.kind() == io::ErrorKind::AlreadyExists && dir.is_dir() => {}
                 Err(e) => return Err(e),
             }
+            self.sync_dir(parent(dir))?;
         }
         if path.is_dir() {
             Ok(())
@@ -151,17 +157,32 @@ impl Disk for OsDisk {
             .truncate(false)
             .open(path)?;
         if !try_ofd_lock(&file)? {
-            let mut text = String::new();
+            let mut text = Vec::new();
             // Whoever holds it may be writing its name just now; an unknown holder is no error.
-            let _ = file.read_to_string(&mut text);
-            let mut words = text.split_whitespace();
-            let pid = words.next().and_then(|word| word.parse().ok()).unwrap_or(0);
-            let host = words.next().unwrap_or_default().to_owned();
-            return Ok(LockOutcome::Held(LockHolder { pid, host }));
+            let _ = file.read_to_end(&mut text);
+            return Ok(LockOutcome::Held(LockHolder::parse(&text)));
         }
-        file.set_len(0)?;
-        file.write_all(format!("{} {}\n", std::process::id(), host_name()).as_bytes())?;
-        Ok(LockOutcome::Acquired(Box::new(OsLock { _file: file })))
+        let holder = LockHolder {
+            pid: std::process::id(),
+            host: host_name(),
+        }
+        .to_text();
+        // Overwritten in place: no block is given up, so that a full disk can still be opened. The
+        // text only serves messages; the lock holds with or without it.
+        match file
+            .write_all_at(holder.as_bytes(), 0)
+            .and_then(|()| file.set_len(holder.len() as u64))
+        {
+            Err(e)
+                if !matches!(
+                    e.kind(),
+                    io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+                ) =>
+            {
+                Err(e)
+            }
+            _ => Ok(LockOutcome::Acquired(Box::new(OsLock { _file: file }))),
+        }
     }
 
     #[expect(unsafe_code, reason = "std has no call for free space")]
@@ -185,7 +206,8 @@ impl Disk for OsDisk {
         if unsafe { libc::statfs(path.as_ptr(), &mut info) } != 0 {
             return Err(io::Error::last_os_error());
         }
-        Ok(MAP_SAFE.contains(&info.f_type))
+        // The field's type differs between C libraries; magic numbers have 32 bits.
+        Ok(u32::try_from(info.f_type).is_ok_and(|kind| MAP_SAFE.contains(&kind)))
     }
 
     fn boot_id(&self) -> [u8; 16] {
@@ -264,21 +286,21 @@ impl File for OsFile {
         if len <= old {
             return Ok(());
         }
-        // SAFETY: the descriptor is open; lengths are below 2^63.
-        let status = unsafe { libc::posix_fallocate(self.0.as_raw_fd(), 0, len as libc::off_t) };
-        match status {
-            0 => Ok(()),
-            // The file system cannot allocate: zeros put blocks there as well.
-            libc::EOPNOTSUPP | libc::EINVAL => {
-                let zeros = vec![0u8; 1 << 20];
-                let mut at = old;
-                while at < len {
-                    let piece = zeros.len().min((len - at) as usize);
-                    self.0.write_all_at(&zeros[..piece], at)?;
-                    at += piece as u64;
-                }
-                Ok(())
+        let (Ok(start), Ok(growth)) = (libc::off_t::try_from(old), libc::off_t::try_from(len - old)) else {
+            return Err(io::Error::from_raw_os_error(libc::EFBIG));
+        };
+        // Only the new part: where the file system has no such call, the C library writes zeros by
+        // itself, which must not race with stores to bytes that are in use.
+        let errno = loop {
+            // SAFETY: takes numbers only; the descriptor is open as long as `self` lives.
+            let errno = unsafe { libc::posix_fallocate(self.0.as_raw_fd(), start, growth) };
+            if errno != libc::EINTR {
+                break errno;
             }
+        };
+        match errno {
+            0 => Ok(()),
+            libc::EOPNOTSUPP | libc::EINVAL => self.write_zeros(old, len),
             errno => Err(io::Error::from_raw_os_error(errno)),
         }
     }
@@ -291,29 +313,72 @@ impl File for OsFile {
         Ok(self.0.metadata()?.len())
     }
 
-    #[expect(unsafe_code, reason = "maps are made here and wrapped at once")]
     fn map(&self, len: usize, access: MapAccess) -> io::Result<Map> {
+        if len == 0 || len as u64 > self.len()? {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "a map is not empty and ends within its file",
+            ));
+        }
         let mut options = memmap2::MmapOptions::new();
         options.len(len);
-        match access {
-            MapAccess::Read => {
-                // SAFETY: the file is at least `len` bytes long and never shrinks, by the contract
-                // of `File::map`; concurrent stores to it are handled by the accessors of `Map`.
-                let map = unsafe { options.map(&self.0)? };
-                let base = NonNull::new(map.as_ptr().cast_mut()).expect("a map has an address");
-                // SAFETY: page-aligned, `len` bytes, readable while the boxed map lives.
-                Ok(unsafe { Map::new(base, len, access, Box::new(map)) })
-            }
+        let raw = match access {
+            MapAccess::Read => options.map_raw_read_only(&self.0)?,
             MapAccess::Write => {
-                // SAFETY: as above.
-                let mut map = unsafe { options.map_mut(&self.0)? };
+                let raw = options.map_raw(&self.0)?;
                 // A child of fork must not store into its parent's log.
-                map.advise(memmap2::Advice::DontFork)?;
-                let base = NonNull::new(map.as_mut_ptr()).expect("a map has an address");
-                // SAFETY: page-aligned, `len` bytes, writable while the boxed map lives.
-                Ok(unsafe { Map::new(base, len, access, Box::new(map)) })
+                raw.advise(memmap2::Advice::DontFork)?;
+                raw
             }
+        };
+        Ok(Map::of_file(raw, access))
+    }
+}
+
+impl OsFile {
+    /// Where the file system cannot allocate, zeros put blocks behind the bytes as well.
+    fn write_zeros(&self, from: u64, to: u64) -> io::Result<()> {
+        let zeros = vec![0u8; 1 << 20];
+        let mut at = from;
+        while at < to {
+            let piece = (zeros.len() as u64).min(to - at);
+            self.0.write_all_at(&zeros[..piece as usize], at)?;
+            at += piece;
         }
+        Ok(())
+    }
+}
+
+/// Time since the machine started, suspend included.
+#[expect(unsafe_code, reason = "std has no clock that counts suspend")]
+pub(super) fn time_since_boot() -> Duration {
+    let mut now = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: `now` is a valid timespec to write to.
+    let status = unsafe { libc::clock_gettime(libc::CLOCK_BOOTTIME, &mut now) };
+    assert_eq!(status, 0, "CLOCK_BOOTTIME exists since Linux 2.6.39");
+    Duration::new(now.tv_sec.unsigned_abs(), now.tv_nsec as u32)
+}
+
+/// 64 bits of the kernel's randomness; waits for its pool early after a start.
+#[expect(unsafe_code, reason = "std has no public source of random bytes")]
+pub(super) fn random_u64() -> u64 {
+    let mut bytes = [0u8; 8];
+    loop {
+        // SAFETY: the buffer is 8 bytes long and writable.
+        let got = unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) };
+        // Requests up to 256 bytes come whole; a signal may interrupt the wait for the pool.
+        if got == 8 {
+            return u64::from_ne_bytes(bytes);
+        }
+        let error = io::Error::last_os_error();
+        assert_eq!(
+            error.kind(),
+            io::ErrorKind::Interrupted,
+            "getrandom exists since Linux 3.17: {error}"
+        );
     }
 }
 
@@ -321,4 +386,83 @@ impl File for OsFile {
 #[must_use]
 pub fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn boot_id_is_parsed_or_unknown() {
+        let id = parse_boot_id("00112233-4455-6677-8899-aabbccddeeff\n").expect("well-formed");
+        assert_eq!(id[..3], [0x00, 0x11, 0x22]);
+        assert_eq!(id[15], 0xFF);
+        assert_eq!(parse_boot_id(""), None);
+        assert_eq!(parse_boot_id("00112233"), None);
+        assert_eq!(OsDisk::new().boot_id(), OsDisk::new().boot_id());
+    }
+
+    #[test]
+    fn absurd_length_is_refused_instead_of_filling_the_disk() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let file = OsDisk::new().create(&dir.path().join("f")).expect("created");
+        assert_eq!(
+            file.allocate(u64::MAX).unwrap_err().raw_os_error(),
+            Some(libc::EFBIG)
+        );
+        assert_eq!(file.len().expect("length"), 0);
+    }
+
+    #[test]
+    fn allocated_bytes_have_blocks_behind_them() {
+        use std::os::unix::fs::MetadataExt;
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let path = dir.path().join("f");
+        OsDisk::new()
+            .create(&path)
+            .expect("created")
+            .allocate(1 << 20)
+            .expect("allocated");
+        let blocks = fs::metadata(&path).expect("metadata").blocks();
+        assert!(blocks * 512 >= 1 << 20, "{blocks} blocks of 512 bytes");
+    }
+
+    #[test]
+    fn zeros_stand_in_where_nothing_can_be_allocated() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let path = dir.path().join("f");
+        fs::write(&path, b"kept").expect("written");
+        let file = OsFile(
+            OpenOptions::new()
+                .read(true)
+                .write(true)
+                .open(&path)
+                .expect("opened"),
+        );
+        file.write_zeros(4, (1 << 20) + 100).expect("zeros");
+        let found = fs::read(&path).expect("read");
+        assert_eq!((found.len(), &found[..4]), ((1 << 20) + 100, b"kept".as_slice()));
+        assert!(found[4..].iter().all(|byte| *byte == 0));
+    }
+
+    #[test]
+    fn lock_file_names_process_and_host_and_outlives_its_lock() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let path = dir.path().join("LOCK");
+        fs::write(&path, "4294967295 a-host-with-a-long-name-that-was-here-before\n").expect("written");
+        let guard = OsDisk::new().lock(&path).expect("locked");
+        let text = fs::read_to_string(&path).expect("read");
+        assert_eq!(text, format!("{} {}\n", std::process::id(), host_name()));
+        drop(guard);
+        assert!(path.exists());
+    }
+
+    #[test]
+    fn name_that_is_not_utf8_is_listed_lossily() {
+        use std::os::unix::ffi::OsStrExt;
+        let dir = tempfile::tempdir().expect("temporary directory");
+        fs::write(dir.path().join(std::ffi::OsStr::from_bytes(b"\xFFx")), b"").expect("written");
+        let names = OsDisk::new().list(dir.path()).expect("listed");
+        assert_eq!(names[0].name, "\u{FFFD}x");
+    }
 }

@@ -3,44 +3,53 @@
 //! # Fault model
 //!
 //! * A file's **contents** live in a page cache. Stores through writable maps and writes reach it at
-//!   once. [`File::sync_data`] makes the contents and the length durable. At a power cut every 4 KiB
-//!   page that differs from its durable form is, by policy and seed, dropped, kept, or torn at
-//!   sectors of 512 bytes, each independently of every other.
+//!   once. [`File::sync_data`] makes contents and length durable. At a power cut every 4 KiB page
+//!   that differs from its durable form is, by policy and seed, dropped, kept, or torn at sectors of
+//!   512 bytes, each independently of every other; the length becomes the old or the new one. With
+//!   [`SimDisk::set_growth_in_steps`] it may also become one in between, as on file systems that
+//!   grow a file while they write it back.
 //! * A **name** (created, renamed, removed) is durable once [`Disk::sync_dir`] of its directory has
-//!   returned. Until then a power cut keeps or loses each operation independently; a rename is
-//!   atomic. Directories are durable when made.
-//! * A **failed sync** leaves its pages clean and lost, as Linux does: a later sync that succeeds does
-//!   not bring them to the disk unless they are written again.
+//!   returned, for a rename that of the target's. Until then a power cut keeps or loses each
+//!   operation by itself, except that none is kept whose names an earlier lost one was about. A
+//!   rename is atomic, also between directories. Removing a tree is one operation for each name in
+//!   it, so a cut may leave part of it. Directories are durable when made. Syncing a file does
+//!   nothing for its name.
+//! * A **failed sync** leaves its pages clean and lost, as Linux does: they are still read, but a
+//!   later sync that succeeds does not bring them to the disk unless they are stored to again, and no
+//!   policy keeps them. A failed sync of a directory leaves its operations pending.
 //! * **Space** is bounded: growing a file beyond the capacity fails with `ENOSPC`; storing to allocated
-//!   bytes never does.
-//! * Any mutating call can be made to **fail**, once or from then on, write only half, or cut the power.
-//!   From the cut on the running process gets nothing done, and stores it makes to its maps are lost.
+//!   bytes never does. A removed file gives its space back at once.
+//! * Any mutating call can be made to **fail**, once or from then on, to write only half, or to cut the
+//!   power. From the cut on the running process gets nothing done, and stores it makes to its maps
+//!   are lost.
 //! * After [`SimDisk::process_crash`] the page cache is as the process left it; after
 //!   [`SimDisk::power_cut`] there is a new boot id. Handles of the old life answer with errors, and
 //!   its locks are gone.
 //!
-//! Not modelled: bit rot by itself (tests flip bits), misdirected writes, reads that fail.
+//! Not modelled: bit rot by itself (tests flip bits), misdirected writes, reads that fail, disks that
+//! lie about a sync. A thread that outlives its simulated process and goes on storing through a map
+//! changes the page cache that the next process sees: end such threads first.
+//!
+//! Read this file for machine and calls, `cache` for contents, `names` for directories.
 
-#![expect(unsafe_code, reason = "the page cache is raw memory that several maps share")]
+mod cache;
+mod names;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::BTreeMap;
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::ptr::NonNull;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
+use self::cache::{Contents, fits};
+use self::names::{Found, Node, Tree};
 use super::clock::{Entropy, SeededEntropy};
+use super::mmap::PAGE_BYTES;
 use super::{DirEntry, Disk, File, LockGuard, LockHolder, LockOutcome, Map, MapAccess, OpenMode};
 
-const PAGE: usize = 4096;
-const SECTOR: usize = 512;
-/// Address space of each file, so that growing never moves mapped memory.
-const RESERVED_BYTES: usize = 160 << 20;
-const ENOSPC: i32 = 28;
-const EIO: i32 = 5;
+const SECTOR_BYTES: usize = 512;
 
 /// What becomes of pages and names that were not synced when the power goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,220 +84,38 @@ pub struct Fault {
     pub persistent: bool,
 }
 
-/// Anonymous memory at a fixed address: the cached contents of one file.
-struct Memory(NonNull<u8>, memmap2::MmapMut);
-
-// SAFETY: the memory is owned by `self` and stays at its address; who may touch what at one moment
-// is the business of the callers, as with any shared map.
-unsafe impl Send for Memory {}
-// SAFETY: as above.
-unsafe impl Sync for Memory {}
-
-impl Memory {
-    fn new() -> Memory {
-        let mut map = memmap2::MmapOptions::new()
-            .len(RESERVED_BYTES)
-            .no_reserve_swap()
-            .map_anon()
-            .expect("address space for a simulated file");
-        let base = NonNull::new(map.as_mut_ptr()).expect("a map has an address");
-        Memory(base, map)
-    }
-
-    fn read(&self, offset: usize, len: usize) -> Vec<u8> {
-        assert!(offset + len <= self.1.len());
-        let mut out = vec![0u8; len];
-        // SAFETY: in bounds (checked above). A racing store may be read half; that is what a disk
-        // or a reader of a live file would see, too.
-        unsafe { std::ptr::copy_nonoverlapping(self.0.as_ptr().add(offset), out.as_mut_ptr(), len) };
-        out
-    }
-
-    fn write(&self, offset: usize, bytes: &[u8]) {
-        assert!(offset + bytes.len() <= self.1.len());
-        // SAFETY: in bounds (checked above); `bytes` is not part of this memory.
-        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.0.as_ptr().add(offset), bytes.len()) };
-    }
+/// What the fault table says about the call at hand.
+enum Verdict {
+    Go,
+    Fail(io::Error),
+    /// Half of a write, then the error.
+    Half(io::Error),
+    /// Half of a write, then darkness.
+    Cut,
 }
-
-struct Inode {
-    memory: Memory,
-    len: AtomicU64,
-    durable: Mutex<Durable>,
-}
-
-#[derive(Default)]
-struct Durable {
-    bytes: Vec<u8>,
-    /// Pages that a failed sync left clean: number and contents then.
-    lost: HashMap<usize, Vec<u8>>,
-    /// Contents at the moment the power went.
-    frozen: Option<Vec<u8>>,
-}
-
-impl Inode {
-    fn new() -> Arc<Inode> {
-        Arc::new(Inode {
-            memory: Memory::new(),
-            len: AtomicU64::new(0),
-            durable: Mutex::default(),
-        })
-    }
-
-    fn len(&self) -> usize {
-        self.len.load(Ordering::SeqCst) as usize
-    }
-
-    fn contents(&self) -> Vec<u8> {
-        self.memory.read(0, self.len())
-    }
-
-    fn write(&self, offset: usize, bytes: &[u8]) {
-        self.memory.write(offset, bytes);
-        self.len
-            .fetch_max((offset + bytes.len()) as u64, Ordering::SeqCst);
-        let mut durable = self.durable.lock();
-        if !durable.lost.is_empty() {
-            let pages = offset / PAGE..=(offset + bytes.len().max(1) - 1) / PAGE;
-            durable.lost.retain(|page, _| !pages.contains(page));
-        }
-    }
-
-    fn sync(&self) {
-        let contents = self.contents();
-        let mut durable = self.durable.lock();
-        let mut kept = Vec::new();
-        for (page, then) in &durable.lost {
-            let now = contents
-                .get(page * PAGE..contents.len().min((page + 1) * PAGE))
-                .unwrap_or(&[]);
-            if now == then.as_slice() {
-                // Still clean as far as the kernel knows: not written now either.
-                let old = durable
-                    .bytes
-                    .get(page * PAGE..durable.bytes.len().min((page + 1) * PAGE));
-                kept.push((*page, old.unwrap_or(&[]).to_vec()));
-            }
-        }
-        durable.bytes = contents;
-        for (page, old) in &kept {
-            let end = durable.bytes.len().min((page + 1) * PAGE);
-            let target = &mut durable.bytes[page * PAGE..end];
-            target.fill(0);
-            let common = old.len().min(target.len());
-            target[..common].copy_from_slice(&old[..common]);
-        }
-        let still_lost: BTreeSet<usize> = kept.into_iter().map(|(page, _)| page).collect();
-        durable.lost.retain(|page, _| still_lost.contains(page));
-    }
-
-    fn fail_sync(&self) {
-        let contents = self.contents();
-        let mut durable = self.durable.lock();
-        for page in 0..contents.len().div_ceil(PAGE) {
-            let now = &contents[page * PAGE..contents.len().min((page + 1) * PAGE)];
-            let old = durable
-                .bytes
-                .get(page * PAGE..durable.bytes.len().min((page + 1) * PAGE))
-                .unwrap_or(&[]);
-            if now != old {
-                durable.lost.insert(page, now.to_vec());
-            }
-        }
-    }
-
-    /// What a restarted machine finds.
-    fn after_cut(&self, policy: CutPolicy, random: &SeededEntropy) -> Arc<Inode> {
-        let durable = self.durable.lock();
-        let cached = durable.frozen.clone().unwrap_or_else(|| self.contents());
-        let keeps_len = match policy {
-            CutPolicy::DropAll => false,
-            CutPolicy::KeepAll => true,
-            CutPolicy::TearAll | CutPolicy::Random => random.next_u64().is_multiple_of(2),
-        };
-        let len = if keeps_len {
-            cached.len()
-        } else {
-            durable.bytes.len()
-        };
-        let mut survived = vec![0u8; len];
-        let (mut fate_of, mut fate) = (usize::MAX, 0);
-        for start in (0..len).step_by(SECTOR) {
-            let end = len.min(start + SECTOR);
-            let old = durable
-                .bytes
-                .get(start..end.min(durable.bytes.len()).max(start))
-                .unwrap_or(&[]);
-            let new = cached.get(start..end.min(cached.len()).max(start)).unwrap_or(&[]);
-            survived[start..start + old.len()].copy_from_slice(old);
-            if old == new || durable.lost.contains_key(&(start / PAGE)) {
-                continue;
-            }
-            if start.is_multiple_of(PAGE) || fate_of != start / PAGE {
-                fate_of = start / PAGE;
-                fate = random.next_u64() % 3;
-            }
-            if keeps_sector(policy, random, fate) {
-                survived[start..end].fill(0);
-                survived[start..start + new.len()].copy_from_slice(new);
-            }
-        }
-        let inode = Inode::new();
-        inode.memory.write(0, &survived);
-        inode.len.store(len as u64, Ordering::SeqCst);
-        inode.durable.lock().bytes = survived;
-        inode
-    }
-}
-
-/// Whether one sector of a changed page reaches the disk; `fate` was drawn for its page.
-fn keeps_sector(policy: CutPolicy, random: &SeededEntropy, fate: u64) -> bool {
-    match (policy, fate) {
-        (CutPolicy::DropAll, _) | (CutPolicy::Random, 0) => false,
-        (CutPolicy::KeepAll, _) | (CutPolicy::Random, 1) => true,
-        (CutPolicy::TearAll | CutPolicy::Random, _) => random.next_u64().is_multiple_of(2),
-    }
-}
-
-#[derive(Clone, Debug)]
-enum NameOp {
-    Create(PathBuf),
-    Rename(PathBuf, PathBuf),
-    Remove(PathBuf),
-}
-
-impl NameOp {
-    /// The directory whose sync makes it durable.
-    fn dir(&self) -> &Path {
-        let path = match self {
-            NameOp::Create(path) | NameOp::Rename(_, path) | NameOp::Remove(path) => path,
-        };
-        path.parent().unwrap_or(Path::new("/"))
-    }
-}
-
-type Names = BTreeMap<PathBuf, Arc<Inode>>;
 
 struct World {
-    names: Names,
-    durable_names: Names,
-    /// Operations whose directory has not been synced, with the file they concern.
-    pending: Vec<(NameOp, Arc<Inode>)>,
-    dirs: BTreeSet<PathBuf>,
-    locks: BTreeMap<PathBuf, u64>,
+    tree: Tree,
+    /// Locked files, with the token of the guard.
+    locks: BTreeMap<Node, u64>,
+    locks_taken: u64,
     random: SeededEntropy,
     calls: u64,
+    log: Option<Vec<String>>,
     faults: BTreeMap<u64, Fault>,
     standing: Option<FaultKind>,
     power_off: bool,
     capacity: u64,
     writable_maps: bool,
+    growth_in_steps: bool,
     boot: u64,
     /// Which life of which process the valid handles belong to.
     life: u64,
 }
 
-/// A simulated file system; clones are handles of the same process.
+/// A simulated file system; clones are handles of the same process. Thread-safe.
+///
+/// Relative paths start at the root.
 #[derive(Clone)]
 pub struct SimDisk {
     world: Arc<Mutex<World>>,
@@ -296,44 +123,29 @@ pub struct SimDisk {
     boot: u64,
 }
 
-impl std::fmt::Debug for SimDisk {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for SimDisk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SimDisk")
             .field("life", &self.life)
             .field("boot", &self.boot)
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 
-fn apply_name(names: &mut Names, op: &NameOp, inode: &Arc<Inode>) {
-    match op {
-        NameOp::Create(path) => {
-            names.insert(path.clone(), Arc::clone(inode));
-        }
-        NameOp::Rename(from, to) => {
-            names.remove(from);
-            names.insert(to.clone(), Arc::clone(inode));
-        }
-        NameOp::Remove(path) => {
-            names.remove(path);
-        }
-    }
+fn power_is_off() -> io::Error {
+    io::Error::other("the power is off")
 }
 
-/// What the fault table says about the call at hand.
-enum Verdict {
-    Go,
-    Fail(io::Error),
-    /// Half of a write, then the error.
-    Half(io::Error),
+fn errno(number: i32) -> io::Error {
+    io::Error::from_raw_os_error(number)
 }
 
 impl World {
-    fn check(&self, life: u64) -> io::Result<()> {
-        if self.power_off {
-            return Err(io::Error::other("the power is off"));
+    fn check(&self, handle: &SimDisk) -> io::Result<()> {
+        if self.power_off || self.boot != handle.boot {
+            return Err(power_is_off());
         }
-        if self.life != life {
+        if self.life != handle.life {
             return Err(io::Error::other(
                 "this handle belongs to a process that has ended",
             ));
@@ -342,44 +154,50 @@ impl World {
     }
 
     /// Counts a mutating call and meets its fault.
-    fn enter(&mut self, life: u64) -> io::Result<Verdict> {
-        self.check(life)?;
+    fn enter(&mut self, handle: &SimDisk, what: fmt::Arguments<'_>) -> io::Result<Verdict> {
+        self.check(handle)?;
         self.calls += 1;
+        if let Some(log) = &mut self.log {
+            log.push(format!("{} {what}", self.calls));
+        }
         let fault = self.faults.remove(&self.calls);
         if let Some(fault) = fault.filter(|fault| fault.persistent) {
             self.standing = Some(fault.kind);
         }
         Ok(match fault.map(|fault| fault.kind).or(self.standing) {
             None => Verdict::Go,
-            Some(FaultKind::Errno(errno)) => Verdict::Fail(io::Error::from_raw_os_error(errno)),
-            Some(FaultKind::ShortWrite) => Verdict::Half(io::Error::from_raw_os_error(EIO)),
-            Some(FaultKind::PowerCut) => Verdict::Half(io::Error::other("the power is off")),
+            Some(FaultKind::Errno(number)) => Verdict::Fail(errno(number)),
+            Some(FaultKind::ShortWrite) => Verdict::Half(errno(libc::EIO)),
+            Some(FaultKind::PowerCut) => Verdict::Cut,
         })
     }
 
-    fn freeze_if_cut(&mut self, error: &io::Error) {
-        if error.raw_os_error().is_none() {
-            self.power_off = true;
-            let inodes = self.names.values().chain(self.durable_names.values());
-            for inode in inodes {
-                let contents = inode.contents();
-                inode.durable.lock().frozen.get_or_insert(contents);
-            }
-        }
+    fn lose_power(&mut self) -> io::Error {
+        self.power_off = true;
+        self.tree.contents().for_each(|contents| contents.freeze());
+        power_is_off()
     }
 
     fn used(&self) -> u64 {
-        self.names
-            .values()
-            .map(|inode| inode.len().next_multiple_of(PAGE) as u64)
+        let space = |len: u64| len.next_multiple_of(PAGE_BYTES as u64);
+        self.tree
+            .files()
+            .iter()
+            .map(|(_, contents)| space(contents.len()))
             .sum()
     }
 
-    fn has_room(&self, old: usize, new: usize) -> bool {
-        let growth = new
-            .next_multiple_of(PAGE)
-            .saturating_sub(old.next_multiple_of(PAGE)) as u64;
-        self.used() + growth <= self.capacity
+    fn has_room(&self, old: u64, new: u64) -> bool {
+        let space = |len: u64| len.next_multiple_of(PAGE_BYTES as u64);
+        let growth = space(new).saturating_sub(space(old));
+        growth == 0 || self.used().saturating_add(growth) <= self.capacity
+    }
+
+    fn file(&self, path: &Path) -> Option<Arc<Contents>> {
+        match self.tree.find(path) {
+            Ok(Found::File(_, contents)) => Some(contents),
+            _ => None,
+        }
     }
 }
 
@@ -388,18 +206,18 @@ impl SimDisk {
     #[must_use]
     pub fn new(seed: u64) -> SimDisk {
         let world = World {
-            names: Names::new(),
-            durable_names: Names::new(),
-            pending: Vec::new(),
-            dirs: BTreeSet::from([PathBuf::from("/")]),
+            tree: Tree::new(),
             locks: BTreeMap::new(),
+            locks_taken: 0,
             random: SeededEntropy::new(seed),
             calls: 0,
+            log: None,
             faults: BTreeMap::new(),
             standing: None,
             power_off: false,
             capacity: u64::MAX,
             writable_maps: true,
+            growth_in_steps: false,
             boot: 1,
             life: 1,
         };
@@ -410,10 +228,21 @@ impl SimDisk {
         }
     }
 
-    /// Mutating calls so far, over all lives of the machine.
+    /// Mutating calls so far, syncs and locks included, over all lives of the machine.
     #[must_use]
     pub fn calls(&self) -> u64 {
         self.world.lock().calls
+    }
+
+    /// Keeps a line for each mutating call from now on, to say in a message what a number stands for.
+    pub fn keep_call_log(&self) {
+        self.world.lock().log.get_or_insert_default();
+    }
+
+    /// The lines since [`SimDisk::keep_call_log`], over all lives: number, call, path, extent.
+    #[must_use]
+    pub fn call_log(&self) -> Vec<String> {
+        self.world.lock().log.clone().unwrap_or_default()
     }
 
     /// Lets call number `call` (counted as [`SimDisk::calls`] counts, the first is 1) meet `fault`.
@@ -428,7 +257,7 @@ impl SimDisk {
         world.standing = None;
     }
 
-    /// Bounds the bytes of all files.
+    /// Bounds the bytes of all files, each rounded up to pages.
     pub fn set_capacity(&self, bytes: u64) {
         self.world.lock().capacity = bytes;
     }
@@ -438,36 +267,44 @@ impl SimDisk {
         self.world.lock().writable_maps = supported;
     }
 
-    /// The machine after a power cut and a restart.
+    /// Whether a power cut may leave a file with a length between the durable and the last one.
+    pub fn set_growth_in_steps(&self, in_steps: bool) {
+        self.world.lock().growth_in_steps = in_steps;
+    }
+
+    /// The machine after a power cut and a restart. Faults not yet met are forgotten.
+    ///
+    /// # Panics
+    /// If the test process has run out of address space.
     #[must_use]
     pub fn power_cut(&self, policy: CutPolicy) -> SimDisk {
         let mut world = self.world.lock();
-        let pending = std::mem::take(&mut world.pending);
-        let mut names = std::mem::take(&mut world.durable_names);
-        for (op, inode) in &pending {
-            let kept = match policy {
-                CutPolicy::DropAll => false,
-                CutPolicy::KeepAll => true,
-                CutPolicy::TearAll | CutPolicy::Random => world.random.next_u64().is_multiple_of(2),
-            };
-            if kept {
-                apply_name(&mut names, op, inode);
-            }
-        }
-        let survived: Names = names
-            .iter()
-            .map(|(path, inode)| (path.clone(), inode.after_cut(policy, &world.random)))
-            .collect();
-        world.names = survived.clone();
-        world.durable_names = survived;
+        let world = &mut *world;
+        // Nothing that is stored from here on may be found afterwards.
+        let _ = world.lose_power();
+        let (random, in_steps) = (&world.random, world.growth_in_steps);
+        let keeps = || match policy {
+            CutPolicy::DropAll => false,
+            CutPolicy::KeepAll => true,
+            CutPolicy::TearAll | CutPolicy::Random => random.next_u64().is_multiple_of(2),
+        };
+        world.tree = std::mem::replace(&mut world.tree, Tree::new())
+            .after_cut(keeps, |contents| contents.after_cut(policy, in_steps, random))
+            .expect("address space for the files of the next boot");
+        world.power_off = false;
         world.boot += 1;
-        self.next_life(&mut world)
+        self.next_life(world)
     }
 
-    /// The same machine after its process was killed.
+    /// The same machine after its process was killed. Faults not yet met are forgotten.
+    ///
+    /// # Panics
+    /// If the power is off: only [`SimDisk::power_cut`] tells what is left then.
     #[must_use]
     pub fn process_crash(&self) -> SimDisk {
-        self.next_life(&mut self.world.lock())
+        let mut world = self.world.lock();
+        assert!(!world.power_off, "a machine without power runs no process");
+        self.next_life(&mut world)
     }
 
     fn next_life(&self, world: &mut World) -> SimDisk {
@@ -475,7 +312,6 @@ impl SimDisk {
         world.locks.clear();
         world.faults.clear();
         world.standing = None;
-        world.power_off = false;
         SimDisk {
             world: Arc::clone(&self.world),
             life: world.life,
@@ -488,18 +324,10 @@ impl SimDisk {
     /// # Panics
     /// If there is no such byte.
     pub fn flip(&self, path: &Path, offset: u64, mask: u8) {
-        let world = self.world.lock();
-        let inode = &world.names[path];
-        assert!(
-            (offset as usize) < inode.len(),
-            "{} has no byte {offset}",
-            path.display()
-        );
-        let byte = inode.memory.read(offset as usize, 1)[0] ^ mask;
-        inode.memory.write(offset as usize, &[byte]);
-        if let Some(durable) = inode.durable.lock().bytes.get_mut(offset as usize) {
-            *durable ^= mask;
-        }
+        let file = self.world.lock().file(path);
+        let file = file.filter(|file| offset < file.len());
+        let file = file.unwrap_or_else(|| panic!("{} has no byte {offset}", path.display()));
+        file.flip(offset, mask);
     }
 
     /// Cuts a file short, in the cache and on the disk.
@@ -507,230 +335,176 @@ impl SimDisk {
     /// # Panics
     /// If there is no such file.
     pub fn shorten(&self, path: &Path, len: u64) {
-        let world = self.world.lock();
-        let inode = &world.names[path];
-        inode.len.fetch_min(len, Ordering::SeqCst);
-        inode.durable.lock().bytes.truncate(len as usize);
+        let file = self.world.lock().file(path);
+        let file = file.unwrap_or_else(|| panic!("there is no file {}", path.display()));
+        file.shorten(len);
     }
 
-    /// Contents of a file as a process would read them.
+    /// Contents of a file as a process would read them; none where there is no such file.
     #[must_use]
     pub fn read_whole(&self, path: &Path) -> Option<Vec<u8>> {
-        self.world.lock().names.get(path).map(|inode| inode.contents())
+        let file = self.world.lock().file(path)?;
+        Some(file.read_whole())
     }
 
-    /// Names of all files.
+    /// Names of all files, absolute, in order.
     #[must_use]
     pub fn paths(&self) -> Vec<PathBuf> {
-        self.world.lock().names.keys().cloned().collect()
+        let files = self.world.lock().tree.files();
+        files.into_iter().map(|(path, _)| path).collect()
     }
 
-    /// Runs a mutating call on names.
-    fn change<T>(&self, act: impl FnOnce(&mut World) -> io::Result<T>) -> io::Result<T> {
+    /// Runs a mutating call that happens as a whole or not at all.
+    fn change<T>(
+        &self,
+        what: fmt::Arguments<'_>,
+        act: impl FnOnce(&mut World) -> io::Result<T>,
+    ) -> io::Result<T> {
         let mut world = self.world.lock();
-        match world.enter(self.life)? {
+        match world.enter(self, what)? {
             Verdict::Go => act(&mut world),
-            Verdict::Fail(error) | Verdict::Half(error) => {
-                world.freeze_if_cut(&error);
-                Err(error)
-            }
+            Verdict::Fail(error) | Verdict::Half(error) => Err(error),
+            Verdict::Cut => Err(world.lose_power()),
         }
     }
 
-    fn handle(&self, inode: Arc<Inode>) -> Arc<dyn File> {
-        Arc::new(SimFile {
-            disk: self.clone(),
-            inode,
-        })
+    /// Runs a call that changes nothing.
+    fn look<T>(&self, act: impl FnOnce(&World) -> io::Result<T>) -> io::Result<T> {
+        let world = self.world.lock();
+        world.check(self)?;
+        act(&world)
     }
 }
 
-fn not_found(path: &Path) -> io::Error {
-    io::Error::new(
-        io::ErrorKind::NotFound,
-        format!("{} does not exist", path.display()),
-    )
+/// Differs between boots, not between machines, and is never zero.
+fn boot_id(boot: u64) -> [u8; 16] {
+    let mut id = [0xB0; 16];
+    id[..8].copy_from_slice(&boot.to_le_bytes());
+    id
 }
 
 impl Disk for SimDisk {
     fn create_dir_all(&self, path: &Path) -> io::Result<()> {
-        if self.world.lock().dirs.contains(path) {
-            return self.world.lock().check(self.life);
+        // As on the real machine, nothing is done about a directory that exists.
+        if self.look(|world| Ok(matches!(world.tree.find(path), Ok(Found::Dir))))? {
+            return Ok(());
         }
-        self.change(|world| {
-            let mut at = PathBuf::new();
-            for part in path.components() {
-                at.push(part);
-                if world.names.contains_key(&at) {
-                    return Err(io::ErrorKind::NotADirectory.into());
-                }
-                world.dirs.insert(at.clone());
-            }
-            Ok(())
+        self.change(format_args!("create_dir_all {}", path.display()), |world| {
+            world.tree.create_dirs(path)
         })
     }
 
     fn create(&self, path: &Path) -> io::Result<Arc<dyn File>> {
-        let inode = self.change(|world| {
-            if !world.dirs.contains(path.parent().unwrap_or(Path::new("/"))) {
-                return Err(not_found(path));
-            }
-            if world.names.contains_key(path) || world.dirs.contains(path) {
-                return Err(io::ErrorKind::AlreadyExists.into());
-            }
-            let inode = Inode::new();
-            world.names.insert(path.to_path_buf(), Arc::clone(&inode));
-            world
-                .pending
-                .push((NameOp::Create(path.to_path_buf()), Arc::clone(&inode)));
-            Ok(inode)
+        let (_, contents) = self.change(format_args!("create {}", path.display()), |world| {
+            world.tree.create(path)
         })?;
-        Ok(self.handle(inode))
+        Ok(Arc::new(SimFile::new(self, path, contents, OpenMode::ReadWrite)))
     }
 
-    fn open(&self, path: &Path, _mode: OpenMode) -> io::Result<Arc<dyn File>> {
-        let world = self.world.lock();
-        world.check(self.life)?;
-        let inode = world.names.get(path).cloned().ok_or_else(|| not_found(path))?;
-        drop(world);
-        Ok(self.handle(inode))
+    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn File>> {
+        match self.look(|world| world.tree.find(path))? {
+            Found::File(_, contents) => Ok(Arc::new(SimFile::new(self, path, contents, mode))),
+            Found::Dir => Err(io::ErrorKind::IsADirectory.into()),
+        }
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.change(|world| {
-            let inode = world.names.remove(from).ok_or_else(|| not_found(from))?;
-            world.names.insert(to.to_path_buf(), Arc::clone(&inode));
-            world
-                .pending
-                .push((NameOp::Rename(from.to_path_buf(), to.to_path_buf()), inode));
-            Ok(())
-        })
+        let what = format_args!("rename {} to {}", from.display(), to.display());
+        self.change(what, |world| world.tree.rename(from, to))
     }
 
     fn remove_file(&self, path: &Path) -> io::Result<()> {
-        self.change(|world| {
-            let inode = world.names.remove(path).ok_or_else(|| not_found(path))?;
-            world.pending.push((NameOp::Remove(path.to_path_buf()), inode));
-            Ok(())
+        self.change(format_args!("remove_file {}", path.display()), |world| {
+            world.tree.remove_file(path)
         })
     }
 
     fn remove_dir_all(&self, path: &Path) -> io::Result<()> {
-        self.change(|world| {
-            if !world.dirs.contains(path) {
-                return Err(not_found(path));
-            }
-            let gone: Vec<PathBuf> = world
-                .names
-                .keys()
-                .filter(|name| name.starts_with(path))
-                .cloned()
-                .collect();
-            for name in gone {
-                world.names.remove(&name);
-                world.durable_names.remove(&name);
-                world.pending.retain(|(op, _)| !op.dir().starts_with(path));
-            }
-            world.dirs.retain(|dir| !dir.starts_with(path));
-            Ok(())
+        self.change(format_args!("remove_dir_all {}", path.display()), |world| {
+            world.tree.remove_dirs(path)
         })
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
-        self.change(|world| {
-            if !world.dirs.contains(path) {
-                return Err(not_found(path));
-            }
-            let pending = std::mem::take(&mut world.pending);
-            let (synced, rest): (Vec<_>, Vec<_>) = pending.into_iter().partition(|(op, _)| op.dir() == path);
-            for (op, inode) in &synced {
-                apply_name(&mut world.durable_names, op, inode);
-            }
-            world.pending = rest;
-            Ok(())
+        self.change(format_args!("sync_dir {}", path.display()), |world| {
+            world.tree.sync(path)
         })
     }
 
     fn list(&self, path: &Path) -> io::Result<Vec<DirEntry>> {
-        let world = self.world.lock();
-        world.check(self.life)?;
-        if !world.dirs.contains(path) {
-            return Err(not_found(path));
-        }
-        let name = |entry: &Path| {
-            entry
-                .file_name()
-                .map(|n| n.to_string_lossy().into_owned())
-                .unwrap_or_default()
-        };
-        let dirs = world.dirs.iter().filter(|dir| dir.parent() == Some(path));
-        let files = world.names.iter().filter(|(file, _)| file.parent() == Some(path));
-        let mut entries: Vec<DirEntry> = dirs
-            .map(|dir| DirEntry {
-                name: name(dir),
+        let entry = |(name, found)| match found {
+            Found::Dir => DirEntry {
+                name,
                 is_dir: true,
                 len: 0,
-            })
-            .chain(files.map(|(file, inode)| DirEntry {
-                name: name(file),
+            },
+            Found::File(_, contents) => DirEntry {
+                name,
                 is_dir: false,
-                len: inode.len() as u64,
-            }))
-            .collect();
-        entries.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(entries)
+                len: contents.len(),
+            },
+        };
+        let entries = self.look(|world| world.tree.list(path))?;
+        Ok(entries.into_iter().map(entry).collect())
     }
 
     fn exists(&self, path: &Path) -> io::Result<bool> {
-        let world = self.world.lock();
-        world.check(self.life)?;
-        Ok(world.dirs.contains(path) || world.names.contains_key(path))
+        self.look(|world| match world.tree.find(path) {
+            Ok(_) => Ok(true),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(e) => Err(e),
+        })
     }
 
     fn lock(&self, path: &Path) -> io::Result<LockOutcome> {
-        let mut world = self.world.lock();
-        world.check(self.life)?;
-        if let Some(life) = world.locks.get(path) {
-            return Ok(LockOutcome::Held(LockHolder {
-                pid: *life as u32,
+        self.change(format_args!("lock {}", path.display()), |world| {
+            let (node, contents) = match world.tree.find(path) {
+                Ok(Found::File(node, contents)) => (node, contents),
+                Ok(Found::Dir) => return Err(io::ErrorKind::IsADirectory.into()),
+                Err(_) => world.tree.create(path)?,
+            };
+            if world.locks.contains_key(&node) {
+                let holder = LockHolder::parse(&contents.read_whole());
+                return Ok(LockOutcome::Held(holder));
+            }
+            let holder = LockHolder {
+                pid: self.life as u32,
                 host: "simulated".into(),
-            }));
-        }
-        if !world.names.contains_key(path) {
-            let inode = Inode::new();
-            world.names.insert(path.to_path_buf(), Arc::clone(&inode));
-            world.pending.push((NameOp::Create(path.to_path_buf()), inode));
-        }
-        world.locks.insert(path.to_path_buf(), self.life);
-        Ok(LockOutcome::Acquired(Box::new(SimLock {
-            disk: self.clone(),
-            path: path.to_path_buf(),
-        })))
+            };
+            let text = holder.to_text();
+            // As on the real machine, a full disk costs the text and not the lock. Lives only get
+            // longer numbers, so nothing of an older text sticks out.
+            if world.has_room(contents.len(), text.len() as u64) {
+                contents.write_at(text.as_bytes(), 0);
+            }
+            world.locks_taken += 1;
+            world.locks.insert(node, world.locks_taken);
+            Ok(LockOutcome::Acquired(Box::new(SimLock {
+                disk: self.clone(),
+                node,
+                token: world.locks_taken,
+            })))
+        })
     }
 
     fn free_bytes(&self, _path: &Path) -> io::Result<u64> {
-        let world = self.world.lock();
-        world.check(self.life)?;
-        Ok(world.capacity.saturating_sub(world.used()))
+        self.look(|world| Ok(world.capacity.saturating_sub(world.used())))
     }
 
     fn supports_writable_maps(&self, _path: &Path) -> io::Result<bool> {
-        let world = self.world.lock();
-        world.check(self.life)?;
-        Ok(world.writable_maps)
+        self.look(|world| Ok(world.writable_maps))
     }
 
     fn boot_id(&self) -> [u8; 16] {
-        let mut id = [0xB0; 16];
-        id[..8].copy_from_slice(&self.boot.to_le_bytes());
-        id
+        boot_id(self.boot)
     }
 }
 
 #[derive(Debug)]
 struct SimLock {
     disk: SimDisk,
-    path: PathBuf,
+    node: Node,
+    token: u64,
 }
 
 impl LockGuard for SimLock {}
@@ -738,111 +512,122 @@ impl LockGuard for SimLock {}
 impl Drop for SimLock {
     fn drop(&mut self) {
         let mut world = self.disk.world.lock();
-        if world.life == self.disk.life {
-            world.locks.remove(&self.path);
+        // A later life may hold the lock by now.
+        if world.locks.get(&self.node) == Some(&self.token) {
+            world.locks.remove(&self.node);
         }
     }
 }
 
+#[derive(Debug)]
 struct SimFile {
     disk: SimDisk,
-    inode: Arc<Inode>,
+    /// As it was opened; for the call log only.
+    path: PathBuf,
+    contents: Arc<Contents>,
+    mode: OpenMode,
 }
 
-impl std::fmt::Debug for SimFile {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("SimFile").field("len", &self.inode.len()).finish()
+impl SimFile {
+    fn new(disk: &SimDisk, path: &Path, contents: Arc<Contents>, mode: OpenMode) -> SimFile {
+        SimFile {
+            disk: disk.clone(),
+            path: path.to_path_buf(),
+            contents,
+            mode,
+        }
+    }
+
+    fn must_be_writable(&self) -> io::Result<()> {
+        match self.mode {
+            OpenMode::ReadWrite => Ok(()),
+            OpenMode::Read => Err(errno(libc::EBADF)),
+        }
     }
 }
 
 impl File for SimFile {
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
-        self.disk.world.lock().check(self.disk.life)?;
-        let len = self.inode.len();
-        let start = (offset as usize).min(len);
-        let count = buf.len().min(len - start);
-        buf[..count].copy_from_slice(&self.inode.memory.read(start, count));
-        Ok(count)
+        self.disk.look(|_| Ok(self.contents.read_at(buf, offset)))
     }
 
     fn write_all_at(&self, buf: &[u8], offset: u64) -> io::Result<()> {
         let mut world = self.disk.world.lock();
-        let verdict = world.enter(self.disk.life)?;
-        let end = offset as usize + buf.len();
-        if end > RESERVED_BYTES {
-            return Err(io::ErrorKind::FileTooLarge.into());
+        let what = format_args!("write {} {offset}+{}", self.path.display(), buf.len());
+        let verdict = world.enter(&self.disk, what)?;
+        self.must_be_writable()?;
+        let end = offset.checked_add(buf.len() as u64);
+        if !fits(end) {
+            return Err(errno(libc::EFBIG));
         }
+        if !world.has_room(self.contents.len(), end.unwrap_or(offset)) {
+            return Err(errno(libc::ENOSPC));
+        }
+        // The world stays locked: a cut comes before this write or after it.
         match verdict {
+            Verdict::Go => {
+                self.contents.write_at(buf, offset);
+                Ok(())
+            }
             Verdict::Fail(error) => Err(error),
             Verdict::Half(error) => {
-                self.inode.write(offset as usize, &buf[..buf.len() / 2]);
-                world.freeze_if_cut(&error);
+                self.contents.write_at(&buf[..buf.len() / 2], offset);
                 Err(error)
             }
-            Verdict::Go if !world.has_room(self.inode.len(), end) => {
-                Err(io::Error::from_raw_os_error(ENOSPC))
-            }
-            Verdict::Go => {
-                self.inode.write(offset as usize, buf);
-                Ok(())
+            Verdict::Cut => {
+                self.contents.write_at(&buf[..buf.len() / 2], offset);
+                Err(world.lose_power())
             }
         }
     }
 
     fn allocate(&self, len: u64) -> io::Result<()> {
-        if len as usize > RESERVED_BYTES {
-            return Err(io::ErrorKind::FileTooLarge.into());
-        }
-        self.disk.change(|world| {
-            if !world.has_room(self.inode.len(), len as usize) {
-                return Err(io::Error::from_raw_os_error(ENOSPC));
+        let what = format_args!("allocate {} {len}", self.path.display());
+        self.disk.change(what, |world| {
+            self.must_be_writable()?;
+            if !fits(Some(len)) {
+                return Err(errno(libc::EFBIG));
             }
-            self.inode.len.fetch_max(len, Ordering::SeqCst);
+            if !world.has_room(self.contents.len(), len) {
+                return Err(errno(libc::ENOSPC));
+            }
+            self.contents.grow(len);
             Ok(())
         })
     }
 
     fn sync_data(&self) -> io::Result<()> {
         let mut world = self.disk.world.lock();
-        match world.enter(self.disk.life)? {
+        match world.enter(&self.disk, format_args!("sync_data {}", self.path.display()))? {
             Verdict::Go => {
-                self.inode.sync();
+                self.contents.sync();
                 Ok(())
             }
             Verdict::Fail(error) | Verdict::Half(error) => {
-                self.inode.fail_sync();
-                world.freeze_if_cut(&error);
-                if world.power_off {
-                    // The cut decides what survives; no kernel was left to call pages clean.
-                    self.inode.durable.lock().lost.clear();
-                }
+                self.contents.fail_sync();
                 Err(error)
             }
+            // Which pages were under way is up to the policy.
+            Verdict::Cut => Err(world.lose_power()),
         }
     }
 
     fn len(&self) -> io::Result<u64> {
-        self.disk.world.lock().check(self.disk.life)?;
-        Ok(self.inode.len() as u64)
+        self.disk.look(|_| Ok(self.contents.len()))
     }
 
     fn map(&self, len: usize, access: MapAccess) -> io::Result<Map> {
-        self.disk.world.lock().check(self.disk.life)?;
-        if len > self.inode.len() {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "a map reaches past the end of its file",
-            ));
-        }
-        // SAFETY: the memory is page-aligned, covers RESERVED_BYTES >= len and stays at its address
-        // as long as the inode lives, which the map holds.
-        Ok(unsafe {
-            Map::new(
-                self.inode.memory.0,
-                len,
-                access,
-                Box::new(Arc::clone(&self.inode)),
-            )
+        self.disk.look(|_| {
+            if len == 0 || len as u64 > self.contents.len() {
+                return Err(io::Error::new(
+                    io::ErrorKind::InvalidInput,
+                    "a map is not empty and ends within its file",
+                ));
+            }
+            if access == MapAccess::Write && self.mode == OpenMode::Read {
+                return Err(errno(libc::EACCES));
+            }
+            Ok(self.contents.map(len, access))
         })
     }
 }

@@ -67,7 +67,7 @@ pub fn dump(
     let seed = segment.seed();
     let offset_of = |lsn: Lsn| segment.offset_of(lsn).unwrap_or(0) as u64;
     let (reached, why) = segment.walk(segment.first(), upto, true, |record| {
-        let facts = |record: &super::format::RecordView<'_>, members: usize| RecordFacts {
+        let facts = |record: &super::view::RecordView<'_>, members: usize| RecordFacts {
             lsn: record.lsn(),
             offset: offset_of(record.lsn()),
             size: record.size(),

@@ -15,6 +15,7 @@
 pub mod append;
 pub mod dump;
 pub mod error;
+mod find;
 pub mod format;
 pub mod group_commit;
 pub mod header;
@@ -24,6 +25,7 @@ pub mod read;
 pub mod recovery;
 pub mod segment;
 pub mod truncate;
+pub mod view;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};

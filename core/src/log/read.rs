@@ -5,10 +5,11 @@
 
 use std::sync::Arc;
 
-use super::format::{CrcSeed, RecordKind, RecordView};
+use super::format::{CrcSeed, RecordKind};
 use super::header::Chain;
 use super::payload::Group;
 use super::segment::{Segment, WalkEnd};
+use super::view::RecordView;
 use super::{Log, LogError, StoreIdentity};
 use crate::ids::{Epoch, Hlc, Lsn};
 

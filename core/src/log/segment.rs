@@ -10,8 +10,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::error::LogError;
-use super::format::{self, CrcSeed, RECORD_HEADER_BYTES, RecordError, RecordKind, RecordParts, RecordView};
+use super::format::{self, CrcSeed, RECORD_HEADER_BYTES, RecordError, RecordKind, RecordParts};
 use super::header::{PAGE_BYTES, PageError, SegmentFooter, SegmentHeader};
+use super::view::RecordView;
 use crate::ids::{Hlc, Lsn};
 use crate::io::{Disk, File, Map, MapAccess, OpenMode};
 

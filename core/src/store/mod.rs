@@ -37,8 +37,8 @@ pub use crate::log::{StoreIdentity, WritePath};
 
 use crate::ids::{Epoch, Lsn, ShardId, Uuid};
 use crate::io::Env;
-use crate::log::format::RecordView;
 use crate::log::segment::Segment;
+use crate::log::view::RecordView;
 use crate::log::{Log, LogOptions};
 use index::{Distrust, Index, Location};
 

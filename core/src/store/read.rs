@@ -10,8 +10,9 @@ use super::scan::{self, Scan};
 use super::{LogChunk, Store, StoreError};
 use crate::ids::{Hlc, Lsn};
 use crate::log::LogError;
-use crate::log::format::{RecordKind, RecordView};
+use crate::log::format::RecordKind;
 use crate::log::segment::Segment;
+use crate::log::view::RecordView;
 use std::ops::Bound;
 
 /// Bytes of a value (or key) where they lie in a mapped segment, which stays mapped as long as

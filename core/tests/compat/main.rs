@@ -12,11 +12,10 @@ use atoll::ids::{Epoch, Hlc, Lsn, ShardId, SlotId, Uuid};
 use atoll::io::clock::{ManualClock, SeededEntropy};
 use atoll::io::sim::SimDisk;
 use atoll::io::{Disk, Env};
-use atoll::log::format::{
-    CrcSeed, RecordFlags, RecordKind, RecordParts, RecordView, batch_header, ext, pad_header,
-};
+use atoll::log::format::{CrcSeed, RecordFlags, RecordKind, RecordParts, batch_header, ext, pad_header};
 use atoll::log::header::{Chain, Control, SegmentFooter, SegmentHeader, StoreState};
 use atoll::log::payload::{EpochStart, Group, SlotsFrozen, SlotsOwned};
+use atoll::log::view::RecordView;
 use atoll::store::{Durability, Store, StoreIdentity, StoreOptions, WriteBatch, WritePath};
 
 fn golden(name: &str) -> PathBuf {

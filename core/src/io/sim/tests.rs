@@ -1,3 +1,5 @@
+use std::sync::atomic::Ordering;
+
 use super::*;
 
 fn disk_with(bytes: &[u8]) -> (SimDisk, Arc<dyn File>) {
@@ -74,11 +76,11 @@ fn failed_sync_does_not_become_durable_by_a_later_one() {
     disk.fail_at(
         disk.calls() + 1,
         Fault {
-            kind: FaultKind::Errno(EIO),
+            kind: FaultKind::Errno(libc::EIO),
             persistent: false,
         },
     );
-    assert_eq!(file.sync_data().unwrap_err().raw_os_error(), Some(EIO));
+    assert_eq!(file.sync_data().unwrap_err().raw_os_error(), Some(libc::EIO));
     file.sync_data().unwrap();
     assert_eq!(&after(&disk, CutPolicy::KeepAll).unwrap()[..3], b"one");
 }
@@ -92,7 +94,7 @@ fn writing_again_after_a_failed_sync_makes_a_later_one_count() {
     disk.fail_at(
         disk.calls() + 1,
         Fault {
-            kind: FaultKind::Errno(EIO),
+            kind: FaultKind::Errno(libc::EIO),
             persistent: false,
         },
     );
@@ -114,7 +116,7 @@ fn torn_page_mixes_old_and_new_sectors() {
         disk.sync_dir(Path::new("/d")).unwrap();
         file.write_all_at(&[2; 4096], 0).unwrap();
         let found = after(&disk, CutPolicy::TearAll).unwrap();
-        for sector in found.chunks(SECTOR) {
+        for sector in found.chunks(SECTOR_BYTES) {
             assert!(
                 sector.iter().all(|byte| *byte == sector[0]),
                 "tears happen between sectors"
@@ -149,7 +151,10 @@ fn growth_beyond_the_capacity_is_enospc() {
     let (disk, file) = disk_with(b"");
     disk.set_capacity(16384);
     file.allocate(16384).unwrap();
-    assert_eq!(file.allocate(16385).unwrap_err().raw_os_error(), Some(ENOSPC));
+    assert_eq!(
+        file.allocate(16385).unwrap_err().raw_os_error(),
+        Some(libc::ENOSPC)
+    );
     assert_eq!(disk.free_bytes(Path::new("/d")).unwrap(), 0);
 }
 

@@ -1,0 +1,393 @@
+//! Where a log found on disk ends, and whether that can be believed.
+//!
+//! In: a store directory and its control page. Out: the segments that count, the tail, and what
+//! was cut off. The three cases and the evidence of damage are told in `recovery.rs`.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::format::RecordError;
+use super::header::{Chain, Control, PAGE_BYTES, PageError, SegmentFooter, StoreState};
+use super::read::chain_of;
+use super::recovery::{Cut, RecoveryKind, RecoveryReport};
+use super::segment::{Segment, WalkEnd, parse_file_name};
+use super::{DIVERGED_DIR, LOG_DIR, LogError};
+use crate::ids::{Hlc, Lsn};
+use crate::io::Disk;
+
+/// Everything recovery finds out before the log object exists.
+pub(super) struct Found {
+    pub(super) segments: Vec<Arc<Segment>>,
+    pub(super) tail: Lsn,
+    pub(super) chain: Chain,
+    pub(super) hlc: Hlc,
+    pub(super) records: u64,
+    pub(super) report: RecoveryReport,
+    pub(super) next_number: u64,
+}
+
+/// Opens the segment files in order. A last file that was never finished is removed.
+fn open_segments(
+    disk: &dyn Disk,
+    dir: &Path,
+    control: &Control,
+    map_writes: bool,
+) -> Result<(Vec<Arc<Segment>>, u64), LogError> {
+    let log_dir = dir.join(LOG_DIR);
+    let names = disk
+        .list(&log_dir)
+        .map_err(|e| LogError::io("list", &log_dir, e))?;
+    let mut numbered: Vec<(u64, PathBuf)> = names
+        .iter()
+        .filter_map(|entry| parse_file_name(&entry.name).map(|number| (number, log_dir.join(&entry.name))))
+        .collect();
+    numbered.sort();
+    let next_number = numbered.last().map_or(1, |(number, _)| number + 1);
+    let count = numbered.len();
+    let mut segments = Vec::with_capacity(count);
+    for (i, (number, path)) in numbered.into_iter().enumerate() {
+        let unfinished_allowed = i + 1 == count && control.state == StoreState::Open;
+        let opened = match Segment::open(disk, &path, map_writes) {
+            // Cut short before its header was whole: creation was interrupted.
+            Err(LogError::Corrupt { offset, .. })
+                if unfinished_allowed
+                    && offset < PAGE_BYTES as u64
+                    && Segment::file_is_blank(disk, &path)? =>
+            {
+                disk.remove_file(&path)
+                    .map_err(|e| LogError::io("remove", &path, e))?;
+                continue;
+            }
+            other => other?,
+        };
+        match opened {
+            Ok(segment) => {
+                let header = segment.header();
+                if header.number != number || header.store != control.store {
+                    return Err(LogError::corrupt(
+                        &path,
+                        88,
+                        "the header belongs to another segment",
+                    ));
+                }
+                segments.push(Arc::new(segment));
+            }
+            // A header is synced before the first record, so an invalid one above blank space was
+            // never in use; above records it is damage.
+            Err(PageError::Empty | PageError::Crc { .. } | PageError::Magic { .. })
+                if unfinished_allowed && Segment::file_is_blank(disk, &path)? =>
+            {
+                disk.remove_file(&path)
+                    .map_err(|e| LogError::io("remove", &path, e))?;
+            }
+            Err(error) => return Err(LogError::page(&path, 0, error)),
+        }
+    }
+    Ok((segments, next_number))
+}
+
+pub(super) fn find(
+    disk: &dyn Disk,
+    dir: &Path,
+    control: &Control,
+    map_writes: bool,
+) -> Result<Found, LogError> {
+    let (segments, next_number) = open_segments(disk, dir, control, map_writes)?;
+    if control.state == StoreState::Clean {
+        return find_clean(segments, control, dir, next_number);
+    }
+    // An id of zeros means the machine cannot say when it started: never the same boot.
+    let same_boot = control.boot_id == disk.boot_id() && control.boot_id != [0; 16];
+    let kind = if same_boot {
+        RecoveryKind::SameBoot
+    } else {
+        RecoveryKind::PowerLoss
+    };
+    let mut found = Found {
+        segments: Vec::new(),
+        tail: Lsn::ZERO,
+        chain: Chain::default(),
+        hlc: Hlc::ZERO,
+        records: 0,
+        report: RecoveryReport {
+            kind,
+            tail: Lsn::ZERO,
+            cut: None,
+            padded: 0,
+            set_aside: Vec::new(),
+        },
+        next_number,
+    };
+    let mut sealed = Vec::new();
+    let mut rest = segments.iter().enumerate();
+    for (i, segment) in rest.by_ref() {
+        let next_first = segments.get(i + 1).map(|next| next.first());
+        check_continues(segment, found.tail)?;
+        let stopped = recover_segment(segment, next_first, same_boot, &mut found)?;
+        found.segments.push(Arc::clone(segment));
+        sealed.push(SegmentFooter {
+            number: segment.header().number,
+            end: found.tail,
+            records: found.records,
+            hlc: found.hlc,
+            chain: found.chain,
+        });
+        if let Some(why) = stopped {
+            refuse_damage(&segments[i..], found.tail, control, same_boot, &why)?;
+            segment.set_end(found.tail);
+            let visible_tear = !matches!(why, WalkEnd::Empty | WalkEnd::Limit) || next_first.is_some();
+            if visible_tear {
+                found.report.cut = Some(Cut {
+                    path: segment.path().to_owned(),
+                    offset: segment.offset_of(found.tail).unwrap_or(0) as u64,
+                    why: describe(&why),
+                });
+            }
+            break;
+        }
+    }
+    // Everything after the cut is kept for people, out of the log's way.
+    let diverged = dir.join(DIVERGED_DIR);
+    for (_, segment) in rest {
+        disk.create_dir_all(&diverged)
+            .map_err(|e| LogError::io("create", &diverged, e))?;
+        let name = segment.path().file_name().expect("segment files have names");
+        let target = diverged.join(name);
+        disk.rename(segment.path(), &target)
+            .map_err(|e| LogError::io("rename", segment.path(), e))?;
+        found.report.set_aside.push(target);
+    }
+    if !found.report.set_aside.is_empty() {
+        disk.sync_dir(&diverged)
+            .map_err(|e| LogError::io("sync", &diverged, e))?;
+        let log_dir = dir.join(LOG_DIR);
+        disk.sync_dir(&log_dir)
+            .map_err(|e| LogError::io("sync", &log_dir, e))?;
+    }
+    // Whatever is kept becomes durable before anybody builds on it, and is sealed where it ends, so
+    // that the next recovery need not read it again. A footer torn by the cut is written anew.
+    for (segment, footer) in found.segments.iter().zip(&sealed) {
+        if !matches!(segment.footer(), Ok(Some(_))) {
+            segment.rewrite_and_sync(segment.first(), footer.end)?;
+            segment.write_footer(footer)?;
+        }
+    }
+    found.report.tail = found.tail;
+    Ok(found)
+}
+
+fn describe(why: &WalkEnd) -> String {
+    match why {
+        WalkEnd::Limit | WalkEnd::Empty => "no record".into(),
+        WalkEnd::Uncommitted { .. } => RecordError::Uncommitted.to_string(),
+        WalkEnd::Invalid(error) => error.to_string(),
+    }
+}
+
+fn find_clean(
+    segments: Vec<Arc<Segment>>,
+    control: &Control,
+    dir: &Path,
+    next_number: u64,
+) -> Result<Found, LogError> {
+    let mut at = Lsn::ZERO;
+    for (i, segment) in segments.iter().enumerate() {
+        check_continues(segment, at)?;
+        at = match segments.get(i + 1) {
+            Some(next) => next.first(),
+            None => control.tail,
+        };
+        if at < segment.first() || at > segment.limit() {
+            return Err(LogError::corrupt(
+                segment.path(),
+                96,
+                format_args!(
+                    "the segment starts at log position {} and cannot reach to {at}: a segment is missing",
+                    segment.first()
+                ),
+            ));
+        }
+        segment.set_end(at);
+    }
+    if at != control.tail {
+        return Err(LogError::corrupt(
+            &dir.join(LOG_DIR),
+            0,
+            format_args!(
+                "the log was closed at position {}, but its segments are gone",
+                control.tail
+            ),
+        ));
+    }
+    if let Some(last) = segments.last() {
+        let (reached, why) = last.walk(last.first(), control.tail, false, |_| {});
+        if why != WalkEnd::Limit {
+            return Err(LogError::corrupt(
+                last.path(),
+                last.offset_of(reached).unwrap_or(0) as u64,
+                format_args!(
+                    "{} (log position {reached}; the log was closed at {})",
+                    describe(&why),
+                    control.tail
+                ),
+            ));
+        }
+        if may_go_on(last, control.tail) {
+            last.set_end(Lsn(u64::MAX));
+        }
+    }
+    let report = RecoveryReport {
+        kind: RecoveryKind::Clean,
+        tail: control.tail,
+        cut: None,
+        padded: 0,
+        set_aside: Vec::new(),
+    };
+    Ok(Found {
+        segments,
+        tail: control.tail,
+        chain: control.chain,
+        hlc: control.hlc,
+        records: control.records,
+        report,
+        next_number,
+    })
+}
+
+/// Whether records may be appended to the last segment: it was neither sealed nor cut before
+/// records that are still there.
+fn may_go_on(last: &Segment, tail: Lsn) -> bool {
+    matches!(last.footer(), Ok(None))
+        && (tail == last.limit() || matches!(last.record(tail), Err(RecordError::Empty)))
+}
+
+fn check_continues(segment: &Segment, reached: Lsn) -> Result<(), LogError> {
+    if segment.first() == reached {
+        return Ok(());
+    }
+    Err(LogError::corrupt(
+        segment.path(),
+        96,
+        format_args!(
+            "the segment starts at log position {}, the one before ends at {reached}: a segment is missing",
+            segment.first()
+        ),
+    ))
+}
+
+/// Reads one segment up to where the next one starts (or as far as it goes). Returns why the log
+/// stops here, or `None` when it goes on in the next segment.
+fn recover_segment(
+    segment: &Segment,
+    next_first: Option<Lsn>,
+    same_boot: bool,
+    found: &mut Found,
+) -> Result<Option<WalkEnd>, LogError> {
+    let header = segment.header();
+    found.hlc = found.hlc.max(header.hlc);
+    found.chain = header.chain;
+    if let (Ok(Some(footer)), Some(next)) = (segment.footer(), next_first)
+        && footer.number == header.number
+        && footer.end == next
+    {
+        found.hlc = found.hlc.max(footer.hlc);
+        found.chain = footer.chain;
+        found.records = footer.records;
+        found.tail = next;
+        segment.set_end(next);
+        return Ok(None);
+    }
+    let upto = next_first.unwrap_or_else(|| segment.limit()).min(segment.limit());
+    let mut at = segment.first();
+    loop {
+        let (mut hlc, mut chain, mut records) = (found.hlc, found.chain, 0u64);
+        let (reached, why) = segment.walk(at, upto, true, |record| {
+            hlc = hlc.max(record.hlc());
+            chain = chain_of(&record).unwrap_or(chain);
+            records += 1;
+        });
+        (found.hlc, found.chain) = (hlc, chain);
+        found.records += records;
+        found.tail = reached;
+        match why {
+            WalkEnd::Limit if next_first == Some(reached) => {
+                segment.set_end(reached);
+                return Ok(None);
+            }
+            WalkEnd::Uncommitted { size }
+                if same_boot
+                    && !header.follower
+                    && size.is_multiple_of(super::format::RECORD_ALIGN as u32)
+                    && size as usize >= super::format::RECORD_HEADER_BYTES
+                    && reached.0 + u64::from(size) <= segment.limit().0 =>
+            {
+                segment.fill_pad(reached, size as usize)?;
+                found.report.padded += 1;
+                at = reached;
+            }
+            why => {
+                segment.set_end(reached);
+                return Ok(Some(why));
+            }
+        }
+    }
+}
+
+/// Fails when something proves that records beyond `cut` had been durable.
+fn refuse_damage(
+    from: &[Arc<Segment>],
+    cut: Lsn,
+    control: &Control,
+    same_boot: bool,
+    why: &WalkEnd,
+) -> Result<(), LogError> {
+    let segment = &from[0];
+    let damaged = |evidence: String| {
+        Err(LogError::corrupt(
+            segment.path(),
+            segment.offset_of(cut).unwrap_or(0) as u64,
+            format_args!("{} at log position {cut}, but {evidence}", describe(why)),
+        ))
+    };
+    if control.durable > cut {
+        return damaged(format!(
+            "the control page says the log was durable up to {}",
+            control.durable
+        ));
+    }
+    if same_boot && !segment.header().follower && matches!(why, WalkEnd::Invalid(_)) {
+        return damaged("the machine has not restarted since it was written".into());
+    }
+    if let Ok(Some(footer)) = segment.footer()
+        && footer.number == segment.header().number
+        && footer.end > cut
+    {
+        return damaged(format!("the segment was sealed at {}", footer.end));
+    }
+    for later in &from[1..] {
+        if later.header().durable > cut {
+            return damaged(format!(
+                "segment {} was created when the log was durable up to {}",
+                later.header().number,
+                later.header().durable
+            ));
+        }
+    }
+    for (i, place) in from.iter().enumerate() {
+        if place.header().follower {
+            continue;
+        }
+        let start = if i == 0 { cut } else { place.first() };
+        if let Some(group) = place
+            .groups_after(start)
+            .into_iter()
+            .find(|group| group.durable > cut)
+        {
+            return damaged(format!(
+                "a later record says the log was durable up to {}",
+                group.durable
+            ));
+        }
+    }
+    Ok(())
+}
