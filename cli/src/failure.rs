@@ -26,17 +26,34 @@ pub type Outcome<T = ()> = Result<T, Failure>;
 impl Failure {
     /// Not found, a check that failed, or input and output that failed: exit code 1.
     pub fn failed(message: impl Into<String>) -> Failure {
-        Failure { message: message.into(), exit_code: 1 }
+        Failure {
+            message: message.into(),
+            exit_code: 1,
+        }
     }
 
     /// A command that makes no sense: exit code 2.
     pub fn usage(message: impl Into<String>) -> Failure {
-        Failure { message: message.into(), exit_code: 2 }
+        Failure {
+            message: message.into(),
+            exit_code: 2,
+        }
     }
 
     /// Damaged data: exit code 3.
     pub fn damaged(message: impl Into<String>) -> Failure {
-        Failure { message: message.into(), exit_code: 3 }
+        Failure {
+            message: message.into(),
+            exit_code: 3,
+        }
+    }
+
+    /// Not possible at the moment: exit code 4.
+    pub fn unavailable(message: impl Into<String>) -> Failure {
+        Failure {
+            message: message.into(),
+            exit_code: 4,
+        }
     }
 
     /// Exit code 1 after everything has been said already.
@@ -48,7 +65,9 @@ impl Failure {
     pub fn file(what: &str, path: &Path, error: &io::Error) -> Failure {
         let next = match error.kind() {
             io::ErrorKind::NotFound => ": no such file or directory; check the path".to_string(),
-            io::ErrorKind::PermissionDenied => ": permission denied; run as its owner or change its mode".to_string(),
+            io::ErrorKind::PermissionDenied => {
+                ": permission denied; run as its owner or change its mode".to_string()
+            }
             io::ErrorKind::IsADirectory => ": it is a directory".to_string(),
             _ => format!(": {error}"),
         };
@@ -72,7 +91,10 @@ impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Failure {
         if error.kind() == io::ErrorKind::BrokenPipe {
             // Whoever read our output has seen enough: `atoll scan DIR | head` has not failed.
-            return Failure { message: String::new(), exit_code: 0 };
+            return Failure {
+                message: String::new(),
+                exit_code: 0,
+            };
         }
         Failure::failed(format!("cannot write the result: {error}"))
     }
@@ -100,7 +122,10 @@ impl From<ClusterError> for Failure {
             message.push_str("; ");
             message.push_str(&next);
         }
-        Failure { message, exit_code: error.exit_code() }
+        Failure {
+            message,
+            exit_code: error.exit_code(),
+        }
     }
 }
 
@@ -108,7 +133,10 @@ impl From<ClusterError> for Failure {
 fn next_step(error: &ClusterError) -> Option<String> {
     Some(match error {
         ClusterError::NotACluster { path, .. } => {
-            format!("`atoll init {} --shards 4 --replicas 3` makes one where nothing is yet", path.display())
+            format!(
+                "`atoll init {} --shards 4 --replicas 3` makes one where nothing is yet",
+                path.display()
+            )
         }
         ClusterError::AlreadyExists { .. } => "choose a directory that is missing or empty".into(),
         ClusterError::Locked { .. } => "wait for it, or end it".into(),
@@ -135,4 +163,13 @@ fn with_causes(error: &dyn std::error::Error) -> String {
         cause = error.source();
     }
     message
+}
+
+impl From<crate::route::RouteFailure> for Failure {
+    fn from(failure: crate::route::RouteFailure) -> Failure {
+        Failure {
+            message: failure.message,
+            exit_code: failure.exit_code,
+        }
+    }
 }

@@ -44,11 +44,15 @@ pub fn put(args: &PutArgs) -> Outcome {
         _ => {
             let mut value = Vec::new();
             let read = io::stdin().lock().read_to_end(&mut value);
-            read.map_err(|error| Failure::failed(format!("cannot read the value from standard input: {error}")))?;
+            read.map_err(|error| {
+                Failure::failed(format!("cannot read the value from standard input: {error}"))
+            })?;
             value
         }
     };
-    let token = session::with(&args.dir.dir, |cluster| Ok(cluster.put(&key, &value, args.write.durability)?))?;
+    let token = session::with(&args.dir.dir, |cluster| {
+        Ok(cluster.put(&key, &value, args.write.durability)?)
+    })?;
     args.write.print(&token)
 }
 
@@ -77,7 +81,9 @@ pub struct DeleteArgs {
 /// Deletes one key.
 pub fn delete(args: &DeleteArgs) -> Outcome {
     let key = bytes_of(&args.key, args.hex)?;
-    let token = session::with(&args.dir.dir, |cluster| Ok(cluster.delete(&key, args.write.durability)?))?;
+    let token = session::with(&args.dir.dir, |cluster| {
+        Ok(cluster.delete(&key, args.write.durability)?)
+    })?;
     args.write.print(&token)
 }
 
@@ -116,7 +122,10 @@ pub fn get(args: &GetArgs) -> Outcome {
     session::with(&args.dir.dir, |cluster| {
         let Some(answer) = cluster.get(&key, &options)? else {
             let key = String::from_utf8_lossy(&key);
-            return Err(Failure::failed(format!("no key {key:?} in {}", args.dir.dir.display())));
+            return Err(Failure::failed(format!(
+                "no key {key:?} in {}",
+                args.dir.dir.display()
+            )));
         };
         let mut out = output::stdout();
         if args.json {

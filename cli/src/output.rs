@@ -99,7 +99,11 @@ pub fn duration(duration: Duration) -> String {
 /// Units per second, 0 for no time at all.
 pub fn rate(units: u64, time: Duration) -> u64 {
     let seconds = time.as_secs_f64();
-    if seconds > 0.0 { (units as f64 / seconds) as u64 } else { 0 }
+    if seconds > 0.0 {
+        (units as f64 / seconds) as u64
+    } else {
+        0
+    }
 }
 
 /// Lower-case hexadecimal.
@@ -121,9 +125,20 @@ pub struct Table {
 impl Table {
     /// A table with these headings; one that ends in `<` makes its column left-aligned.
     pub fn new(header: &[&str]) -> Table {
-        let left = header.iter().enumerate().map(|(at, name)| at == 0 || name.ends_with('<')).collect();
-        let header = header.iter().map(|name| name.trim_end_matches('<').to_string()).collect();
-        Table { header, left, rows: Vec::new() }
+        let left = header
+            .iter()
+            .enumerate()
+            .map(|(at, name)| at == 0 || name.ends_with('<'))
+            .collect();
+        let header = header
+            .iter()
+            .map(|name| name.trim_end_matches('<').to_string())
+            .collect();
+        Table {
+            header,
+            left,
+            rows: Vec::new(),
+        }
     }
 
     /// Adds a row.
@@ -165,9 +180,18 @@ mod tests {
 
     #[test]
     fn figures_are_grouped_and_scaled() {
-        assert_eq!((count(0), count(999), count(1_234_567)), ("0".into(), "999".into(), "1,234,567".into()));
-        assert_eq!((counted(1, "key"), counted(1000, "key")), ("1 key".into(), "1,000 keys".into()));
-        assert_eq!((bytes(1023), bytes(1536), bytes(1 << 20)), ("1023 B".into(), "1.5 KiB".into(), "1.0 MiB".into()));
+        assert_eq!(
+            (count(0), count(999), count(1_234_567)),
+            ("0".into(), "999".into(), "1,234,567".into())
+        );
+        assert_eq!(
+            (counted(1, "key"), counted(1000, "key")),
+            ("1 key".into(), "1,000 keys".into())
+        );
+        assert_eq!(
+            (bytes(1023), bytes(1536), bytes(1 << 20)),
+            ("1023 B".into(), "1.5 KiB".into(), "1.0 MiB".into())
+        );
         assert_eq!(bytes(1024 * 1024 - 1), "1.0 MiB");
         assert_eq!(duration(Duration::from_micros(250)), "250 µs");
         assert_eq!(duration(Duration::from_millis(12)), "12.0 ms");
@@ -179,6 +203,9 @@ mod tests {
         let mut table = Table::new(&["node", "keys", "state<"]);
         table.row(["n1".into(), "12,000".into(), "up".into()]);
         table.row(["노드 2".into(), "7".into(), "draining".into()]);
-        assert_eq!(table.render("  "), "  node    keys  state\n  n1    12,000  up\n  노드 2       7  draining\n");
+        assert_eq!(
+            table.render("  "),
+            "  node    keys  state\n  n1    12,000  up\n  노드 2       7  draining\n"
+        );
     }
 }

@@ -27,7 +27,14 @@ impl Progress {
     pub fn new(label: &str, total: Option<u64>, done: u64) -> Progress {
         let now = Instant::now();
         let bar = io::stderr().is_terminal().then(|| bar(label, total, done));
-        Progress { label: label.into(), total, first: done, bar, began: now, said: now }
+        Progress {
+            label: label.into(),
+            total,
+            first: done,
+            bar,
+            began: now,
+            said: now,
+        }
     }
 
     /// `done` bytes are done; `note` says what else there is to say.
@@ -69,7 +76,10 @@ impl Progress {
         line.push_str(&format!(", {}/s", output::bytes(rate)));
         let left = self.total.map(|total| total.saturating_sub(done));
         if let Some(left) = left.filter(|_| rate > 0) {
-            line.push_str(&format!(", {} left", output::duration(Duration::from_secs(left / rate))));
+            line.push_str(&format!(
+                ", {} left",
+                output::duration(Duration::from_secs(left / rate))
+            ));
         }
         if !note.is_empty() {
             line.push_str(", ");

@@ -134,7 +134,11 @@ pub fn scan(args: &ScanArgs) -> Outcome {
             if args.json {
                 write_json_line(&mut out, key, value)?;
             } else if args.hex {
-                write_plain(&mut out, output::hex(key).as_bytes(), value.map(output::hex).as_deref().map(str::as_bytes))?;
+                write_plain(
+                    &mut out,
+                    output::hex(key).as_bytes(),
+                    value.map(output::hex).as_deref().map(str::as_bytes),
+                )?;
             } else {
                 write_plain(&mut out, key, value)?;
             }
@@ -255,7 +259,8 @@ struct Named<'p> {
 
 impl Write for Named<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", self.path.display()));
+        let named =
+            |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", self.path.display()));
         self.file.write(bytes).map_err(named)
     }
 
@@ -357,7 +362,10 @@ mod tests {
     fn prefixes_end_before_the_next_string_of_their_length() {
         let check = |prefix: &[u8], end: Bound<&[u8]>| {
             let (start, found) = prefix_bounds(prefix.to_vec());
-            assert_eq!((borrowed(&start), borrowed(&found)), (Bound::Included(prefix), end));
+            assert_eq!(
+                (borrowed(&start), borrowed(&found)),
+                (Bound::Included(prefix), end)
+            );
         };
         check(b"user:", Bound::Excluded(b"user;"));
         check(b"a\xff\xff", Bound::Excluded(b"b"));

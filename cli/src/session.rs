@@ -7,9 +7,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
-use atoll::cluster::{
-    Cluster, ClusterOptions, Consistency, Event, ReadOptions, Token, WriteDurability,
-};
+use atoll::cluster::{Cluster, ClusterOptions, Consistency, Event, ReadOptions, Token, WriteDurability};
 use atoll::io::Env;
 use clap::Args;
 
@@ -51,7 +49,9 @@ fn tell_events(cluster: &Cluster) {
     }
     if recovered > 0 {
         let replicas = output::counted(recovered, "replica");
-        output::warn(&format!("it had not been closed: {replicas} recovered, nothing lost"));
+        output::warn(&format!(
+            "it had not been closed: {replicas} recovered, nothing lost"
+        ));
     }
 }
 
@@ -86,7 +86,10 @@ impl ReadArgs {
                 "--token asks for more than --consistency eventual: use read_your_writes",
             )),
             // Whoever gives a token and no level wants to see that write.
-            (consistency, token) => Ok(ReadOptions { consistency, token: token.clone() }),
+            (consistency, token) => Ok(ReadOptions {
+                consistency,
+                token: token.clone(),
+            }),
         }
     }
 }
@@ -127,10 +130,22 @@ pub fn bytes_of(argument: &OsString, hex: bool) -> Outcome<Vec<u8>> {
 }
 
 fn unhex(text: &[u8]) -> Outcome<Vec<u8>> {
-    let bad = || Failure::usage(format!("{:?} is not hexadecimal: an even number of digits 0-9 a-f is needed", text.escape_ascii().to_string()));
-    let digit = |byte: u8| (byte as char).to_digit(16).map(|digit| digit as u8).ok_or_else(bad);
+    let bad = || {
+        Failure::usage(format!(
+            "{:?} is not hexadecimal: an even number of digits 0-9 a-f is needed",
+            text.escape_ascii().to_string()
+        ))
+    };
+    let digit = |byte: u8| {
+        (byte as char)
+            .to_digit(16)
+            .map(|digit| digit as u8)
+            .ok_or_else(bad)
+    };
     if !text.len().is_multiple_of(2) {
         return Err(bad());
     }
-    text.chunks_exact(2).map(|pair| Ok(digit(pair[0])? << 4 | digit(pair[1])?)).collect()
+    text.chunks_exact(2)
+        .map(|pair| Ok(digit(pair[0])? << 4 | digit(pair[1])?))
+        .collect()
 }
