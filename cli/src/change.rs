@@ -146,7 +146,6 @@ fn watched<T>(work: impl FnOnce(&mut dyn FnMut(&RebalanceProgress)) -> Outcome<T
                 at.moves_total
             ),
             RebalancePhase::Finishing => "putting emptied shards away".into(),
-            _ => String::new(),
         });
     });
     if let Some(bar) = bar {

@@ -6,6 +6,7 @@
 mod change;
 mod dump;
 mod failure;
+mod import;
 mod init;
 mod input;
 mod keyvalue;
@@ -44,6 +45,8 @@ struct Cli {
 enum Command {
     /// Create a cluster in a new directory
     Init(init::InitArgs),
+    /// Load records from CSV, TSV, JSON lines or Debian stanzas
+    Import(import::ImportArgs),
     /// Write all records as JSON lines or TSV
     Export(records::ExportArgs),
     /// Store a value
@@ -73,6 +76,7 @@ enum Command {
 fn run(command: &Command) -> Outcome {
     match command {
         Command::Init(args) => init::run(args),
+        Command::Import(args) => import::run(args),
         Command::Export(args) => records::export(args),
         Command::Put(args) => keyvalue::put(args),
         Command::Get(args) => keyvalue::get(args),

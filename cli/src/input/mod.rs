@@ -15,6 +15,8 @@ mod source;
 
 use std::io::Read;
 
+use serde::{Deserialize, Serialize};
+
 pub use error::InputError;
 pub use format::Format;
 
@@ -61,7 +63,7 @@ pub enum Item {
 }
 
 /// Where the next record begins: enough to go on from there in another process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Position {
     /// Bytes before the next record.
     pub offset: u64,
@@ -88,7 +90,7 @@ pub trait RecordReader {
 }
 
 /// What to make of an input.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Selection {
     /// Format of the input.
     pub format: Format,
