@@ -6,6 +6,7 @@
 mod change;
 mod dump;
 mod failure;
+mod holdings;
 mod import;
 mod init;
 mod input;
@@ -13,9 +14,11 @@ mod keyvalue;
 mod output;
 mod progress;
 mod records;
+mod ring;
 mod route;
 mod session;
 mod status;
+mod svg;
 mod verify;
 
 use std::process::ExitCode;
@@ -67,6 +70,8 @@ enum Command {
     Rebalance(change::RebalanceArgs),
     /// Show nodes, shards and replicas
     Status(status::StatusArgs),
+    /// Draw where everything lies, as SVG
+    Ring(ring::RingArgs),
     /// Check every checksum and compare the replicas
     Verify(verify::VerifyArgs),
     /// Show the records of one segment file
@@ -87,6 +92,7 @@ fn run(command: &Command) -> Outcome {
         Command::Plan(args) => change::plan(args),
         Command::Rebalance(args) => change::rebalance(args),
         Command::Status(args) => status::run(args),
+        Command::Ring(args) => ring::run(args),
         Command::Verify(args) => verify::run(args),
         Command::Dump(args) => dump::run(args),
     }
