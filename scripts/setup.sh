@@ -14,7 +14,7 @@ set -euo pipefail
 demo_packages='
 build-essential cc
 pkg-config pkg-config
-ca-certificates update-ca-certificates
+ca-certificates
 '
 test_packages="
 postgresql-$PG_MAJOR
@@ -78,7 +78,7 @@ apt_candidate() { apt-cache policy "$1" 2>/dev/null | sed -n 's/^ *Candidate: //
 updated=no
 apt_update() {
     [ "$updated" = no ] || return 0
-    apt-get update -q >&2
+    apt-get update -qq >&2
     updated=yes
 }
 
@@ -90,8 +90,8 @@ apt_install() {
     say "Installing: $*"
     apt_update
     # Our createcluster.conf is there before the package brings its own: keep the old one, do not ask.
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends \
-        -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold "$@" >&2
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+        -o Dpkg::Use-Pty=0 -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold "$@" >&2
     restore_clusters "$all" "$running"
 }
 

@@ -30,8 +30,8 @@ impl Inner {
     ) -> Result<Option<(Arc<Group>, Written)>, ClusterError> {
         let mut waiting_since = None;
         loop {
-            let shard = self.topology.load().shard_of_slot(slots[0]);
-            let group = self.group(shard)?;
+            let group = self.owner(slots[0])?;
+            let shard = group.shard;
             let state = group.state.read();
             // Looked at again under the lock: a hand-over publishes the new owner before it lets
             // go of the slot, so whoever sees the slot free here and still owned may append.

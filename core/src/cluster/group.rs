@@ -217,7 +217,7 @@ impl GroupState {
 pub(super) struct Group {
     pub(super) shard: ShardId,
     pub(super) state: RwLock<GroupState>,
-    /// Position below which everything is committed; only grows.
+    /// Position below which everything is committed; grows within a leadership.
     commit: AtomicU64,
     /// Epoch of the leader; stored before the commit position of its promotion.
     epoch: AtomicU64,
@@ -265,9 +265,10 @@ impl Group {
 
     /// Records a finished promotion. The state is locked alone.
     pub(super) fn lead(&self, epoch: Epoch, commit: Lsn) {
-        // In this order: who sees the new commit position sees that another epoch made it.
+        // In this order: who sees the new commit position sees that another epoch made it. Stored,
+        // not raised: where loss was allowed, the new log may be shorter than the old one was.
         self.epoch.store(epoch.0, Ordering::Release);
-        self.commit.fetch_max(commit.0, Ordering::AcqRel);
+        self.commit.store(commit.0, Ordering::Release);
     }
 
     /// Whether the write is committed, as far as that can be said without the lock.

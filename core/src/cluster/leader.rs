@@ -15,8 +15,8 @@ use super::{ClusterError, Inner};
 use crate::ids::{Epoch, Lsn};
 use crate::replication::failover::Reachable;
 use crate::replication::{
-    Acked, Alignment, LocalReplica, Promotion, PromotionRules, Replica, ReplicationError, align, catch_up,
-    commit_position, fence_count, promote,
+    Acked, Alignment, LocalReplica, Position, Promotion, PromotionRules, Replica, ReplicationError, align,
+    catch_up, commit_position, fence_count, promote,
 };
 use crate::store::HandOverKind;
 
@@ -73,7 +73,7 @@ impl Inner {
         let mut acks = Vec::new();
         for copy in state.copies.iter().filter(|copy| copy.counts) {
             let Some(replica) = copy.live() else { continue };
-            match bring_up(leader, replica, claim, shape.end(), Lsn::ZERO) {
+            match bring_up(leader, replica, claim, shape.end()) {
                 Ok(_) => {
                     acks.push(Acked {
                         epoch: replica.store().epoch(),
@@ -140,7 +140,10 @@ impl Inner {
         let rules = PromotionRules {
             members: state.members.stores.len(),
             quorum: state.members.quorum,
-            commit: group.commit(),
+            commit: Position {
+                epoch: group.epoch(),
+                end: group.commit(),
+            },
             allow_loss,
         };
         let reachable: Vec<Reachable<'_>> = live
@@ -310,15 +313,13 @@ impl Inner {
             let caught_up = leader
                 .sync()
                 .map_err(|error| state.copies[primary].fail(error.to_string()))
-                .is_ok_and(
-                    |_| match bring_up(leader, learner, state.claim, end, group.commit()) {
-                        Ok(_) => true,
-                        Err(error) => {
-                            copy.fail(error.to_string());
-                            false
-                        }
-                    },
-                );
+                .is_ok_and(|_| match bring_up(leader, learner, state.claim, end) {
+                    Ok(_) => true,
+                    Err(error) => {
+                        copy.fail(error.to_string());
+                        false
+                    }
+                });
             if !caught_up || learner.store().durable() < end {
                 continue;
             }
@@ -411,13 +412,7 @@ impl Inner {
         replica: &LocalReplica,
         state: &GroupState,
     ) -> Result<(), ReplicationError> {
-        let cut = bring_up(
-            leader,
-            replica,
-            state.claim,
-            leader.store().stable(),
-            group.commit(),
-        )?;
+        let cut = bring_up(leader, replica, state.claim, leader.store().stable())?;
         if let Some(cut) = cut {
             self.note_truncation(group, node, &cut);
         }
@@ -440,14 +435,13 @@ fn bring_up(
     replica: &LocalReplica,
     claim: crate::replication::Claim,
     upto: Lsn,
-    commit: Lsn,
 ) -> Result<Option<Alignment>, ReplicationError> {
     replica.fence(claim)?;
     if std::ptr::eq(leader, replica) {
         replica.sync()?;
         return Ok(None);
     }
-    let cut = align(leader, replica, claim, commit)?;
+    let cut = align(leader, replica, claim)?;
     catch_up(leader, replica, claim, upto)?;
     replica.sync()?;
     Ok(cut)

@@ -37,7 +37,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
-use crate::ids::{ShardId, Uuid};
+use crate::ids::{ShardId, SlotId, Uuid};
 use crate::io::{Env, LockGuard};
 use crate::routing::{HashKind, KeyEncoding, Locality, NodeSpec, PartitioningSpec, Topology, TopologySpec};
 use crate::store::WritePath;
@@ -194,6 +194,19 @@ impl Inner {
             reason: "it has been retired".into(),
         };
         group.cloned().ok_or_else(unknown)
+    }
+
+    /// The shard that owns `slot` now.
+    fn owner(&self, slot: SlotId) -> Result<Arc<Group>, ClusterError> {
+        loop {
+            let topology = self.topology.load();
+            match self.group(topology.shard_of_slot(slot)) {
+                Ok(group) => return Ok(group),
+                // A shard may be retired between the two looks; the newer topology names its heir.
+                Err(_) if self.topology.load().version() != topology.version() => {}
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     fn groups(&self) -> Vec<Arc<Group>> {

@@ -218,8 +218,8 @@ impl Cluster {
             let topology = inner.topology.load();
             topology.check_key(key)?;
             let slot = topology.slot_of(key);
-            let shard = topology.shard_of_slot(slot);
-            let group = inner.group(shard)?;
+            let group = inner.owner(slot)?;
+            let shard = group.shard;
             if let (Consistency::ReadYourWrites, Some(token)) = (options.consistency, &options.token) {
                 inner.check_sources(slot, &group, token)?;
             }

@@ -182,8 +182,10 @@ impl Cluster {
                 .iter()
                 .filter(|shard| counts[shard.id.0 as usize] > 0)
             {
-                let Ok(group) = inner.group(shard.id) else {
-                    continue 'again;
+                let group = match inner.group(shard.id) {
+                    Ok(group) => group,
+                    Err(_) if inner.topology.load().version() != topology.version() => continue 'again,
+                    Err(error) => return Err(error),
                 };
                 let state = group.state.read();
                 let (index, bound) = inner.choose(&group, &state, Needs::All, options)?;

@@ -1,6 +1,6 @@
 //! A mapped region of a file, or the memory that stands in for one.
 //!
-//! In: a map made by the operating system, or a [`Region`] of the simulator. Out: bounds-checked
+//! In: a map made by the operating system, or a region of the simulator. Out: bounds-checked
 //! loads, stores and spans. This file must never hand out a reference past the end, and never let
 //! a read-only map be stored to: that would kill the process.
 
@@ -116,33 +116,26 @@ impl Map {
         let word = self.word(offset);
         if let Owner::Region(region) = &self.owner {
             // Stores through the reference cannot be observed, so the page is compared at each sync.
-            region.watch(offset);
+            region.watch(offset, 8);
         }
         word
     }
 
-    /// `count` words from `offset` on, in native byte order: one check of the bounds for all.
+    /// `count` words from `offset` on, in native byte order: one check of the bounds for all of them.
     ///
     /// # Panics
     /// As for [`Map::atomic_u64`], for the first and the last of the words.
     #[must_use]
     pub fn atomic_u64s(&self, offset: usize, count: usize) -> &[AtomicU64] {
         self.must_be_writable();
-        let end = count.checked_mul(8).and_then(|bytes| offset.checked_add(bytes));
-        assert!(
-            offset.is_multiple_of(8) && end.is_some_and(|end| end <= self.len),
-            "{count} words at {offset} lie outside a map of {} bytes",
-            self.len
-        );
+        assert!(offset.is_multiple_of(8), "word at {offset} is not aligned to 8");
+        self.must_contain(offset, count.saturating_mul(8));
         if let Owner::Region(region) = &self.owner {
-            // As above; a page is the grain of watching.
-            (offset..offset + count * 8)
-                .step_by(4096)
-                .chain((count > 0).then(|| offset + count * 8 - 8))
-                .for_each(|at| region.watch(at));
+            region.watch(offset, count * 8);
         }
-        // SAFETY: in bounds and aligned (checked above, `base` by the contract of `new`), alive as
-        // long as `self`; atomics may be shared and stored to.
+        // SAFETY: in bounds and aligned (checked above; `base` is page-aligned), writable, and mapped
+        // as long as `self` lives; atomics may be shared. Racing plain accesses are excluded by the
+        // contracts of `bytes` and `copy_in`.
         unsafe { std::slice::from_raw_parts(self.base.as_ptr().add(offset).cast::<AtomicU64>(), count) }
     }
 
@@ -375,9 +368,17 @@ impl Region {
         }
     }
 
-    fn watch(&self, offset: usize) {
-        let page = offset / PAGE_BYTES;
-        self.watched[page / 64].fetch_or(1 << (page % 64), Ordering::SeqCst);
+    fn watch(&self, offset: usize, len: usize) {
+        if len == 0 {
+            return;
+        }
+        for page in offset / PAGE_BYTES..=(offset + len - 1) / PAGE_BYTES {
+            let (bits, bit) = (&self.watched[page / 64], 1 << (page % 64));
+            // These bits are never cleared, so one that is set needs no more work.
+            if bits.load(Ordering::SeqCst) & bit == 0 {
+                bits.fetch_or(bit, Ordering::SeqCst);
+            }
+        }
     }
 
     /// Pages that may differ from what they were when last taken, ascending, each with whether it
@@ -475,15 +476,23 @@ mod tests {
     }
 
     #[test]
+    #[should_panic(expected = "lies outside")]
+    fn words_whose_length_overflows_panic() {
+        let _ = map(MapAccess::Write).atomic_u64s(0, usize::MAX);
+    }
+
+    #[test]
     fn region_knows_which_pages_were_stored_to() {
         let region = Arc::new(Region::new().expect("address space"));
         let map = Map::of_region(Arc::clone(&region), 4 * PAGE_BYTES, MapAccess::Write);
         map.store_u64(PAGE_BYTES, 1, Ordering::Release);
-        let _ = map.atomic_u64(3 * PAGE_BYTES);
-        assert_eq!(region.changed_pages(true), [(1, true), (3, false)]);
+        let _ = map.atomic_u64s(2 * PAGE_BYTES, 0);
+        let _ = map.atomic_u64s(3 * PAGE_BYTES - 8, 2);
+        let expected = [(1, true), (2, false), (3, false)];
+        assert_eq!(region.changed_pages(true), expected);
         assert_eq!(
             region.changed_pages(false),
-            [(3, false)],
+            expected[1..],
             "lent for good, hence always suspect"
         );
     }

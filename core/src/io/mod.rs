@@ -10,6 +10,9 @@ pub mod mmap;
 pub mod os;
 pub mod sim;
 
+#[cfg(test)]
+mod contract;
+
 use std::fmt;
 use std::io;
 use std::path::Path;

@@ -2,7 +2,7 @@
 //!
 //! In: records (kind, key, value, predecessor) and, on followers, spans of a primary's log. Out:
 //! positions, durability, checked record views. The room never learns what a key means: it keeps
-//! key bytes because the header checksum covers them. Read [`format`] first (one record), then
+//! key bytes because the header checksum covers them. Read [`mod@format`] first (one record), then
 //! [`segment`] (one file), [`append`] (reserve, fill, commit), [`group_commit`], [`recovery`].
 //!
 //! Positions and their order, checked in code:

@@ -4,7 +4,8 @@ use std::io;
 use std::path::PathBuf;
 
 use super::fence::Claim;
-use crate::ids::{Epoch, Lsn};
+use super::progress::Position;
+use crate::ids::Epoch;
 use crate::store::StoreError;
 
 /// Error of the replication room.
@@ -60,14 +61,14 @@ pub enum ReplicationError {
         /// The quorum.
         needed: usize,
     },
-    /// A replica's log parts from the leader's below what is known to be committed. One of the
-    /// two is wrong; nothing is truncated.
-    #[error("the logs part at {common}, below the committed position {commit}")]
-    DivergedBelowCommit {
-        /// Position up to which they agree.
-        common: Lsn,
-        /// Committed position.
-        commit: Lsn,
+    /// The best log that could be found lacks records that are known to be committed. Going on
+    /// would lose them; nothing is truncated.
+    #[error("the best log, at {best}, lacks what is committed up to {commit}")]
+    CommittedMissing {
+        /// Where the best log ends.
+        best: Position,
+        /// What was known to be committed.
+        commit: Position,
     },
     /// Bytes or text that are not a token.
     #[error("not a token: {what}")]

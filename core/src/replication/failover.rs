@@ -32,8 +32,9 @@ pub struct PromotionRules {
     pub members: usize,
     /// Fsynced copies a write needs, the leader's included.
     pub quorum: usize,
-    /// Position known to be committed; nothing below it is ever taken back.
-    pub commit: Lsn,
+    /// End of what is known to be committed, and the epoch of the leader that committed it. A
+    /// log without it is never chosen.
+    pub commit: Position,
     /// Take over with too few fenced members, although acknowledged writes may be lost. The
     /// caller records that it did.
     pub allow_loss: bool,
@@ -118,7 +119,7 @@ impl FenceRound {
     /// nothing, and a log that was never acknowledged for must not outrank one that was.
     ///
     /// # Errors
-    /// [`ReplicationError::TooFewFenced`].
+    /// [`ReplicationError::TooFewFenced`], [`ReplicationError::CommittedMissing`].
     pub fn choose(&self, candidate: usize, rules: &PromotionRules) -> Result<Choice, ReplicationError> {
         let counting = || self.answers.iter().filter(|(_, _, counts)| *counts);
         let fenced = counting().count();
@@ -130,6 +131,15 @@ impl FenceRound {
         let best = counting()
             .max_by_key(|(index, shape, _)| (shape.position(), *index == candidate))
             .expect("at least one counting member was fenced");
+        // The one mistake nothing can repair, so it is looked for although it cannot happen: the
+        // shard rather stays without a leader.
+        let Position { epoch, end } = rules.commit;
+        if !rules.allow_loss && end > Lsn::ZERO && !best.1.holds(epoch, end) {
+            return Err(ReplicationError::CommittedMissing {
+                best: best.1.position(),
+                commit: rules.commit,
+            });
+        }
         Ok(Choice {
             best: best.0,
             position: best.1.position(),
@@ -146,7 +156,7 @@ impl FenceRound {
 ///
 /// # Errors
 /// [`ReplicationError::TooFewFenced`], [`ReplicationError::TooFewAcks`],
-/// [`ReplicationError::Fenced`] when a newer leader has been here, or what the candidate's own
+/// [`ReplicationError::CommittedMissing`], [`ReplicationError::Fenced`] when a newer leader has been here, or what the candidate's own
 /// store says. Failures of other members only leave those out.
 pub fn promote(
     members: &[Reachable<'_>],
@@ -177,8 +187,7 @@ pub fn promote(
     let mut copied_bytes = 0;
     if choice.best != candidate {
         let best = members[choice.best].replica;
-        let commit = if choice.lossy { Lsn::ZERO } else { rules.commit };
-        let taken_back = align(best, leader.replica, claim, commit)?;
+        let taken_back = align(best, leader.replica, claim)?;
         truncated.extend(taken_back.map(|alignment| (candidate, alignment)));
         copied_bytes = catch_up(best, leader.replica, claim, choice.position.end)?;
     }
@@ -187,7 +196,6 @@ pub fn promote(
     leader.replica.begin_epoch(claim)?;
     leader.replica.sync()?;
 
-    let commit_floor = if choice.lossy { Lsn::ZERO } else { rules.commit };
     let mut acks = vec![Acked {
         epoch: claim.epoch,
         durable: leader.replica.durable(),
@@ -197,7 +205,7 @@ pub fn promote(
         if index == candidate || out {
             continue;
         }
-        match follow(leader.replica, member.replica, claim, commit_floor) {
+        match follow(leader.replica, member.replica, claim) {
             Ok((taken_back, durable)) => {
                 truncated.extend(taken_back.map(|alignment| (index, alignment)));
                 if member.counts {
@@ -235,9 +243,8 @@ fn follow(
     leader: &dyn Replica,
     member: &dyn Replica,
     claim: Claim,
-    commit: Lsn,
 ) -> Result<(Option<Alignment>, Lsn), ReplicationError> {
-    let taken_back = align(leader, member, claim, commit)?;
+    let taken_back = align(leader, member, claim)?;
     catch_up(leader, member, claim, leader.shape().end())?;
     Ok((taken_back, member.sync()?))
 }

@@ -25,26 +25,20 @@ pub struct Alignment {
     pub kept: Vec<PathBuf>,
 }
 
-/// Takes back what the target has and the source has not. `None` when there was nothing.
+/// Takes back what the target has and the source, its leader, has not. `None` when there was
+/// nothing. Safe however far back it goes: a leader has everything that was ever committed.
 ///
 /// # Errors
-/// [`ReplicationError::DivergedBelowCommit`] when that would undo committed records: nothing is
-/// done then. [`ReplicationError::Fenced`], or the store's.
+/// [`ReplicationError::Fenced`], or the store's.
 pub fn align(
     source: &dyn Replica,
     target: &dyn Replica,
     claim: Claim,
-    commit: Lsn,
 ) -> Result<Option<Alignment>, ReplicationError> {
     let (ours, theirs) = (target.shape(), source.shape());
     let common = ours.common_point(&theirs);
     if common == ours.end() {
         return Ok(None);
-    }
-    // A truncation below what is known to be committed is the one mistake nothing can repair, so
-    // it is refused even if that leaves the replica out of service.
-    if common < commit {
-        return Err(ReplicationError::DivergedBelowCommit { common, commit });
     }
     let kept = target.truncate(claim, common)?;
     Ok(Some(Alignment {

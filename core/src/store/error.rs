@@ -58,6 +58,11 @@ impl StoreError {
                 offset: *offset,
                 what: what.clone(),
             }),
+            StoreError::Index(IndexError::Damaged { path, offset, what }) => Some(Damage {
+                path: path.clone(),
+                offset: *offset,
+                what: (*what).to_owned(),
+            }),
             _ => None,
         }
     }

@@ -128,6 +128,8 @@ pub struct Index {
     /// Whether changes may go ahead without looking at `closure`.
     is_open: AtomicBool,
     closure: Mutex<Closure>,
+    /// A page was found damaged: no catalogue may vouch for this index any more.
+    distrusted: AtomicBool,
 }
 
 impl fmt::Debug for Index {
@@ -172,6 +174,7 @@ impl Index {
             keys: CachePadded::new(AtomicU64::new(0)),
             checks: None,
             is_open: AtomicBool::new(true),
+            distrusted: AtomicBool::new(false),
             closure: Mutex::new(Closure::Open),
         })
     }
@@ -221,6 +224,7 @@ impl Index {
             keys: CachePadded::new(AtomicU64::new(catalogue.keys)),
             checks,
             is_open: AtomicBool::new(false),
+            distrusted: AtomicBool::new(false),
             closure: Mutex::new(Closure::Clean(*stamp)),
         })
     }
@@ -426,11 +430,15 @@ impl Index {
     /// Makes everything durable and the index fit for [`Index::open_clean`] with this stamp.
     ///
     /// The caller has ended all changes. A later change is possible: it takes the mark away again.
+    /// An index with a damaged page is left as it is: the next opening builds it anew.
     ///
     /// # Errors
     /// [`IndexError::Io`], [`IndexError::DiskFull`]: the index takes no more changes, and the next
     /// open may find it clean or not. [`IndexError::Poisoned`] if that has happened before.
     pub fn close_clean(&self, stamp: &Stamp) -> Result<(), IndexError> {
+        if self.distrusted.load(Ordering::Acquire) {
+            return Ok(());
+        }
         let mut closure = self.closure.lock();
         // From here on a change waits for `closure`, and finds a catalogue to remove.
         self.is_open.store(false, Ordering::SeqCst);
@@ -512,11 +520,22 @@ impl Index {
         }
         let record = checks.records[number_index];
         if let Some(what) = self.chunks.page(number).defect(record.checksum, record.area) {
+            self.distrust();
             return Err(self.damaged(number, what));
         }
         self.directory.mark_checked(record.area);
         done.store(true, Ordering::Release);
         Ok(())
+    }
+
+    /// Takes the catalogue away for good, so that the next opening builds the index anew.
+    fn distrust(&self) {
+        if !self.distrusted.swap(true, Ordering::AcqRel)
+            && let Err(error) = self.begin_change()
+        {
+            // The damage is still there at the next opening, and is found again.
+            tracing::warn!(%error, "the catalogue of a damaged index could not be removed");
+        }
     }
 
     fn damaged(&self, number: u32, what: &'static str) -> IndexError {

@@ -3,7 +3,7 @@
 //! In: keys, values, and on followers a primary's records. Out: values pinned where they lie,
 //! snapshots, ordered scans. The log *is* the data: each value is written once; the key index
 //! only says where the newest version of a key stands and is a cache that can be rebuilt. The
-//! room does not know shards, leases or other replicas. Read [`write`] and [`read`] first.
+//! room does not know shards, leases or other replicas. Read [`mod@write`] and [`read`] first.
 //!
 //! What must never happen: a version drops out of its key's chain of predecessors; a reader is
 //! told "not found" because a record is damaged; an index entry outlives the record it points to.

@@ -97,6 +97,9 @@ impl Store {
             }
             progress(end.0.min(upto.0), upto.0);
         }
+        if let Err(error) = self.index.check_all() {
+            report.damage.extend(StoreError::from(error).damage());
+        }
         if report.damage.is_empty() {
             match self.log.verify_chain() {
                 Ok(steps) => report.chain_steps = steps,

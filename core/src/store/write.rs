@@ -185,6 +185,8 @@ impl Store {
         let hash = self.hash(parts.key, system);
         let _stripe = self.stripes.lock(hash);
         let prev = self.newest(parts.key, system)?;
+        // Space for the entry first: a record that cannot be indexed must not be logged.
+        self.index.reserve(1)?;
         let appended = self.log.append(&RecordParts { prev, ..*parts })?;
         let location = Store::location(&appended.segment, appended.lsn);
         self.index
@@ -225,6 +227,7 @@ impl Store {
             });
         }
         let (offsets, _) = Log::batch_layout(&members)?;
+        self.index.reserve(members.len())?;
         let appended = self.log.append_batch(&members)?;
         for ((member, offset), hash) in members.iter().zip(offsets).zip(hashes) {
             let location = Store::location(&appended.segment, appended.lsn.advance(offset));

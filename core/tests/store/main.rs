@@ -2,6 +2,7 @@
 
 mod concurrent;
 mod follower;
+mod index_damage;
 mod model;
 
 use std::path::Path;

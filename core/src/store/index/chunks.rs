@@ -5,8 +5,8 @@
 //! moved, shrunk or unmapped while the index lives. Handles are not kept: a chunk is opened again to
 //! be synced, so a large index holds maps, but no descriptors.
 //!
-//! Chunk 0 has 16 pages (64 KiB), each of the next nine as many as all before it, and from 32 MiB on
-//! every chunk has 4,096 pages (16 MiB).
+//! Chunk 0 has 16 pages (64 KiB), each of the next seven as many as all before it, and from 8 MiB on
+//! every chunk has 1,024 pages (4 MiB): little is allocated ahead at any size.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -19,7 +19,7 @@ use super::{Distrust, IndexError};
 use crate::io::{Disk, Map, MapAccess, OpenMode};
 
 const FIRST_PAGES: u32 = 1 << MIN_DEPTH;
-const MAX_CHUNK_PAGES: u32 = 4096;
+const MAX_CHUNK_PAGES: u32 = 1024;
 /// Page from which on all chunks have the maximal size.
 const EVEN_FROM: u32 = 2 * MAX_CHUNK_PAGES;
 const EVEN_CHUNK: usize = (EVEN_FROM / FIRST_PAGES).ilog2() as usize + 1;
@@ -278,6 +278,6 @@ mod tests {
             place(MAX_PAGES - 1),
             (MAX_CHUNKS - 1, MAX_CHUNK_PAGES as usize - 1)
         );
-        assert_eq!(chunk_bytes(EVEN_CHUNK - 1), 16 << 20);
+        assert_eq!((EVEN_CHUNK, chunk_bytes(EVEN_CHUNK - 1)), (8, 4 << 20));
     }
 }

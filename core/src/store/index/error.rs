@@ -31,7 +31,7 @@ pub enum IndexError {
         depth: u32,
     },
     /// A page is not as it was written at the last clean close. The index must be rebuilt.
-    #[error("index page at {}, offset {offset}: {what}", path.display())]
+    #[error("{} is damaged at offset {offset}: {what}; the index is built anew at the next opening", path.display())]
     Damaged {
         /// The chunk file.
         path: PathBuf,

@@ -1,0 +1,9 @@
+//! Clusters: consistency levels, failover, wiped replicas, hand-overs, power cuts.
+
+mod failover;
+mod harness;
+mod levels;
+mod moving;
+mod power;
+mod real_disk;
+mod wiped;
