@@ -4,6 +4,7 @@
 //! knows the names of the commands and nothing of what they do: one file a group of commands.
 
 mod change;
+mod demo;
 mod dump;
 mod failure;
 mod holdings;
@@ -46,6 +47,8 @@ struct Cli {
 
 #[derive(Subcommand, Debug)]
 enum Command {
+    /// Show everything on real data, in a temporary directory
+    Demo(demo::DemoArgs),
     /// Create a cluster in a new directory
     Init(init::InitArgs),
     /// Load records from CSV, TSV, JSON lines or Debian stanzas
@@ -80,6 +83,7 @@ enum Command {
 
 fn run(command: &Command) -> Outcome {
     match command {
+        Command::Demo(args) => demo::run(args),
         Command::Init(args) => init::run(args),
         Command::Import(args) => import::run(args),
         Command::Export(args) => records::export(args),
