@@ -56,11 +56,6 @@ impl Failure {
         }
     }
 
-    /// Exit code 1 after everything has been said already.
-    pub fn silent() -> Failure {
-        Failure::failed("")
-    }
-
     /// Something could not be done with a file.
     pub fn file(what: &str, path: &Path, error: &io::Error) -> Failure {
         let next = match error.kind() {

@@ -4,8 +4,10 @@
 //! knows the names of the commands and nothing of what they do: one file a group of commands.
 
 mod change;
+mod demo;
 mod dump;
 mod failure;
+mod holdings;
 mod import;
 mod init;
 mod input;
@@ -13,9 +15,11 @@ mod keyvalue;
 mod output;
 mod progress;
 mod records;
+mod ring;
 mod route;
 mod session;
 mod status;
+mod svg;
 mod verify;
 
 use std::process::ExitCode;
@@ -43,6 +47,8 @@ struct Cli {
 
 #[derive(Subcommand, Debug)]
 enum Command {
+    /// Show everything on real data, in a temporary directory
+    Demo(demo::DemoArgs),
     /// Create a cluster in a new directory
     Init(init::InitArgs),
     /// Load records from CSV, TSV, JSON lines or Debian stanzas
@@ -67,6 +73,8 @@ enum Command {
     Rebalance(change::RebalanceArgs),
     /// Show nodes, shards and replicas
     Status(status::StatusArgs),
+    /// Draw where everything lies, as SVG
+    Ring(ring::RingArgs),
     /// Check every checksum and compare the replicas
     Verify(verify::VerifyArgs),
     /// Show the records of one segment file
@@ -75,6 +83,7 @@ enum Command {
 
 fn run(command: &Command) -> Outcome {
     match command {
+        Command::Demo(args) => demo::run(args),
         Command::Init(args) => init::run(args),
         Command::Import(args) => import::run(args),
         Command::Export(args) => records::export(args),
@@ -87,6 +96,7 @@ fn run(command: &Command) -> Outcome {
         Command::Plan(args) => change::plan(args),
         Command::Rebalance(args) => change::rebalance(args),
         Command::Status(args) => status::run(args),
+        Command::Ring(args) => ring::run(args),
         Command::Verify(args) => verify::run(args),
         Command::Dump(args) => dump::run(args),
     }
