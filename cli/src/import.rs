@@ -157,7 +157,7 @@ impl<'j> Job<'j> {
 }
 
 /// The format of a file: as asked for, or by its name.
-pub fn format_of(file: &Path, asked: Option<Format>) -> Outcome<Format> {
+pub fn format_of(file: &Path, asked: Option<Format>, key: &str) -> Outcome<Format> {
     let known = "csv, tsv, jsonl or deb822";
     if let Some(format) = asked {
         return Ok(format);
@@ -186,9 +186,12 @@ pub fn format_of(file: &Path, asked: Option<Format>) -> Outcome<Format> {
         });
     match (compressed, Format::of_path(file)) {
         (Some(command), _) => {
+            // `users.csv.gz` still tells what is inside.
+            let inside = Format::of_path(Path::new(file.file_stem().unwrap_or_default()));
+            let format = inside.map_or_else(|| "FORMAT".to_string(), |format| format.to_string());
             let file = file.display();
             Err(Failure::usage(format!(
-                "{file} is compressed: `{command} {file} | atoll import DIR - --format FORMAT --key COLUMN` reads it"
+                "{file} is compressed: `{command} {file} | atoll import DIR - --format {format} --key {key}` reads it"
             )))
         }
         (None, Some(format)) => Ok(format),
@@ -198,7 +201,7 @@ pub fn format_of(file: &Path, asked: Option<Format>) -> Outcome<Format> {
 
 /// Imports a file.
 pub fn run(args: &ImportArgs) -> Outcome {
-    let format = format_of(&args.file, args.format)?;
+    let format = format_of(&args.file, args.format, &args.key)?;
     let from_stdin = args.file == Path::new("-");
     let default_rejects = || {
         let name = args
@@ -319,10 +322,10 @@ pub fn load(cluster: &Cluster, job: &Job, input: Input) -> Outcome<Report> {
     let place = identity
         .as_ref()
         .map(|identity| Place::new(job.dir, &identity.path, &job.select));
-    let mut state = match &identity {
-        Some(identity) => Checkpoint::new(identity.clone(), job.select.clone(), job.rejects.clone()),
-        None => Checkpoint::new(nameless(), job.select.clone(), job.rejects.clone()),
-    };
+    // Absolute, because the run that goes on may start in another directory.
+    let rejects = std::path::absolute(&job.rejects).unwrap_or_else(|_| job.rejects.clone());
+    let input = identity.clone().unwrap_or_else(nameless);
+    let mut state = Checkpoint::new(input, job.select.clone(), rejects);
     let earlier = place.as_ref().filter(|_| !job.restart).and_then(Place::load);
     let mut resumed_at_byte = None;
     if let (Some(earlier), Some(identity)) = (earlier, &identity) {
@@ -352,7 +355,7 @@ pub fn load(cluster: &Cluster, job: &Job, input: Input) -> Outcome<Report> {
     }
     let rejects = match resumed_at_byte {
         Some(_) => RejectFile::resumed(&state.rejects, state.rejects_bytes)?,
-        None => RejectFile::fresh(&job.rejects)?,
+        None => RejectFile::fresh(&state.rejects)?,
     };
     let total = identity.as_ref().map(|identity| identity.bytes);
     let progress = Progress::new("import", total, state.position.offset);
@@ -366,7 +369,7 @@ pub fn load(cluster: &Cluster, job: &Job, input: Input) -> Outcome<Report> {
         rejects,
         progress,
     };
-    loader.run(reader.as_mut())?;
+    let ends_with_record = loader.run(reader.as_mut())?;
     let Loader {
         state,
         rejects,
@@ -374,7 +377,7 @@ pub fn load(cluster: &Cluster, job: &Job, input: Input) -> Outcome<Report> {
         ..
     } = loader;
     progress.finish();
-    if reader.ends_without_newline() {
+    if ends_with_record && reader.ends_without_newline() {
         output::warn(&format!(
             "{}: the last line has no line end; if the file was cut off, its last record is not whole",
             job.name()
@@ -437,13 +440,20 @@ struct Loader<'l> {
 }
 
 impl Loader<'_> {
-    fn run(&mut self, reader: &mut dyn RecordReader) -> Outcome {
+    /// Returns whether the last thing in the input was a record.
+    fn run(&mut self, reader: &mut dyn RecordReader) -> Outcome<bool> {
+        let mut ends_with_record = false;
         let mut batch: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
         let mut batch_bytes = 0;
         // Rejects that were written and belong to no checkpoint yet.
         let mut loose_rejects = 0;
         loop {
             let item = reader.next().map_err(|error| input_failure(self.job, error))?;
+            ends_with_record = match item {
+                Item::Record(_) => true,
+                Item::Rejected(_) => false,
+                Item::End => ends_with_record,
+            };
             match item {
                 Item::End => break,
                 Item::Rejected(rejected) => {
@@ -471,7 +481,8 @@ impl Loader<'_> {
                 (batch_bytes, loose_rejects) = (0, 0);
             }
         }
-        self.write(&mut batch, reader, true)
+        self.write(&mut batch, reader, true)?;
+        Ok(ends_with_record)
     }
 
     /// What the cluster would refuse, and with it the whole batch.

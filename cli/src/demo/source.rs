@@ -33,7 +33,7 @@ pub struct Source {
 impl Source {
     /// The user's own file.
     pub fn given(file: &Path, key: &str, format: Option<Format>) -> Outcome<Source> {
-        let format = import::format_of(file, format)?;
+        let format = import::format_of(file, format, key)?;
         Ok(Source {
             what: "your file".into(),
             file: file.to_owned(),
