@@ -28,7 +28,7 @@ pub struct VerifyArgs {
 
 /// Checks a cluster.
 pub fn run(args: &VerifyArgs) -> Outcome {
-    let report = session::with(&args.dir.dir, |cluster| check(cluster))?;
+    let report = session::with(&args.dir.dir, check)?;
     if args.json {
         output::print_json(&report)?;
     } else {
@@ -65,6 +65,10 @@ pub fn summary(report: &ClusterVerifyReport) -> String {
     )
 }
 
+/// What to do about one damaged replica.
+const REPLACE: &str = "as long as a quorum of the shard is sound, move the damaged replica's directory \
+                       (nodes/NODE/shard-NUMBER) away: the next command copies it from the others";
+
 /// The failure that the findings amount to, if any.
 pub fn verdict(report: &ClusterVerifyReport) -> Outcome {
     for damage in &report.damage {
@@ -75,15 +79,13 @@ pub fn verdict(report: &ClusterVerifyReport) -> Outcome {
     }
     if !report.damage.is_empty() {
         let places = counted(report.damage.len() as u64, "damaged place");
-        return Err(Failure::damaged(format!(
-            "{places} found; the other replicas of the shard may be sound"
-        )));
+        return Err(Failure::damaged(format!("{places} found; {REPLACE}")));
     }
     let damaged_and_down = |one: &&Disagreement| matches!(one, Disagreement::Down { reason, .. } if reason.contains(" at offset "));
     match report.disagreements.iter().find(damaged_and_down) {
-        Some(_) => Err(Failure::damaged(
-            "a replica is out of service because its files are damaged",
-        )),
+        Some(_) => Err(Failure::damaged(format!(
+            "a replica is out of service because its files are damaged; {REPLACE}"
+        ))),
         None if report.disagreements.is_empty() => Ok(()),
         None => Err(Failure::failed("not everything is as it should be")),
     }
