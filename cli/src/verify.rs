@@ -28,7 +28,7 @@ pub struct VerifyArgs {
 
 /// Checks a cluster.
 pub fn run(args: &VerifyArgs) -> Outcome {
-    let report = session::with(&args.dir.dir, |cluster| check(cluster))?;
+    let report = session::with(&args.dir.dir, check)?;
     if args.json {
         output::print_json(&report)?;
     } else {
