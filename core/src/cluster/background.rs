@@ -95,8 +95,10 @@ impl Inner {
     fn pump_group(&self, group: &Group, sync: bool) {
         let now = self.env.clock.elapsed();
         let (mut failed, mut learners) = (false, false);
+        let leaderless;
         {
             let state = group.state.read();
+            leaderless = state.primary.is_none() && state.live_counting() >= state.members.quorum;
             if let Ok((primary, leader)) = state.leader(group.shard) {
                 group.dirty.store(false, Ordering::Release);
                 if sync
@@ -121,7 +123,7 @@ impl Inner {
             }
             failed |= state.copies.iter().any(|copy| copy.has_failed());
         }
-        if failed {
+        if failed || leaderless {
             self.heal(group);
         }
         if learners {

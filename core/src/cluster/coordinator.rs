@@ -101,40 +101,21 @@ impl Inner {
         durability: WriteDurability,
     ) -> Result<Token, ClusterError> {
         let token = Token::of_write(self.id, group.shard, written.epoch, written.end);
-        let lone = {
-            let state = group.state.read();
-            if state.members.wanted_quorum > 1 {
-                None
-            } else if durability == WriteDurability::Buffered {
-                Some(true)
-            } else {
-                let leader = state
-                    .leader(group.shard)
-                    .ok()
-                    .filter(|_| state.claim.epoch == written.epoch);
-                let synced = leader.map(|(primary, leader)| {
-                    let outcome = leader.store().sync_to(written.end);
-                    if let Err(error) = &outcome {
-                        state.copies[primary].fail(error.to_string());
-                    }
-                    group.refresh_commit(&state);
-                    outcome.is_ok()
-                });
-                Some(synced.unwrap_or(false))
-            }
-        };
         self.wake(group);
         let parallel = self.options.background;
-        let done = match lone {
-            Some(done) => done,
-            None => group.await_quorum(written, parallel, self.env.clock.elapsed()),
+        let done = if !group.lone_quorum {
+            group.await_quorum(written, parallel, self.env.clock.elapsed())
+        } else if durability == WriteDurability::Buffered {
+            true
+        } else {
+            sync_leader(group, written)
         };
         if done {
             return Ok(token);
         }
         // Somebody failed. A new leader may have the write all the same.
         self.heal(group);
-        if lone.is_none() {
+        if !group.lone_quorum {
             group.round(None, parallel, self.env.clock.elapsed());
             if group.verdict(written) {
                 return Ok(token);
@@ -155,6 +136,21 @@ impl Inner {
         topology.check_key(key)?;
         Ok(topology.slot_of(key))
     }
+}
+
+/// Fsyncs the write where no other copy is needed; returns whether it is durable.
+fn sync_leader(group: &Group, written: Written) -> bool {
+    let state = group.state.read();
+    let leader = state.leader(group.shard).ok();
+    let Some((primary, leader)) = leader.filter(|_| state.claim.epoch == written.epoch) else {
+        return false;
+    };
+    if let Err(error) = leader.store().sync_to(written.end) {
+        state.copies[primary].fail(error.to_string());
+        return false;
+    }
+    group.refresh_commit(&state);
+    true
 }
 
 impl Cluster {

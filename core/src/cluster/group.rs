@@ -228,12 +228,15 @@ pub(super) struct Group {
     pub(super) dirty: AtomicBool,
     /// Whose turn it is to answer an eventual read.
     pub(super) turn: AtomicUsize,
+    /// Whether writes need one fsynced copy only, the leader's. Never changes.
+    pub(super) lone_quorum: bool,
 }
 
 impl Group {
     pub(super) fn new(shard: ShardId, copies: Vec<Copy>, members: Members, members_version: u64) -> Group {
         Group {
             shard,
+            lone_quorum: members.wanted_quorum == 1,
             state: RwLock::new(GroupState {
                 copies,
                 members,

@@ -104,11 +104,13 @@ impl Inner {
         };
         if let Err(reason) = outcome {
             tracing::warn!(shard = group.shard.0, reason, "shard takes no writes");
-            state.halted = Some(reason.clone());
-            self.note(Event::Halted {
-                shard: group.shard,
-                reason,
-            });
+            if state.halted.as_ref() != Some(&reason) {
+                self.note(Event::Halted {
+                    shard: group.shard,
+                    reason: reason.clone(),
+                });
+            }
+            state.halted = Some(reason);
         }
     }
 
@@ -220,8 +222,7 @@ impl Inner {
         state.epoch_start = epoch_start;
         state.primary = Some(primary);
         state.halted = None;
-        // A freeze belongs to the leadership that logged it; its mover finds the lease changed.
-        state.frozen.clear();
+        self.thaw(group, state);
         group.lead(grant.claim.epoch, commit);
         if let Err(error) = load_arrivals(state) {
             state.copies[primary].fail(error.to_string());
@@ -229,6 +230,23 @@ impl Inner {
         let now = self.env.clock.elapsed();
         state.copies.iter().for_each(|copy| copy.seen_fresh(now));
         self.readmit(group, state);
+    }
+
+    /// Lets go of what the leadership before had frozen: its mover will find the lease changed.
+    /// Unless it was faster, and the move is committed though not yet visible here; such slots
+    /// must not take writes again, so the recorded topology is read after the grant.
+    fn thaw(&self, group: &Group, state: &mut GroupState) {
+        if state.frozen.is_empty() {
+            return;
+        }
+        match self.read_topology() {
+            Ok((recorded, _)) => {
+                state
+                    .frozen
+                    .retain(|slot| recorded.shard_of_slot(*slot) != group.shard);
+            }
+            Err(error) => tracing::warn!(%error, "frozen slots stay so: the topology cannot be read"),
+        }
     }
 
     fn report_promotion(
@@ -288,9 +306,9 @@ impl Inner {
         let mut state = group.state.write();
         let lost_leader = state
             .primary
-            .is_some_and(|primary| state.copies[primary].has_failed());
+            .is_none_or(|primary| state.copies[primary].has_failed());
         self.drop_failed(group, &mut state);
-        if lost_leader {
+        if lost_leader && state.live_counting() > 0 {
             self.elect(group, &mut state);
         }
     }

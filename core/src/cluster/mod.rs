@@ -59,6 +59,8 @@ pub use scan::{ClusterEntry, ClusterScan};
 pub use status::{ClusterStatus, NodeStatus, OpenMove, ReplicaStatus, ShardStatus};
 pub use verify::{ClusterVerifyReport, Disagreement, ReplicaVerify};
 
+/// Most events kept for [`Cluster::events`]; then the older half goes.
+const MAX_EVENTS: usize = 10_000;
 /// Name of the topology in the config store.
 const TOPOLOGY_KEY: &str = "topology";
 
@@ -183,7 +185,12 @@ struct Inner {
 impl Inner {
     fn note(&self, event: Event) {
         tracing::info!(%event, "cluster event");
-        self.events.lock().push(event);
+        let mut events = self.events.lock();
+        if events.len() >= MAX_EVENTS {
+            // A replica that comes and goes must not fill the memory; the log has them all.
+            events.drain(..MAX_EVENTS / 2);
+        }
+        events.push(event);
     }
 
     fn group(&self, shard: ShardId) -> Result<Arc<Group>, ClusterError> {
@@ -338,7 +345,7 @@ impl Cluster {
         self.inner.topology.load_full()
     }
 
-    /// What has happened since the cluster was opened, oldest first.
+    /// What has happened since the cluster was opened, oldest first; the last 5,000 at least.
     #[must_use]
     pub fn events(&self) -> Vec<Event> {
         self.inner.events.lock().clone()

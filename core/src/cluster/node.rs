@@ -315,15 +315,26 @@ impl Cluster {
         Ok(())
     }
 
-    /// Opens the node's replicas again. Each takes back what no leader acknowledged, catches up,
+    /// Opens the node's replicas again, or those of a running node that have fallen out. Each takes back what no leader acknowledged, catches up,
     /// and serves and counts from then on; what cannot be opened stays out, among the events.
     ///
     /// # Errors
     /// [`ClusterError::UnknownNode`], [`ClusterError::NodeState`].
     pub fn restart_node(&self, name: &str) -> Result<(), ClusterError> {
         let inner = &self.inner;
-        inner.check_node(name, false)?;
-        inner.nodes.lock().insert(name.to_owned(), true);
+        let down = |group: &Arc<Group>| {
+            let state = group.state.read();
+            state
+                .copies
+                .iter()
+                .any(|copy| copy.node == name && copy.live().is_none())
+        };
+        // A node that is up may still have replicas that have fallen out.
+        if !inner.groups().iter().any(down) {
+            inner.check_node(name, false)?;
+        }
+        let known = inner.nodes.lock().get_mut(name).map(|up| *up = true);
+        known.ok_or_else(|| ClusterError::UnknownNode { name: name.into() })?;
         inner.note(Event::NodeRestarted {
             node: name.to_owned(),
         });

@@ -71,7 +71,7 @@ impl Inner {
         options: &ReadOptions,
     ) -> Result<(usize, Lsn), ClusterError> {
         let shard = group.shard;
-        let bound = if state.members.wanted_quorum > 1 {
+        let bound = if !group.lone_quorum {
             group.commit()
         } else {
             Lsn(u64::MAX)

@@ -194,6 +194,19 @@ mod tests {
     }
 
     #[test]
+    fn the_bytes_are_those_of_the_format_page() {
+        let bytes = encode(CLUSTER, ShardId(3), claim(5, 1, 11));
+        let mut expected = Vec::new();
+        expected.extend_from_slice(b"ATLFENCE\x01\0\0\0\x03\0\0\0");
+        expected.extend_from_slice(&[7; 16]);
+        for number in [5u64, 1, 11] {
+            expected.extend_from_slice(&number.to_le_bytes());
+        }
+        expected.extend_from_slice(&[0, 0, 0, 0]);
+        assert_eq!(bytes[..60], expected);
+    }
+
+    #[test]
     fn no_damaged_fence_is_believed() {
         let good = encode(CLUSTER, ShardId(3), claim(5, 1, 11));
         assert_eq!(decode(&good, CLUSTER, ShardId(3)), Ok(claim(5, 1, 11)));

@@ -279,6 +279,14 @@ mod tests {
     }
 
     #[test]
+    fn the_text_is_that_of_the_format_page() {
+        let text = "41544b4e01000000090909090909090909090909090909090200000001000000020000000000000\
+                    040000000000000000200000001000000000000000800000000000000";
+        let token = token(&[(1, 2, 64), (2, 1, 8)]).to_string();
+        assert_eq!(token[..token.len() - 8], *text);
+    }
+
+    #[test]
     fn tokens_of_two_clusters_do_not_mix() {
         let mut ours = token(&[(1, 1, 8)]);
         let theirs = Token::of_write(Uuid([1; 16]), ShardId(1), Epoch(1), Lsn(8));

@@ -121,7 +121,6 @@ fn a_damaged_replica_stays_out_and_the_others_serve() {
         "{replica:?}"
     );
     // The remedy is to take the directory away: it is then a wiped replica like any other.
-    cluster.kill_node("n2").unwrap();
     machine.disk.remove_dir_all(&store_dir("n2", 0)).unwrap();
     cluster.restart_node("n2").unwrap();
     assert_whole(&cluster);
