@@ -16,6 +16,12 @@ use crate::output;
 
 /// Opens the cluster of a directory.
 pub fn open(dir: &Path) -> Outcome<Cluster> {
+    if dir.is_file() {
+        return Err(Failure::usage(format!(
+            "{} is a file, not a cluster directory",
+            dir.display()
+        )));
+    }
     let cluster = Cluster::open(&Env::os(), dir, &ClusterOptions::default())?;
     tell_events(&cluster);
     Ok(cluster)
