@@ -1,2 +1,117 @@
-//! Command-line tool over the embedded engine.
-fn main() {}
+//! `atoll`, the command line of the engine.
+//!
+//! Arguments come in; results go to standard output, everything else to standard error. This file
+//! knows the names of the commands and nothing of what they do: one file a group of commands.
+
+mod change;
+mod demo;
+mod dump;
+mod failure;
+mod holdings;
+mod import;
+mod init;
+mod input;
+mod keyvalue;
+mod output;
+mod progress;
+mod records;
+mod ring;
+mod route;
+mod session;
+mod status;
+mod svg;
+mod verify;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use failure::{Failure, Outcome};
+
+#[derive(Parser, Debug)]
+#[command(
+    name = "atoll",
+    version,
+    about = "A sharded, replicated key-value engine that lives inside your program",
+    after_help = "\
+Start here:
+  atoll demo
+  atoll init data --shards 4 --replicas 3 && atoll import data users.csv --key id && atoll status data
+
+Exit codes: 0 done, 1 not found or a check failed, 2 usage, 3 damaged data, 4 unavailable."
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Show everything on real data, in a temporary directory
+    Demo(demo::DemoArgs),
+    /// Create a cluster in a new directory
+    Init(init::InitArgs),
+    /// Load records from CSV, TSV, JSON lines or Debian stanzas
+    Import(import::ImportArgs),
+    /// Write all records as JSON lines or TSV
+    Export(records::ExportArgs),
+    /// Store a value
+    Put(keyvalue::PutArgs),
+    /// Print a value
+    Get(keyvalue::GetArgs),
+    /// Delete a key
+    Delete(keyvalue::DeleteArgs),
+    /// Print records in key order
+    Scan(records::ScanArgs),
+    /// Print the number of keys
+    Count(records::CountArgs),
+    /// Tell which node each key on standard input belongs to
+    Route(route::RouteArgs),
+    /// Show what adding, removing or re-weighting a node would move
+    Plan(change::PlanArgs),
+    /// Add, remove or re-weight a node and move what has to move
+    Rebalance(change::RebalanceArgs),
+    /// Show nodes, shards and replicas
+    Status(status::StatusArgs),
+    /// Draw where everything lies, as SVG
+    Ring(ring::RingArgs),
+    /// Check every checksum and compare the replicas
+    Verify(verify::VerifyArgs),
+    /// Show the records of one segment file
+    Dump(dump::DumpArgs),
+}
+
+fn run(command: &Command) -> Outcome {
+    match command {
+        Command::Demo(args) => demo::run(args),
+        Command::Init(args) => init::run(args),
+        Command::Import(args) => import::run(args),
+        Command::Export(args) => records::export(args),
+        Command::Put(args) => keyvalue::put(args),
+        Command::Get(args) => keyvalue::get(args),
+        Command::Delete(args) => keyvalue::delete(args),
+        Command::Scan(args) => records::scan(args),
+        Command::Count(args) => records::count(args),
+        Command::Route(args) => route::run(args).map_err(Failure::from),
+        Command::Plan(args) => change::plan(args),
+        Command::Rebalance(args) => change::rebalance(args),
+        Command::Status(args) => status::run(args),
+        Command::Ring(args) => ring::run(args),
+        Command::Verify(args) => verify::run(args),
+        Command::Dump(args) => dump::run(args),
+    }
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(&cli.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            let message = failure.to_string();
+            if !message.is_empty() {
+                output::warn(&message);
+            }
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}

@@ -8,8 +8,8 @@ use std::fmt;
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 
 use atoll::routing::{
-    HashKind, KeyEncoding, KeyRef, Modulo, NodeSpec, PartitioningSpec, RangeMap, Ring,
-    RoutingError, Topology, TopologySpec, encode_key,
+    HashKind, KeyEncoding, KeyRef, Modulo, NodeSpec, PartitioningSpec, RangeMap, Ring, RoutingError,
+    Topology, TopologySpec, encode_key,
 };
 use clap::{Args, ValueEnum};
 
@@ -180,10 +180,7 @@ impl Job {
     /// Fewer nodes than replicas are served, but never silently.
     fn warning(&self, args: &RouteArgs) -> Option<String> {
         let wanted = usize::from(args.replicas.unwrap_or(1));
-        let usable = self
-            .router
-            .distinct_nodes()
-            .filter(|&usable| usable < wanted)?;
+        let usable = self.router.distinct_nodes().filter(|&usable| usable < wanted)?;
         Some(format!(
             "{wanted} replicas asked for, {usable} nodes have a weight: every key gets {usable}"
         ))
@@ -238,8 +235,7 @@ impl Job {
             }
             let bad = |what| Ending::Line(number, what);
             let parsed = parse_key(&line, self.input, self.encoding, &mut key).map_err(bad)?;
-            self.write_answer(&line, parsed, output)
-                .map_err(Ending::Write)?;
+            self.write_answer(&line, parsed, output).map_err(Ending::Write)?;
         }
         Ok(())
     }
@@ -291,29 +287,18 @@ fn number<T: std::str::FromStr>(line: &[u8], range: &str) -> Result<T, String> {
     let text = std::str::from_utf8(line).ok();
     // A leading plus sign would parse, and "+1" and "1" would be two lines with one key.
     let text = text.filter(|text| !text.starts_with('+'));
-    text.and_then(|text| text.parse().ok()).ok_or_else(|| {
-        format!(
-            "\"{}\" is not a whole number from {range}",
-            line.escape_ascii()
-        )
-    })
+    text.and_then(|text| text.parse().ok())
+        .ok_or_else(|| format!("\"{}\" is not a whole number from {range}", line.escape_ascii()))
 }
 
 fn unhex(line: &[u8], out: &mut Vec<u8>) -> Result<(), String> {
     let digit = |byte: u8| char::from(byte).to_digit(16).map(|digit| digit as u8);
     for pair in line.chunks(2) {
         let byte = match pair {
-            [high, low] => digit(*high)
-                .zip(digit(*low))
-                .map(|(high, low)| high << 4 | low),
+            [high, low] => digit(*high).zip(digit(*low)).map(|(high, low)| high << 4 | low),
             _ => None,
         };
-        let wrong = || {
-            format!(
-                "\"{}\" is not pairs of hexadecimal digits",
-                line.escape_ascii()
-            )
-        };
+        let wrong = || format!("\"{}\" is not pairs of hexadecimal digits", line.escape_ascii());
         out.push(byte.ok_or_else(wrong)?);
     }
     Ok(())
@@ -468,9 +453,7 @@ impl Router {
                 })
             }
             Router::Range { map, names } => {
-                let range = map
-                    .range_of(key)
-                    .expect("a map without a domain takes every key");
+                let range = map.range_of(key).expect("a map without a domain takes every key");
                 output.write_all(names[range].as_bytes())
             }
             Router::Slots { topology, names } => {
@@ -497,9 +480,7 @@ fn refuse_strangers(args: &RouteArgs) -> Result<(), RouteFailure> {
     for (option, given, algorithms) in known {
         if given && !algorithms.contains(&args.algorithm) {
             let name = args.algorithm.name();
-            return Err(usage(format!(
-                "{option} has no meaning with --algorithm {name}"
-            )));
+            return Err(usage(format!("{option} has no meaning with --algorithm {name}")));
         }
     }
     Ok(())

@@ -47,11 +47,7 @@ fn modulo_prints_nodes_or_numbers() {
         b"abc\n\n",
         b"abc\t0\n\t0\n",
     );
-    check(
-        "--algorithm modulo --hash sha1 --nodes a,b",
-        b"abc",
-        b"abc\tb\n",
-    );
+    check("--algorithm modulo --hash sha1 --nodes a,b", b"abc", b"abc\tb\n");
     check(
         "--algorithm modulo --hash crc32 --buckets 4294967295",
         b"123456789",
@@ -98,13 +94,7 @@ fn the_ring_prints_distinct_replicas() {
     );
     outcome.unwrap();
     let line = String::from_utf8(output).unwrap();
-    let mut nodes: Vec<&str> = line
-        .trim_end()
-        .split_once('\t')
-        .unwrap()
-        .1
-        .split(',')
-        .collect();
+    let mut nodes: Vec<&str> = line.trim_end().split_once('\t').unwrap().1.split(',').collect();
     nodes.sort_unstable();
     assert_eq!(nodes, ["a", "b", "c"]);
     let short = args("--algorithm ring --nodes a,b --replicas 3");
@@ -161,8 +151,7 @@ fn bad_lines_are_named_and_what_came_before_is_printed() {
     let options = "--algorithm modulo --buckets 1 --input i64";
     let (output, outcome) = run_on(options, b"1\n2\nx\n3\n");
     assert_eq!(output, b"1\t0\n2\t0\n");
-    let expected =
-        "line 3: \"x\" is not a whole number from -9223372036854775808 to 9223372036854775807";
+    let expected = "line 3: \"x\" is not a whole number from -9223372036854775808 to 9223372036854775807";
     assert_eq!(outcome.unwrap_err(), usage(expected));
     for line in ["", "+1", " 1", "1\r", "9223372036854775808"] {
         assert!(
@@ -171,11 +160,7 @@ fn bad_lines_are_named_and_what_came_before_is_printed() {
         );
     }
     let hex = "--algorithm modulo --buckets 1 --input hex";
-    check_refused(
-        hex,
-        b"0g\n",
-        "line 1: \"0g\" is not pairs of hexadecimal digits",
-    );
+    check_refused(hex, b"0g\n", "line 1: \"0g\" is not pairs of hexadecimal digits");
     check_refused(
         hex,
         b"00\n012\n",
@@ -191,10 +176,7 @@ fn bad_lines_are_named_and_what_came_before_is_printed() {
 #[test]
 fn bad_usage_is_told_exactly() {
     let cases = [
-        (
-            "--algorithm ring",
-            "ring needs --nodes N1,N2... or --buckets N",
-        ),
+        ("--algorithm ring", "ring needs --nodes N1,N2... or --buckets N"),
         (
             "--algorithm modulo",
             "modulo needs --nodes N1,N2... or --buckets N",

@@ -24,6 +24,16 @@ pub enum Event {
         /// What recovery found and did.
         report: RecoveryReport,
     },
+    /// A replica's key index could not be trusted although the replica had been closed, and was built
+    /// anew from its log. Nothing is lost by that.
+    IndexRebuilt {
+        /// Node of the replica.
+        node: String,
+        /// Its shard.
+        shard: ShardId,
+        /// What was wrong with the index, with file and offset.
+        reason: String,
+    },
     /// A replica is out of service.
     ReplicaDown {
         /// Node of the replica.
@@ -122,6 +132,12 @@ pub enum Event {
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Event::IndexRebuilt { node, shard, reason } => {
+                write!(
+                    f,
+                    "node {node}, shard {shard}: key index built anew from the log: {reason}"
+                )
+            }
             Event::Recovered { node, shard, report } => {
                 write!(f, "node {node}, shard {shard}: recovered after {:?}", report.kind)?;
                 match &report.cut {

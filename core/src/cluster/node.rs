@@ -15,7 +15,7 @@ use crate::ids::{ShardId, Uuid};
 use crate::io::Env;
 use crate::replication::{LocalReplica, Replica, ReplicationError, majority};
 use crate::routing::{MemberState, Shard, ShardState, Topology};
-use crate::store::{StoreIdentity, StoreOptions};
+use crate::store::{IndexState, StoreIdentity, StoreOptions};
 
 /// All nodes that may hold data, up.
 pub(super) fn all_up(topology: &Topology) -> BTreeMap<String, bool> {
@@ -160,6 +160,12 @@ impl Inner {
                 node: node.to_owned(),
                 shard,
                 report: report.clone(),
+            });
+        } else if let IndexState::Rebuilt(reason) = replica.store().index_state() {
+            self.note(Event::IndexRebuilt {
+                node: node.to_owned(),
+                shard,
+                reason: reason.clone(),
             });
         }
         Ok(replica)

@@ -26,7 +26,7 @@ pub(super) struct Found {
     pub(super) next_number: u64,
 }
 
-/// Opens the segment files in order. A last file that was never finished is removed.
+/// Opens the segment files in order. Files that were never finished are removed.
 fn open_segments(
     disk: &dyn Disk,
     dir: &Path,
@@ -43,19 +43,20 @@ fn open_segments(
         .collect();
     numbered.sort();
     let next_number = numbered.last().map_or(1, |(number, _)| number + 1);
-    let count = numbered.len();
-    let mut segments = Vec::with_capacity(count);
-    for (i, (number, path)) in numbered.into_iter().enumerate() {
-        let unfinished_allowed = i + 1 == count && control.state == StoreState::Open;
+    let mut segments = Vec::with_capacity(numbered.len());
+    let mut unfinished = Vec::new();
+    // Only a writer creates segments, and a power cut only shortens what was never synced. Should a
+    // segment that was in use have been blanked, the positions on either side of it do not meet.
+    let interrupted = control.state == StoreState::Open;
+    for (number, path) in numbered {
         let opened = match Segment::open(disk, &path, map_writes) {
-            // Cut short before its header was whole: creation was interrupted.
+            // The file had not got its full length: creation was interrupted.
             Err(LogError::Corrupt { offset, .. })
-                if unfinished_allowed
-                    && offset < PAGE_BYTES as u64
+                if interrupted
+                    && (offset < PAGE_BYTES as u64 || !survived(disk, control))
                     && Segment::file_is_blank(disk, &path)? =>
             {
-                disk.remove_file(&path)
-                    .map_err(|e| LogError::io("remove", &path, e))?;
+                unfinished.push(path);
                 continue;
             }
             other => other?,
@@ -75,15 +76,29 @@ fn open_segments(
             // A header is synced before the first record, so an invalid one above blank space was
             // never in use; above records it is damage.
             Err(PageError::Empty | PageError::Crc { .. } | PageError::Magic { .. })
-                if unfinished_allowed && Segment::file_is_blank(disk, &path)? =>
+                if interrupted && Segment::file_is_blank(disk, &path)? =>
             {
-                disk.remove_file(&path)
-                    .map_err(|e| LogError::io("remove", &path, e))?;
+                unfinished.push(path);
             }
             Err(error) => return Err(LogError::page(&path, 0, error)),
         }
     }
+    for path in &unfinished {
+        disk.remove_file(path)
+            .map_err(|e| LogError::io("remove", path, e))?;
+    }
+    if !unfinished.is_empty() {
+        // Gone for good before the next segment comes, or a power cut could bring one back before it.
+        disk.sync_dir(&log_dir)
+            .map_err(|e| LogError::io("sync", &log_dir, e))?;
+    }
     Ok((segments, next_number))
+}
+
+/// Whether the machine has been up since the control page was written, so that the page cache has
+/// survived. An id of zeros means the machine cannot say when it started: never the same boot.
+fn survived(disk: &dyn Disk, control: &Control) -> bool {
+    control.boot_id == disk.boot_id() && control.boot_id != [0; 16]
 }
 
 pub(super) fn find(
@@ -96,8 +111,7 @@ pub(super) fn find(
     if control.state == StoreState::Clean {
         return find_clean(segments, control, dir, next_number);
     }
-    // An id of zeros means the machine cannot say when it started: never the same boot.
-    let same_boot = control.boot_id == disk.boot_id() && control.boot_id != [0; 16];
+    let same_boot = survived(disk, control);
     let kind = if same_boot {
         RecoveryKind::SameBoot
     } else {

@@ -388,15 +388,36 @@ fn removing_a_tree_is_durable_after_a_sync_and_may_stop_half_way_before() {
 }
 
 #[test]
-fn directory_made_again_after_its_removal_is_empty_after_a_cut() {
-    let disk = SimDisk::new(1);
-    disk.create_dir_all(Path::new("/d/t")).unwrap();
-    synced_file(&disk, "t/old", b"x");
-    disk.sync_dir(Path::new("/d/t")).unwrap();
-    disk.remove_dir_all(Path::new("/d/t")).unwrap();
-    disk.create_dir_all(Path::new("/d/t")).unwrap();
-    let disk = disk.power_cut(CutPolicy::DropAll);
-    assert_eq!(disk.list(Path::new("/d/t")).unwrap(), []);
+fn file_moved_out_of_a_removed_tree_is_never_lost_with_it() {
+    each_random_cut(
+        |disk| {
+            disk.create_dir_all(Path::new("/d/t")).unwrap();
+            synced_file(disk, "t/f", b"precious");
+            disk.sync_dir(Path::new("/d/t")).unwrap();
+            disk.rename(&path("t/f"), &path("f")).unwrap();
+            disk.remove_dir_all(Path::new("/d/t")).unwrap();
+        },
+        |seed, disk| assert_eq!(disk.paths().len(), 1, "seed {seed}"),
+    );
+}
+
+#[test]
+fn directory_made_again_after_its_removal_is_there_and_empty_after_any_cut() {
+    for policy in [
+        CutPolicy::DropAll,
+        CutPolicy::KeepAll,
+        CutPolicy::TearAll,
+        CutPolicy::Random,
+    ] {
+        let disk = SimDisk::new(1);
+        disk.create_dir_all(Path::new("/d/t")).unwrap();
+        synced_file(&disk, "t/old", b"x");
+        disk.sync_dir(Path::new("/d/t")).unwrap();
+        disk.remove_dir_all(Path::new("/d/t")).unwrap();
+        disk.create_dir_all(Path::new("/d/t")).unwrap();
+        let disk = disk.power_cut(policy);
+        assert_eq!(disk.list(Path::new("/d/t")).unwrap(), [], "{policy:?}");
+    }
 }
 
 #[test]

@@ -1,0 +1,144 @@
+//! `atoll put`, `get`, `delete`: one key.
+
+use std::ffi::OsString;
+use std::io::{self, Read, Write};
+
+use clap::Args;
+
+use crate::failure::{Failure, Outcome};
+use crate::output;
+use crate::session::{self, DirArg, ReadArgs, WriteArgs, bytes_of};
+
+/// Options of `atoll put`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  atoll put data user:42 '{\"name\":\"Kim\"}'
+  atoll put data picture - < cat.png
+  atoll put data user:42 x --print-token
+
+Prints nothing unless asked to.")]
+pub struct PutArgs {
+    #[command(flatten)]
+    dir: DirArg,
+
+    /// Key: the bytes of the argument
+    key: OsString,
+
+    /// Value; `-`, or none at all, reads it from standard input
+    value: Option<OsString>,
+
+    /// Key and value are given in hexadecimal
+    #[arg(long)]
+    hex: bool,
+
+    #[command(flatten)]
+    write: WriteArgs,
+}
+
+/// Stores one value.
+pub fn put(args: &PutArgs) -> Outcome {
+    let key = bytes_of(&args.key, args.hex)?;
+    let value = match &args.value {
+        Some(value) if value != "-" => bytes_of(value, args.hex)?,
+        _ => {
+            let mut value = Vec::new();
+            let read = io::stdin().lock().read_to_end(&mut value);
+            read.map_err(|error| {
+                Failure::failed(format!("cannot read the value from standard input: {error}"))
+            })?;
+            value
+        }
+    };
+    let token = session::with(&args.dir.dir, |cluster| {
+        Ok(cluster.put(&key, &value, args.write.durability)?)
+    })?;
+    args.write.print(&token)
+}
+
+/// Options of `atoll delete`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Example:
+  atoll delete data user:42
+
+Deleting what is not there is no error.")]
+pub struct DeleteArgs {
+    #[command(flatten)]
+    dir: DirArg,
+
+    /// Key: the bytes of the argument
+    key: OsString,
+
+    /// The key is given in hexadecimal
+    #[arg(long)]
+    hex: bool,
+
+    #[command(flatten)]
+    write: WriteArgs,
+}
+
+/// Deletes one key.
+pub fn delete(args: &DeleteArgs) -> Outcome {
+    let key = bytes_of(&args.key, args.hex)?;
+    let token = session::with(&args.dir.dir, |cluster| {
+        Ok(cluster.delete(&key, args.write.durability)?)
+    })?;
+    args.write.print(&token)
+}
+
+/// Options of `atoll get`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  atoll get data user:42
+  atoll get data user:42 --consistency eventual
+  atoll get data user:42 --consistency read_your_writes --token $(atoll put data user:42 x --print-token)
+
+Prints the value and a newline. Exit code 1: there is no such key.")]
+pub struct GetArgs {
+    #[command(flatten)]
+    dir: DirArg,
+
+    /// Key: the bytes of the argument
+    key: OsString,
+
+    /// Key and value are in hexadecimal
+    #[arg(long)]
+    hex: bool,
+
+    /// Print value, answering node and log position as JSON
+    #[arg(long, conflicts_with = "hex")]
+    json: bool,
+
+    #[command(flatten)]
+    read: ReadArgs,
+}
+
+/// Prints one value.
+pub fn get(args: &GetArgs) -> Outcome {
+    let key = bytes_of(&args.key, args.hex)?;
+    let options = args.read.options()?;
+    session::with(&args.dir.dir, |cluster| {
+        let Some(answer) = cluster.get(&key, &options)? else {
+            let key = String::from_utf8_lossy(&key);
+            return Err(Failure::failed(format!(
+                "no key {key:?} in {}",
+                args.dir.dir.display()
+            )));
+        };
+        let mut out = output::stdout();
+        if args.json {
+            out.write_all(b"{")?;
+            crate::records::write_json_field(&mut out, "value", &answer.value, true)?;
+            let node = serde_json::Value::from(answer.node);
+            write!(out, ",\"node\":{node},\"lsn\":{}}}", answer.lsn)?;
+        } else if args.hex {
+            out.write_all(output::hex(&answer.value).as_bytes())?;
+        } else {
+            out.write_all(&answer.value)?;
+        }
+        out.write_all(b"\n")?;
+        Ok(out.flush()?)
+    })
+}

@@ -1,0 +1,133 @@
+//! put, get, delete, scan, count, export.
+
+use crate::run::Place;
+
+#[test]
+fn values_come_back_as_they_went() {
+    let place = Place::with_cluster();
+    place.run(&["put", "c", "a", "1"]).code(0).prints("");
+    place.run(&["get", "c", "a"]).code(0).prints("1\n");
+    place
+        .run(&["put", "c", "a", "2", "--durability", "buffered"])
+        .code(0);
+    place
+        .run(&["get", "c", "a", "--consistency", "strong"])
+        .code(0)
+        .prints("2\n");
+    place
+        .run_with_input(&["put", "c", "b", "-"], b"two\nlines")
+        .code(0);
+    place.run(&["get", "c", "b"]).code(0).prints("two\nlines\n");
+    place.run_with_input(&["put", "c", "empty"], b"").code(0);
+    place.run(&["get", "c", "empty"]).code(0).prints("\n");
+    place
+        .run(&["get", "c", "none"])
+        .code(1)
+        .prints("")
+        .says("no key \"none\" in c");
+    place.run(&["delete", "c", "a"]).code(0).prints("");
+    place.run(&["delete", "c", "a"]).code(0);
+    place.run(&["get", "c", "a"]).code(1);
+    place.run(&["count", "c"]).code(0).prints("2\n");
+    assert_eq!(place.run(&["count", "c", "--json"]).json()["count"], 2);
+}
+
+#[test]
+fn a_token_makes_a_write_visible_to_a_read() {
+    let place = Place::with_cluster();
+    let token = place.run(&["put", "c", "k", "v", "--print-token"]).code(0).out;
+    let token = token.trim();
+    place
+        .run(&[
+            "get",
+            "c",
+            "k",
+            "--consistency",
+            "read_your_writes",
+            "--token",
+            token,
+        ])
+        .code(0)
+        .prints("v\n");
+    let again = place.run(&["put", "c", "k", "w", "--json"]).code(0).json();
+    let token = again["token"].as_str().unwrap();
+    let answer = place
+        .run(&["get", "c", "k", "--token", token, "--json"])
+        .code(0)
+        .json();
+    assert_eq!(answer["value"], "w");
+    assert!(answer["node"].as_str().unwrap().starts_with('n'));
+    let other = Place::with_cluster();
+    other
+        .run(&[
+            "get",
+            "c",
+            "k",
+            "--consistency",
+            "read_your_writes",
+            "--token",
+            token,
+        ])
+        .code(2)
+        .says("another cluster");
+}
+
+#[test]
+fn scans_are_ordered_and_bounded() {
+    let place = Place::with_cluster();
+    for (key, value) in [
+        ("b:2", "two"),
+        ("a:1", "{\"n\": 1}"),
+        ("b:1", "one"),
+        ("c", "three"),
+    ] {
+        place.run(&["put", "c", key, value]).code(0);
+    }
+    place
+        .run(&["scan", "c"])
+        .prints("a:1\t{\"n\": 1}\nb:1\tone\nb:2\ttwo\nc\tthree\n");
+    place
+        .run(&["scan", "c", "--prefix", "b:", "--keys-only"])
+        .prints("b:1\nb:2\n");
+    place
+        .run(&["scan", "c", "--start", "b:1", "--end", "b:2"])
+        .prints("b:1\tone\n");
+    place
+        .run(&["scan", "c", "--limit", "1", "--json"])
+        .prints("{\"key\":\"a:1\",\"value\":{\"n\": 1}}\n");
+    place.run(&["scan", "c", "--limit", "0"]).prints("");
+    place.run(&["count", "c", "--prefix", "b:"]).prints("2\n");
+    place.run(&["put", "c", "--hex", "ff00", "0a"]).code(0);
+    place
+        .run(&["scan", "c", "--hex", "--start", "ff"])
+        .prints("ff00\t0a\n");
+    place
+        .run(&["scan", "c", "--start", "d", "--json"])
+        .prints("{\"key_hex\":\"ff00\",\"value\":\"\\n\"}\n");
+}
+
+#[test]
+fn an_export_fills_a_copy_that_is_equal() {
+    let place = Place::with_cluster();
+    for (key, value) in [("a", "{\"n\": 1.50}"), ("b", "plain \"text\"\n"), ("ü", "12")] {
+        place.run(&["put", "c", key, value]).code(0);
+    }
+    let exported = place.run(&["export", "c"]).code(0).says("3 records exported");
+    place
+        .run(&["init", "copy", "--shards", "2", "--replicas", "1"])
+        .code(0);
+    let into = [
+        "import", "copy", "-", "--format", "jsonl", "--key", "key", "--value", "value",
+    ];
+    place.run_with_input(&into, exported.out.as_bytes()).code(0);
+    assert_eq!(place.run(&["scan", "copy"]).out, place.run(&["scan", "c"]).out);
+    place
+        .run(&["export", "c", "--format", "tsv", "-o", "all.tsv"])
+        .code(0);
+    let table = "key\tvalue\na\t\"{\"\"n\"\": 1.50}\"\nb\t\"plain \"\"text\"\"\n\"\nü\t12\n";
+    assert_eq!(place.read("all.tsv"), table);
+    place
+        .run(&["export", "c", "-o", "all.tsv"])
+        .code(1)
+        .says("cannot create all.tsv");
+}
