@@ -35,6 +35,9 @@ const MOST_ROUNDS: usize = 6;
 const BATCH_KEYS: usize = 512;
 const BATCH_BYTES: usize = 1 << 20;
 
+/// Is told what has been copied, and how many slots are frozen at the moment.
+pub(super) type Tell<'t> = &'t mut dyn FnMut(&Tally, usize);
+
 /// Both ends of a hand-over as they were when it began.
 struct Scene<'m> {
     change: &'m Move,
@@ -89,7 +92,7 @@ impl Inner {
         mover_version: u64,
         next: impl FnOnce(Tally) -> Mover,
         mover_epoch: u64,
-        progress: &mut dyn FnMut(u64, u64),
+        progress: Tell<'_>,
     ) -> Result<u64, ClusterError> {
         let scene = self.set_scene(change)?;
         let outcome = self.run(&scene, mover_version, next, mover_epoch, progress);
@@ -147,7 +150,7 @@ impl Inner {
         mover_version: u64,
         next: impl FnOnce(Tally) -> Mover,
         mover_epoch: u64,
-        progress: &mut dyn FnMut(u64, u64),
+        progress: Tell<'_>,
     ) -> Result<u64, ClusterError> {
         let mut tally = Tally::default();
         let mut since = self.copy(scene, None, None, &mut tally, progress)?;
@@ -167,6 +170,7 @@ impl Inner {
         // What came after the first snapshot is counted apart: most of it replaces keys counted.
         tally.caught_up = tally.keys - keys;
         (tally.keys, tally.bytes) = (keys, bytes);
+        progress(&tally, scene.slots.len());
         let owned = SlotsOwned {
             slots: scene.change.slots.clone(),
             source: scene.change.from,
@@ -216,7 +220,7 @@ impl Inner {
         since: Option<Lsn>,
         at: Option<Lsn>,
         tally: &mut Tally,
-        progress: &mut dyn FnMut(u64, u64),
+        progress: Tell<'_>,
     ) -> Result<Lsn, ClusterError> {
         // The scan outlives the lock: it keeps the files it reads from, and nobody waits for us.
         let (end, scan) = scene.on(&scene.source, scene.source_epoch, |store| {
@@ -243,7 +247,7 @@ impl Inner {
             if !batch.is_empty() && (batch.len() >= BATCH_KEYS || batch_bytes + bytes > BATCH_BYTES) {
                 self.send(scene, &mut batch)?;
                 batch_bytes = 0;
-                progress(tally.keys, tally.bytes);
+                progress(tally, 0);
             }
             batch.copy_version(key.to_vec(), value.map(|value| value.to_vec()), hlc);
             batch_bytes += bytes;
@@ -253,7 +257,7 @@ impl Inner {
         if !batch.is_empty() {
             self.send(scene, &mut batch)?;
         }
-        progress(tally.keys, tally.bytes);
+        progress(tally, 0);
         Ok(end)
     }
 

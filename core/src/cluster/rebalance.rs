@@ -55,6 +55,9 @@ pub struct RebalanceProgress {
     pub bytes_done: u64,
     /// Bytes the plan counted.
     pub bytes_total: u64,
+    /// Slots that are frozen at the moment: writes to them wait until the callback has returned
+    /// and the move is committed, so a callback that writes must not while this is not 0.
+    pub frozen_slots: usize,
     /// Time since the rebalance began or was resumed.
     pub elapsed: Duration,
 }
@@ -331,20 +334,24 @@ impl Inner {
         let (mut mover, mut version) = self.read_mover()?.ok_or(ClusterError::RebalanceUnderWay {
             version: self.topology.load().version(),
         })?;
-        let tell =
-            |mover: &Mover, phase, keys: u64, bytes: u64, progress: &mut dyn FnMut(&RebalanceProgress)| {
-                progress(&RebalanceProgress {
+        let tell = |mover: &Mover,
                     phase,
-                    moves_done: mover.moves_total - mover.moves.len(),
-                    moves_total: mover.moves_total,
-                    keys_done: mover.tally.keys + keys,
-                    keys_total: mover.keys_total,
-                    bytes_done: mover.tally.bytes + bytes,
-                    bytes_total: mover.bytes_total,
-                    elapsed: elapsed(),
-                });
-            };
-        tell(&mover, RebalancePhase::Preparing, 0, 0, progress);
+                    copied: &Tally,
+                    frozen_slots: usize,
+                    progress: &mut dyn FnMut(&RebalanceProgress)| {
+            progress(&RebalanceProgress {
+                phase,
+                moves_done: mover.moves_total - mover.moves.len(),
+                moves_total: mover.moves_total,
+                keys_done: mover.tally.keys + copied.keys,
+                keys_total: mover.keys_total,
+                bytes_done: mover.tally.bytes + copied.bytes,
+                bytes_total: mover.bytes_total,
+                frozen_slots,
+                elapsed: elapsed(),
+            });
+        };
+        tell(&mover, RebalancePhase::Preparing, &Tally::default(), 0, progress);
         let mut attempts = 0;
         while let Some(change) = mover.moves.first().cloned() {
             let mut next = None;
@@ -353,7 +360,7 @@ impl Inner {
                 version,
                 |done| next.insert(mover.after(done)).clone(),
                 mover.epoch,
-                &mut |keys, bytes| tell(&mover, RebalancePhase::Copying, keys, bytes, progress),
+                &mut |copied, frozen| tell(&mover, RebalancePhase::Copying, copied, frozen, progress),
             );
             match (outcome, next) {
                 (Ok(committed), Some(next)) => {
@@ -370,7 +377,7 @@ impl Inner {
                 }
             }
         }
-        tell(&mover, RebalancePhase::Finishing, 0, 0, progress);
+        tell(&mover, RebalancePhase::Finishing, &Tally::default(), 0, progress);
         self.finish(version)?;
         Ok(RebalanceReport {
             change: mover.change,

@@ -309,3 +309,44 @@ fn a_primary_whose_disk_fails_is_replaced_within_the_write() {
         model.check(&cluster);
     }
 }
+
+#[test]
+fn what_no_quorum_has_is_not_read_at_any_level() {
+    let machine = Machine::new(10);
+    let cluster = machine.create(&spec(3, 1, 3));
+    cluster.put(b"k", b"old", WriteDurability::Replicated).unwrap();
+    cluster.pump();
+    // The primary fsyncs; every follower's fsync fails.
+    let broken = Fault {
+        kind: FaultKind::Errno(5),
+        persistent: true,
+    };
+    machine.disk.fail_at(machine.disk.calls() + 2, broken);
+    let told = cluster.put(b"k", b"new", WriteDurability::Replicated);
+    assert!(
+        matches!(told, Err(ClusterError::Indeterminate { .. })),
+        "{told:?}"
+    );
+    machine.disk.heal();
+    assert!(cluster.get(b"k", &strong()).is_err());
+    for _ in 0..6 {
+        assert_eq!(&*cluster.get(b"k", &eventual()).unwrap().unwrap().value, b"old");
+    }
+    // With a quorum again the write is either there for good or gone for good.
+    for node in ["n0", "n1", "n2"] {
+        if cluster.status().unwrap().shards[0]
+            .replicas
+            .iter()
+            .any(|one| one.node == node && one.state == "down")
+        {
+            cluster.restart_node(node).unwrap();
+        }
+    }
+    let value = cluster.get(b"k", &strong()).unwrap().unwrap().value.to_vec();
+    assert!(value == b"old" || value == b"new");
+    assert_whole(&cluster);
+    assert_eq!(
+        cluster.get(b"k", &strong()).unwrap().unwrap().value.to_vec(),
+        value
+    );
+}

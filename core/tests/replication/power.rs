@@ -25,14 +25,19 @@ fn prepared(seed: u64) -> (Machine, Model) {
 fn grow(cluster: &Cluster, model: &mut Model) -> bool {
     let mut writes = 0;
     let change = Change::Add(NodeSpec::new("new"));
-    let done = cluster.rebalance(&change, &mut |_| {
-        let i = (writes * 7) % KEYS;
-        if writes % 4 == 3 {
-            model.delete(cluster, &key(i));
-        } else {
-            model.put(cluster, &key(i), format!("write {writes} of the move").as_bytes());
+    let done = cluster.rebalance(&change, &mut |progress| {
+        if progress.frozen_slots > 0 {
+            return;
         }
-        writes += 1;
+        for _ in 0..12 {
+            let i = (writes * 7) % KEYS;
+            if writes % 4 == 3 {
+                model.delete(cluster, &key(i));
+            } else {
+                model.put(cluster, &key(i), format!("write {writes} of the move").as_bytes());
+            }
+            writes += 1;
+        }
     });
     done.is_ok()
 }
