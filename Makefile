@@ -1,7 +1,7 @@
 # Every target is a line or two into scripts/ or cargo; the work is done there.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fix bench install-pg clean
+.PHONY: help demo test test-large check fix bench install-pg clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -12,6 +12,10 @@ demo: ## installs what is missing, builds, and shows the engine at work on real 
 
 test: ## installs what is missing, builds, runs every test, ends with one line of totals
 	@scripts/test.sh
+
+test-large: ## imports a real gigabyte, killed twice on the way (GIGABYTES=1)
+	@scripts/setup.sh demo
+	@scripts/test-large.sh
 
 check: ## format, lints, docs, header and binary interface; writes nothing
 	@scripts/check.sh
