@@ -85,7 +85,9 @@ pub fn percent(fraction: f64) -> String {
 /// A duration in the unit that suits it.
 pub fn duration(duration: Duration) -> String {
     let seconds = duration.as_secs_f64();
-    if seconds < 0.001 {
+    if seconds < 1e-6 {
+        format!("{:.0} ns", seconds * 1e9)
+    } else if seconds < 1e-3 {
         format!("{:.0} µs", seconds * 1e6)
     } else if seconds < 1.0 {
         format!("{:.1} ms", seconds * 1e3)
@@ -193,6 +195,7 @@ mod tests {
             ("1023 B".into(), "1.5 KiB".into(), "1.0 MiB".into())
         );
         assert_eq!(bytes(1024 * 1024 - 1), "1.0 MiB");
+        assert_eq!(duration(Duration::from_nanos(420)), "420 ns");
         assert_eq!(duration(Duration::from_micros(250)), "250 µs");
         assert_eq!(duration(Duration::from_millis(12)), "12.0 ms");
         assert_eq!(duration(Duration::from_secs(125)), "2 min 05 s");
