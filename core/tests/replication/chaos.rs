@@ -146,7 +146,7 @@ fn history(seed: u64) {
 
 #[test]
 fn no_acknowledged_write_is_lost_in_any_random_history() {
-    let range = std::env::var("ATOLL_SEEDS").unwrap_or_else(|_| "0..25".into());
+    let range = std::env::var("ATOLL_SEEDS").unwrap_or_else(|_| "0..15".into());
     let (from, to) = range.split_once("..").expect("FROM..TO");
     for seed in from.parse().unwrap()..to.parse().unwrap() {
         if let Err(panic) = std::panic::catch_unwind(|| history(seed)) {
