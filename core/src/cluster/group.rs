@@ -297,9 +297,9 @@ impl Group {
             }
             *leading = true;
             drop(leading);
+            let lead = RoundLead(self);
             self.round(Some(written.end), parallel, now);
-            *self.round.lock() = false;
-            self.round_done.notify_all();
+            drop(lead);
             return self.verdict(written);
         }
     }
@@ -411,5 +411,16 @@ impl Group {
         {
             self.commit.fetch_max(commit.0, Ordering::AcqRel);
         }
+    }
+}
+
+/// The lead of a round; handed on when dropped, also by a panic, or everybody else would wait for
+/// ever.
+struct RoundLead<'g>(&'g Group);
+
+impl Drop for RoundLead<'_> {
+    fn drop(&mut self) {
+        *self.0.round.lock() = false;
+        self.0.round_done.notify_all();
     }
 }

@@ -85,7 +85,9 @@ fn cut_at(call: u64, policy: CutPolicy, twice: bool) -> bool {
     ended
 }
 
+/// Cuts at every `step`-th call; `ATOLL_SWEEP_STEP=1` asks for every single one.
 fn sweep(policy: CutPolicy, step: usize, twice: bool) {
+    let step = std::env::var("ATOLL_SWEEP_STEP").map_or(step, |text| text.parse().unwrap());
     let mut cuts = 0;
     for call in (1..).step_by(step) {
         if cut_at(call, policy, twice) {
@@ -98,22 +100,22 @@ fn sweep(policy: CutPolicy, step: usize, twice: bool) {
 
 #[test]
 fn a_power_cut_at_any_call_of_a_rebalance_loses_no_acknowledged_write_dropping() {
-    sweep(CutPolicy::DropAll, 3, false);
+    sweep(CutPolicy::DropAll, 5, false);
 }
 
 #[test]
 fn a_power_cut_at_any_call_of_a_rebalance_loses_no_acknowledged_write_keeping() {
-    sweep(CutPolicy::KeepAll, 5, false);
+    sweep(CutPolicy::KeepAll, 9, false);
 }
 
 #[test]
 fn a_power_cut_at_any_call_of_a_rebalance_loses_no_acknowledged_write_tearing() {
-    sweep(CutPolicy::TearAll, 4, false);
+    sweep(CutPolicy::TearAll, 7, false);
 }
 
 #[test]
 fn a_second_power_cut_while_resuming_loses_no_acknowledged_write() {
-    sweep(CutPolicy::Random, 7, true);
+    sweep(CutPolicy::Random, 8, true);
 }
 
 #[test]
