@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use crossbeam::utils::CachePadded;
 use parking_lot::{Mutex, MutexGuard};
 
+use super::index::Location;
 use super::{Store, StoreError};
 use crate::ids::{Epoch, Hlc, Lsn};
 use crate::log::format::{RecordKind, RecordParts};
@@ -184,16 +185,13 @@ impl Store {
     ) -> Result<Written, StoreError> {
         let hash = self.hash(parts.key, system);
         let _stripe = self.stripes.lock(hash);
-        let prev = self.newest(parts.key, system)?;
+        let old = self.lookup(parts.key, system)?;
+        let prev = self.position_of(old);
         // Space for the entry first: a record that cannot be indexed must not be logged.
         self.index.reserve(1)?;
         let appended = self.log.append(&RecordParts { prev, ..*parts })?;
         let location = Store::location(&appended.segment, appended.lsn);
-        self.index
-            .set(hash, location, |found| {
-                self.is_version_of(found, parts.key, system)
-            })
-            .map_err(|error| self.unindexed(error))?;
+        self.point(hash, old, location)?;
         Ok(Written {
             lsn: appended.lsn,
             end: appended.end,
@@ -213,6 +211,7 @@ impl Store {
         let hashes: Vec<u64> = batch.keys().map(|key| self.hash(key, false)).collect();
         let stripes = self.stripes.lock_many(&hashes);
         let mut members = Vec::with_capacity(batch.len());
+        let mut olds = Vec::with_capacity(batch.len());
         for (key, operation) in &batch.operations {
             let kind = if operation.value.is_some() {
                 RecordKind::Put
@@ -220,7 +219,9 @@ impl Store {
                 RecordKind::Delete
             };
             let value = operation.value.as_deref().unwrap_or(&[]);
-            let prev = self.newest(key, false)?;
+            let old = self.lookup(key, false)?;
+            let prev = self.position_of(old);
+            olds.push(old);
             members.push(RecordParts {
                 hlc: operation.hlc,
                 ..RecordParts::new(kind, key, value, prev)
@@ -229,13 +230,9 @@ impl Store {
         let (offsets, _) = Log::batch_layout(&members)?;
         self.index.reserve(members.len())?;
         let appended = self.log.append_batch(&members)?;
-        for ((member, offset), hash) in members.iter().zip(offsets).zip(hashes) {
+        for ((old, offset), hash) in olds.into_iter().zip(offsets).zip(hashes) {
             let location = Store::location(&appended.segment, appended.lsn.advance(offset));
-            self.index
-                .set(hash, location, |found| {
-                    self.is_version_of(found, member.key, false)
-                })
-                .map_err(|error| self.unindexed(error))?;
+            self.point(hash, old, location)?;
         }
         let written = Written {
             lsn: appended.lsn,
@@ -246,12 +243,23 @@ impl Store {
         self.settle(written, durability)
     }
 
-    /// Position of the newest version, for the predecessor field.
-    fn newest(&self, key: &[u8], system: bool) -> Result<Lsn, StoreError> {
-        let location = self.lookup(key, system)?;
-        Ok(location
+    /// Position of the version an index entry points to, for the predecessor field.
+    fn position_of(&self, entry: Option<Location>) -> Lsn {
+        entry
             .and_then(|location| self.resolve(location))
-            .map_or(Lsn::ZERO, |(_, lsn)| lsn))
+            .map_or(Lsn::ZERO, |(_, lsn)| lsn)
+    }
+
+    /// Makes the key whose entry is `old` point to `new`. The stripe lock has been held since `old` was
+    /// looked up, so nobody has changed the entry meanwhile.
+    fn point(&self, hash: u64, old: Option<Location>, new: Location) -> Result<(), StoreError> {
+        let pointed = match old {
+            Some(old) => self.index.replace(hash, old, new).map(|replaced| {
+                debug_assert!(replaced, "two writers acted on one key at the same time");
+            }),
+            None => self.index.insert(hash, new),
+        };
+        pointed.map_err(|error| self.unindexed(error.into()))
     }
 
     /// A record that is in the log and not in the index cannot be read until the index has been
