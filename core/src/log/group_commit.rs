@@ -19,6 +19,13 @@ pub(crate) struct SyncState {
     leader: bool,
 }
 
+impl SyncState {
+    /// Whether somebody is syncing at the moment.
+    pub(super) fn is_led(&self) -> bool {
+        self.leader
+    }
+}
+
 impl Log {
     /// Makes every record reserved before the call durable; returns the durable position.
     ///

@@ -35,6 +35,11 @@ impl Log {
     /// poison the log.
     pub fn truncate(&self, to: Lsn) -> Result<TruncateReport, LogError> {
         self.check_poison()?;
+        // No sync may be under way: it would call the old end durable after the end has moved back.
+        let mut syncing = self.sync.lock();
+        while syncing.is_led() {
+            self.synced.wait(&mut syncing);
+        }
         let mut state = self.append_state();
         let tail = state.tail;
         if to > tail {
@@ -53,6 +58,11 @@ impl Log {
             return Ok(report);
         }
         let (all, chain, epoch) = self.prefix_until(to)?;
+        if let Some(active) = &state.active {
+            // What stays may never have been synced, and once the segment is active no more, no
+            // later sync would reach it.
+            active.sync().map_err(|error| self.poison(error))?;
+        }
         self.mark_open_locked(&mut state)?;
 
         let set_aside = || -> Result<Vec<PathBuf>, LogError> {
