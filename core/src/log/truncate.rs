@@ -65,6 +65,11 @@ impl Log {
         }
         self.mark_open_locked(&mut state)?;
 
+        // Lowered before the first file moves: a process that dies in between would otherwise leave
+        // a page that calls the records taken back missing.
+        state.control.durable = state.control.durable.min(to);
+        super::append::write_control(self, &state.control).map_err(|error| self.poison(error))?;
+
         let set_aside = || -> Result<Vec<PathBuf>, LogError> {
             let mut kept = Vec::new();
             let disk = self.disk();
@@ -77,6 +82,11 @@ impl Log {
                     let target = diverged.join(&name);
                     disk.rename(segment.path(), &target)
                         .map_err(|e| LogError::io("rename", &target, e))?;
+                    // One after the other: the segments that stay must always be a prefix.
+                    disk.sync_dir(&diverged)
+                        .map_err(|e| LogError::io("sync", &diverged, e))?;
+                    disk.sync_dir(&self.log_dir())
+                        .map_err(|e| LogError::io("sync", &self.log_dir(), e))?;
                     kept.push(target);
                 } else if to < segment.end().min(tail) {
                     let target = diverged.join(format!("{to}-{name}"));
@@ -103,8 +113,6 @@ impl Log {
         state.epoch = epoch;
         state.control.epoch = epoch;
         state.chain = chain;
-        // The control page's floor must not call the records taken back missing.
-        state.control.durable = state.control.durable.min(to);
         super::append::write_control(self, &state.control).map_err(|error| self.poison(error))?;
         self.tail.store(to.0, Ordering::Release);
         self.durable.fetch_min(to.0, Ordering::AcqRel);
