@@ -42,7 +42,15 @@ fn open_segments(
         .filter_map(|entry| parse_file_name(&entry.name).map(|number| (number, log_dir.join(&entry.name))))
         .collect();
     numbered.sort();
-    let next_number = numbered.last().map_or(1, |(number, _)| number + 1);
+    // Numbers of segments set aside stay taken: a second tail under an old name would replace the
+    // first one in `diverged/`.
+    let highest = numbered
+        .last()
+        .map_or(0, |(number, _)| *number)
+        .max(highest_set_aside(disk, dir)?);
+    let next_number = highest.checked_add(1).ok_or_else(|| {
+        LogError::corrupt(&log_dir, 0, format_args!("segment number {highest} leaves none for the next"))
+    })?;
     let mut segments = Vec::with_capacity(numbered.len());
     let mut unfinished = Vec::new();
     // Only a writer creates segments, and a power cut only shortens what was never synced. Should a
@@ -93,6 +101,26 @@ fn open_segments(
             .map_err(|e| LogError::io("sync", &log_dir, e))?;
     }
     Ok((segments, next_number))
+}
+
+/// Highest number among the segments that were cut off the log, whole or in part.
+fn highest_set_aside(disk: &dyn Disk, dir: &Path) -> Result<u64, LogError> {
+    let diverged = dir.join(DIVERGED_DIR);
+    if !disk
+        .exists(&diverged)
+        .map_err(|e| LogError::io("look up", &diverged, e))?
+    {
+        return Ok(0);
+    }
+    let names = disk
+        .list(&diverged)
+        .map_err(|e| LogError::io("list", &diverged, e))?;
+    Ok(names
+        .iter()
+        // Copies of a part carry the position of the cut before the name of the segment.
+        .filter_map(|entry| parse_file_name(entry.name.rsplit('-').next()?))
+        .max()
+        .unwrap_or(0))
 }
 
 /// Whether the machine has been up since the control page was written, so that the page cache has
