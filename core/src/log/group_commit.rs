@@ -30,7 +30,7 @@ impl Log {
     /// Makes every record reserved before the call durable; returns the durable position.
     ///
     /// # Errors
-    /// [`LogError::Poisoned`] once any write or sync has failed, [`LogError::DiskFull`].
+    /// [`LogError::Poisoned`] once any write or sync has failed.
     pub fn sync(&self) -> Result<Lsn, LogError> {
         self.sync_to(self.tail())
     }
@@ -38,12 +38,20 @@ impl Log {
     /// Waits until everything below `target` is durable, syncing if nobody else does.
     ///
     /// # Errors
-    /// As for [`Log::sync`].
+    /// As for [`Log::sync`]; [`LogError::Gap`] when the log ends before `target`.
     pub fn sync_to(&self, target: Lsn) -> Result<Lsn, LogError> {
         loop {
             let durable = self.durable();
             if durable >= target {
                 return Ok(durable);
+            }
+            let tail = self.tail();
+            if target > tail {
+                // Never written, or taken back meanwhile: no sync would ever reach it.
+                return Err(LogError::Gap {
+                    expected: tail,
+                    found: target,
+                });
             }
             self.check_poison()?;
             let mut state = self.sync.lock();
