@@ -107,7 +107,12 @@ impl Log {
         };
         let value = group.encode();
         let parts = RecordParts::new(RecordKind::Group, &[], &value, Lsn::ZERO);
-        self.append_with(&parts, Some(chain)).map(drop)
+        match self.append_with(&parts, Some(chain)) {
+            // The checkpoint only helps a later recovery. Without room for it, or after another
+            // replica has taken the lead, what has been written can be made durable all the same.
+            Err(LogError::DiskFull { .. } | LogError::NotPrimary { .. }) => Ok(()),
+            outcome => outcome.map(drop),
+        }
     }
 
     /// `xxh3_128(previous, record bytes in between)`.
