@@ -94,6 +94,15 @@ impl Log {
             .size()
             .map_err(|(what, len, max)| LogError::TooLarge { what, len, max })?;
         let reservation = self.reserve(size, chain)?;
+        self.fill(reservation, parts)
+    }
+
+    fn fill<'a>(
+        &'a self,
+        reservation: Reservation<'a>,
+        parts: &RecordParts<'_>,
+    ) -> Result<Appended<'a>, LogError> {
+        let size = reservation.size;
         let hlc = parts.hlc.unwrap_or(reservation.hlc);
         reservation
             .segment
@@ -170,7 +179,18 @@ impl Log {
         // Claimed and read before the lock: neither belongs into the critical section.
         let slot = self.in_flight.claim();
         let wall_ms = self.env.clock.wall_ms();
-        let mut state = self.append.lock();
+        self.reserve_in(self.append.lock(), slot, wall_ms, size, chain)
+    }
+
+    /// Reserves under a lock taken before, and lets it go.
+    fn reserve_in<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, AppendState>,
+        slot: InFlightSlot<'a>,
+        wall_ms: u64,
+        size: usize,
+        chain: Option<Chain>,
+    ) -> Result<Reservation<'a>, LogError> {
         if !state.leader {
             return Err(LogError::NotPrimary {
                 path: self.dir.clone(),
@@ -319,37 +339,37 @@ impl Log {
     /// [`LogError::StaleEpoch`] unless `epoch` is newer than every epoch of this log.
     pub fn begin_epoch(&self, epoch: Epoch, holder: u64, incarnation: u32) -> Result<Appended<'_>, LogError> {
         self.check_poison()?;
-        {
-            let mut state = self.append.lock();
-            if epoch <= state.epoch {
-                return Err(LogError::StaleEpoch {
-                    ours: state.epoch,
-                    theirs: epoch,
-                });
-            }
-            self.mark_open_locked(&mut state)?;
-            let previous = std::mem::replace(&mut state.epoch, epoch);
-            state.control.epoch = epoch;
-            if let Err(error) = self.start_segment(&mut state, RECORD_HEADER_BYTES + 32, false) {
-                state.epoch = previous;
-                state.control.epoch = previous;
-                return Err(error);
-            }
-            state.leader = true;
-            drop(state);
-            let start = EpochStart {
-                epoch,
-                previous,
-                holder,
-                incarnation,
-            };
-            self.append(&RecordParts::new(
-                RecordKind::EpochStart,
-                &[],
-                &start.encode(),
-                Lsn::ZERO,
-            ))
+        let slot = self.in_flight.claim();
+        let wall_ms = self.env.clock.wall_ms();
+        let mut state = self.append.lock();
+        if epoch <= state.epoch {
+            return Err(LogError::StaleEpoch {
+                ours: state.epoch,
+                theirs: epoch,
+            });
         }
+        self.mark_open_locked(&mut state)?;
+        let previous = std::mem::replace(&mut state.epoch, epoch);
+        state.control.epoch = epoch;
+        let size = RECORD_HEADER_BYTES + 32;
+        if let Err(error) = self.start_segment(&mut state, size, false) {
+            state.epoch = previous;
+            state.control.epoch = previous;
+            return Err(error);
+        }
+        state.leader = true;
+        let value = EpochStart {
+            epoch,
+            previous,
+            holder,
+            incarnation,
+        }
+        .encode();
+        let parts = RecordParts::new(RecordKind::EpochStart, &[], &value, Lsn::ZERO);
+        // Under the same lock: no other record may come first, least of all at position 0, which
+        // stands for "no predecessor".
+        let reservation = self.reserve_in(state, slot, wall_ms, size, None)?;
+        self.fill(reservation, &parts)
     }
 
     /// Goes on writing in the epoch the log ends with, after a clean close by the same holder.
