@@ -296,12 +296,8 @@ impl Log {
             store: state.control.store,
             follower,
         };
-        let segment = Arc::new(Segment::create(
-            &*self.disk,
-            &self.log_dir(),
-            header,
-            self.map_writes,
-        )?);
+        let created = Segment::create(&*self.disk, &self.log_dir(), header, self.map_writes);
+        let segment = Arc::new(created.map_err(|(error, left)| if left { self.poison(error) } else { error })?);
         state.next_number += 1;
         if let Some(active) = state.active.take() {
             self.seal(state, &active)?;
