@@ -339,7 +339,16 @@ fn recover_segment(
         segment.set_end(next);
         return Ok(None);
     }
-    let upto = next_first.unwrap_or_else(|| segment.limit()).min(segment.limit());
+    // An earlier recovery may have sealed the last segment before what a power cut had torn: what
+    // stands behind the footer's position is dead, whatever it looks like.
+    let sealed = match segment.footer() {
+        Ok(Some(footer)) if footer.number == header.number && next_first.is_none() => Some(footer.end),
+        _ => None,
+    };
+    let upto = next_first
+        .or(sealed)
+        .unwrap_or_else(|| segment.limit())
+        .min(segment.limit());
     let mut at = segment.first();
     loop {
         let (mut hlc, mut chain, mut records) = (found.hlc, found.chain, 0u64);
