@@ -78,6 +78,12 @@ pub(crate) fn chain_of(record: &RecordView<'_>) -> Option<Chain> {
     })
 }
 
+/// Whether a valid record begins before `lsn` and ends after it.
+fn within_a_record(segment: &Segment, lsn: Lsn) -> bool {
+    let (reached, _) = segment.walk(segment.first(), lsn, false, |_| {});
+    reached < lsn && segment.record(reached).is_ok_and(|record| record.end() > lsn)
+}
+
 impl Log {
     /// The segment that holds `lsn`.
     pub(crate) fn segment_at(&self, lsn: Lsn) -> Option<Arc<Segment>> {
@@ -185,7 +191,7 @@ impl Log {
             let record = match segment.record(upto) {
                 Ok(record) => record,
                 // The position asked for may simply not lie between two records.
-                Err(super::format::RecordError::WrongLsn { .. }) if upto == from => {
+                Err(_) if upto == from && within_a_record(&segment, from) => {
                     return Err(LogError::Gap {
                         expected: stable,
                         found: from,

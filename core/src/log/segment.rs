@@ -288,6 +288,7 @@ impl Segment {
     fn span(&self, lsn: Lsn) -> Result<&[u8], RecordError> {
         let offset = self
             .offset_of(lsn)
+            .filter(|offset| offset.is_multiple_of(format::RECORD_ALIGN))
             .ok_or(RecordError::BadSize { size: 0, space: 0 })?;
         let space = self.header.capacity as usize - PAGE_BYTES - offset;
         if space < RECORD_HEADER_BYTES {
