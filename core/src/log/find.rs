@@ -91,6 +91,16 @@ fn open_segments(
             Err(error) => return Err(LogError::page(&path, 0, error)),
         }
     }
+    if let (Some(first), Some(last)) = (segments.first(), segments.last())
+        && last.header().number - first.header().number > u64::from(u16::MAX)
+    {
+        // The key index keeps 16 bits of a number; more would make two segments look like one.
+        return Err(LogError::corrupt(
+            last.path(),
+            88,
+            "the segment's number is too far from the first one's",
+        ));
+    }
     for path in &unfinished {
         disk.remove_file(path)
             .map_err(|e| LogError::io("remove", path, e))?;

@@ -36,7 +36,8 @@ impl LogChunk {
     /// Position after the last record.
     #[must_use]
     pub fn end(&self) -> Lsn {
-        self.from.advance(self.bytes.len() as u64)
+        // The position may have come over the network and be none.
+        Lsn(self.from.0.saturating_add(self.bytes.len() as u64))
     }
 
     /// Checks every record, header and payload.

@@ -191,6 +191,13 @@ impl Segment {
                 format_args!("impossible capacity {}", header.capacity),
             ));
         }
+        if header.first_lsn.0.checked_add(header.capacity).is_none() {
+            return Err(LogError::corrupt(
+                path,
+                96,
+                format_args!("impossible first position {}", header.first_lsn),
+            ));
+        }
         Segment::over(header, path.to_owned(), file, map_writes).map(Ok)
     }
 
