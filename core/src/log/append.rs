@@ -273,6 +273,20 @@ impl Log {
         size: usize,
         follower: bool,
     ) -> Result<Arc<Segment>, LogError> {
+        let max = u64::from(u16::MAX) + 1;
+        let first = self
+            .segments
+            .load()
+            .all
+            .first()
+            .map_or(state.next_number, |first| first.header().number);
+        if state.next_number - first >= max {
+            // One more would answer for the first one in the key index, and could not be opened.
+            return Err(LogError::Full {
+                path: self.dir.clone(),
+                max,
+            });
+        }
         let needed = (size + 2 * PAGE_BYTES).next_multiple_of(PAGE_BYTES) as u64;
         let capacity = state.next_capacity.max(needed);
         debug_assert!(
@@ -297,7 +311,8 @@ impl Log {
             follower,
         };
         let created = Segment::create(&*self.disk, &self.log_dir(), header, self.map_writes);
-        let segment = Arc::new(created.map_err(|(error, left)| if left { self.poison(error) } else { error })?);
+        let segment =
+            Arc::new(created.map_err(|(error, left)| if left { self.poison(error) } else { error })?);
         state.next_number += 1;
         if let Some(active) = state.active.take() {
             self.seal(state, &active)?;

@@ -49,7 +49,11 @@ fn open_segments(
         .map_or(0, |(number, _)| *number)
         .max(highest_set_aside(disk, dir)?);
     let next_number = highest.checked_add(1).ok_or_else(|| {
-        LogError::corrupt(&log_dir, 0, format_args!("segment number {highest} leaves none for the next"))
+        LogError::corrupt(
+            &log_dir,
+            0,
+            format_args!("segment number {highest} leaves none for the next"),
+        )
     })?;
     let mut segments = Vec::with_capacity(numbered.len());
     let mut unfinished = Vec::new();
