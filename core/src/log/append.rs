@@ -94,6 +94,15 @@ impl Log {
             .size()
             .map_err(|(what, len, max)| LogError::TooLarge { what, len, max })?;
         let reservation = self.reserve(size, chain)?;
+        self.fill(reservation, parts)
+    }
+
+    fn fill<'a>(
+        &'a self,
+        reservation: Reservation<'a>,
+        parts: &RecordParts<'_>,
+    ) -> Result<Appended<'a>, LogError> {
+        let size = reservation.size;
         let hlc = parts.hlc.unwrap_or(reservation.hlc);
         reservation
             .segment
@@ -170,7 +179,18 @@ impl Log {
         // Claimed and read before the lock: neither belongs into the critical section.
         let slot = self.in_flight.claim();
         let wall_ms = self.env.clock.wall_ms();
-        let mut state = self.append.lock();
+        self.reserve_in(self.append.lock(), slot, wall_ms, size, chain)
+    }
+
+    /// Reserves under a lock taken before, and lets it go.
+    fn reserve_in<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, AppendState>,
+        slot: InFlightSlot<'a>,
+        wall_ms: u64,
+        size: usize,
+        chain: Option<Chain>,
+    ) -> Result<Reservation<'a>, LogError> {
         if !state.leader {
             return Err(LogError::NotPrimary {
                 path: self.dir.clone(),
@@ -253,6 +273,20 @@ impl Log {
         size: usize,
         follower: bool,
     ) -> Result<Arc<Segment>, LogError> {
+        let max = u64::from(u16::MAX) + 1;
+        let first = self
+            .segments
+            .load()
+            .all
+            .first()
+            .map_or(state.next_number, |first| first.header().number);
+        if state.next_number - first >= max {
+            // One more would answer for the first one in the key index, and could not be opened.
+            return Err(LogError::Full {
+                path: self.dir.clone(),
+                max,
+            });
+        }
         let needed = (size + 2 * PAGE_BYTES).next_multiple_of(PAGE_BYTES) as u64;
         let capacity = state.next_capacity.max(needed);
         debug_assert!(
@@ -276,12 +310,9 @@ impl Log {
             store: state.control.store,
             follower,
         };
-        let segment = Arc::new(Segment::create(
-            &*self.disk,
-            &self.log_dir(),
-            header,
-            self.map_writes,
-        )?);
+        let created = Segment::create(&*self.disk, &self.log_dir(), header, self.map_writes);
+        let segment =
+            Arc::new(created.map_err(|(error, left)| if left { self.poison(error) } else { error })?);
         state.next_number += 1;
         if let Some(active) = state.active.take() {
             self.seal(state, &active)?;
@@ -319,37 +350,37 @@ impl Log {
     /// [`LogError::StaleEpoch`] unless `epoch` is newer than every epoch of this log.
     pub fn begin_epoch(&self, epoch: Epoch, holder: u64, incarnation: u32) -> Result<Appended<'_>, LogError> {
         self.check_poison()?;
-        {
-            let mut state = self.append.lock();
-            if epoch <= state.epoch {
-                return Err(LogError::StaleEpoch {
-                    ours: state.epoch,
-                    theirs: epoch,
-                });
-            }
-            self.mark_open_locked(&mut state)?;
-            let previous = std::mem::replace(&mut state.epoch, epoch);
-            state.control.epoch = epoch;
-            if let Err(error) = self.start_segment(&mut state, RECORD_HEADER_BYTES + 32, false) {
-                state.epoch = previous;
-                state.control.epoch = previous;
-                return Err(error);
-            }
-            state.leader = true;
-            drop(state);
-            let start = EpochStart {
-                epoch,
-                previous,
-                holder,
-                incarnation,
-            };
-            self.append(&RecordParts::new(
-                RecordKind::EpochStart,
-                &[],
-                &start.encode(),
-                Lsn::ZERO,
-            ))
+        let slot = self.in_flight.claim();
+        let wall_ms = self.env.clock.wall_ms();
+        let mut state = self.append.lock();
+        if epoch <= state.epoch {
+            return Err(LogError::StaleEpoch {
+                ours: state.epoch,
+                theirs: epoch,
+            });
         }
+        self.mark_open_locked(&mut state)?;
+        let previous = std::mem::replace(&mut state.epoch, epoch);
+        state.control.epoch = epoch;
+        let size = RECORD_HEADER_BYTES + 32;
+        if let Err(error) = self.start_segment(&mut state, size, false) {
+            state.epoch = previous;
+            state.control.epoch = previous;
+            return Err(error);
+        }
+        state.leader = true;
+        let value = EpochStart {
+            epoch,
+            previous,
+            holder,
+            incarnation,
+        }
+        .encode();
+        let parts = RecordParts::new(RecordKind::EpochStart, &[], &value, Lsn::ZERO);
+        // Under the same lock: no other record may come first, least of all at position 0, which
+        // stands for "no predecessor".
+        let reservation = self.reserve_in(state, slot, wall_ms, size, None)?;
+        self.fill(reservation, &parts)
     }
 
     /// Goes on writing in the epoch the log ends with, after a clean close by the same holder.

@@ -85,6 +85,14 @@ pub enum LogError {
         /// The longest one allowed.
         max: usize,
     },
+    /// The log has as many segments as the key index can tell apart; nothing was written.
+    #[error("{path} has used up its {max} segment numbers: larger segments make fewer of them", path = path.display())]
+    Full {
+        /// Directory of the store.
+        path: PathBuf,
+        /// Numbers there are.
+        max: u64,
+    },
     /// A leadership that has been superseded.
     #[error("epoch {theirs} is not newer than epoch {ours}")]
     StaleEpoch {

@@ -42,7 +42,19 @@ fn open_segments(
         .filter_map(|entry| parse_file_name(&entry.name).map(|number| (number, log_dir.join(&entry.name))))
         .collect();
     numbered.sort();
-    let next_number = numbered.last().map_or(1, |(number, _)| number + 1);
+    // Numbers of segments set aside stay taken: a second tail under an old name would replace the
+    // first one in `diverged/`.
+    let highest = numbered
+        .last()
+        .map_or(0, |(number, _)| *number)
+        .max(highest_set_aside(disk, dir)?);
+    let next_number = highest.checked_add(1).ok_or_else(|| {
+        LogError::corrupt(
+            &log_dir,
+            0,
+            format_args!("segment number {highest} leaves none for the next"),
+        )
+    })?;
     let mut segments = Vec::with_capacity(numbered.len());
     let mut unfinished = Vec::new();
     // Only a writer creates segments, and a power cut only shortens what was never synced. Should a
@@ -83,6 +95,16 @@ fn open_segments(
             Err(error) => return Err(LogError::page(&path, 0, error)),
         }
     }
+    if let (Some(first), Some(last)) = (segments.first(), segments.last())
+        && last.header().number - first.header().number > u64::from(u16::MAX)
+    {
+        // The key index keeps 16 bits of a number; more would make two segments look like one.
+        return Err(LogError::corrupt(
+            last.path(),
+            88,
+            "the segment's number is too far from the first one's",
+        ));
+    }
     for path in &unfinished {
         disk.remove_file(path)
             .map_err(|e| LogError::io("remove", path, e))?;
@@ -93,6 +115,26 @@ fn open_segments(
             .map_err(|e| LogError::io("sync", &log_dir, e))?;
     }
     Ok((segments, next_number))
+}
+
+/// Highest number among the segments that were cut off the log, whole or in part.
+fn highest_set_aside(disk: &dyn Disk, dir: &Path) -> Result<u64, LogError> {
+    let diverged = dir.join(DIVERGED_DIR);
+    if !disk
+        .exists(&diverged)
+        .map_err(|e| LogError::io("look up", &diverged, e))?
+    {
+        return Ok(0);
+    }
+    let names = disk
+        .list(&diverged)
+        .map_err(|e| LogError::io("list", &diverged, e))?;
+    Ok(names
+        .iter()
+        // Copies of a part carry the position of the cut before the name of the segment.
+        .filter_map(|entry| parse_file_name(entry.name.rsplit('-').next()?))
+        .max()
+        .unwrap_or(0))
 }
 
 /// Whether the machine has been up since the control page was written, so that the page cache has
@@ -311,7 +353,16 @@ fn recover_segment(
         segment.set_end(next);
         return Ok(None);
     }
-    let upto = next_first.unwrap_or_else(|| segment.limit()).min(segment.limit());
+    // An earlier recovery may have sealed the last segment before what a power cut had torn: what
+    // stands behind the footer's position is dead, whatever it looks like.
+    let sealed = match segment.footer() {
+        Ok(Some(footer)) if footer.number == header.number && next_first.is_none() => Some(footer.end),
+        _ => None,
+    };
+    let upto = next_first
+        .or(sealed)
+        .unwrap_or_else(|| segment.limit())
+        .min(segment.limit());
     let mut at = segment.first();
     loop {
         let (mut hlc, mut chain, mut records) = (found.hlc, found.chain, 0u64);

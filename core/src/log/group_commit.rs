@@ -19,11 +19,18 @@ pub(crate) struct SyncState {
     leader: bool,
 }
 
+impl SyncState {
+    /// Whether somebody is syncing at the moment.
+    pub(super) fn is_led(&self) -> bool {
+        self.leader
+    }
+}
+
 impl Log {
     /// Makes every record reserved before the call durable; returns the durable position.
     ///
     /// # Errors
-    /// [`LogError::Poisoned`] once any write or sync has failed, [`LogError::DiskFull`].
+    /// [`LogError::Poisoned`] once any write or sync has failed.
     pub fn sync(&self) -> Result<Lsn, LogError> {
         self.sync_to(self.tail())
     }
@@ -31,12 +38,20 @@ impl Log {
     /// Waits until everything below `target` is durable, syncing if nobody else does.
     ///
     /// # Errors
-    /// As for [`Log::sync`].
+    /// As for [`Log::sync`]; [`LogError::Gap`] when the log ends before `target`.
     pub fn sync_to(&self, target: Lsn) -> Result<Lsn, LogError> {
         loop {
             let durable = self.durable();
             if durable >= target {
                 return Ok(durable);
+            }
+            let tail = self.tail();
+            if target > tail {
+                // Never written, or taken back meanwhile: no sync would ever reach it.
+                return Err(LogError::Gap {
+                    expected: tail,
+                    found: target,
+                });
             }
             self.check_poison()?;
             let mut state = self.sync.lock();
@@ -92,7 +107,12 @@ impl Log {
         };
         let value = group.encode();
         let parts = RecordParts::new(RecordKind::Group, &[], &value, Lsn::ZERO);
-        self.append_with(&parts, Some(chain)).map(drop)
+        match self.append_with(&parts, Some(chain)) {
+            // The checkpoint only helps a later recovery. Without room for it, or after another
+            // replica has taken the lead, what has been written can be made durable all the same.
+            Err(LogError::DiskFull { .. } | LogError::NotPrimary { .. }) => Ok(()),
+            outcome => outcome.map(drop),
+        }
     }
 
     /// `xxh3_128(previous, record bytes in between)`.

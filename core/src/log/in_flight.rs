@@ -83,8 +83,10 @@ impl InFlight {
 impl InFlightSlot<'_> {
     /// Publishes the position; called under the append lock, before the tail moves.
     pub(crate) fn publish(&self, lsn: Lsn) {
-        // Ordered before the Release store of the tail, which readers acquire first.
-        self.slot.store(lsn.0, Ordering::Relaxed);
+        // Ordered before the Release store of the tail, which readers acquire first. A Release by
+        // itself for readers who find this position where an earlier one was freed: they conclude
+        // that the earlier record is complete, so they must see it.
+        self.slot.store(lsn.0, Ordering::Release);
     }
 }
 

@@ -36,7 +36,8 @@ impl LogChunk {
     /// Position after the last record.
     #[must_use]
     pub fn end(&self) -> Lsn {
-        self.from.advance(self.bytes.len() as u64)
+        // The position may have come over the network and be none.
+        Lsn(self.from.0.saturating_add(self.bytes.len() as u64))
     }
 
     /// Checks every record, header and payload.
@@ -76,6 +77,12 @@ pub(crate) fn chain_of(record: &RecordView<'_>) -> Option<Chain> {
         through: group.chain_through.0,
         hash: group.chain,
     })
+}
+
+/// Whether a valid record begins before `lsn` and ends after it.
+fn within_a_record(segment: &Segment, lsn: Lsn) -> bool {
+    let (reached, _) = segment.walk(segment.first(), lsn, false, |_| {});
+    reached < lsn && segment.record(reached).is_ok_and(|record| record.end() > lsn)
 }
 
 impl Log {
@@ -185,7 +192,7 @@ impl Log {
             let record = match segment.record(upto) {
                 Ok(record) => record,
                 // The position asked for may simply not lie between two records.
-                Err(super::format::RecordError::WrongLsn { .. }) if upto == from => {
+                Err(_) if upto == from && within_a_record(&segment, from) => {
                     return Err(LogError::Gap {
                         expected: stable,
                         found: from,

@@ -65,15 +65,16 @@ pub(crate) enum WalkEnd {
 }
 
 impl Segment {
-    /// Creates, allocates and prewrites the file, and makes it durable under its name.
+    /// Creates, allocates and prewrites the file, and makes it durable under its name. On failure
+    /// the flag says whether the file may be found there again.
     pub(crate) fn create(
         disk: &dyn Disk,
         dir: &Path,
         header: SegmentHeader,
         map_writes: bool,
-    ) -> Result<Segment, LogError> {
+    ) -> Result<Segment, (LogError, bool)> {
         let path = dir.join(file_name(header.number));
-        let attempt = || -> Result<Arc<dyn File>, LogError> {
+        let attempt = || -> Result<Segment, LogError> {
             let file = disk.create(&path).map_err(|e| LogError::io("create", &path, e))?;
             file.allocate(header.capacity)
                 .map_err(|e| LogError::io("allocate", &path, e))?;
@@ -89,22 +90,31 @@ impl Segment {
                 .map_err(|e| LogError::io("write", &path, e))?;
             file.sync_data().map_err(|e| LogError::io("sync", &path, e))?;
             disk.sync_dir(dir).map_err(|e| LogError::io("sync", dir, e))?;
-            Ok(file)
+            Segment::over(header.clone(), path.clone(), file, map_writes)
         };
-        let file = attempt().map_err(|error| {
-            // Nothing refers to the half-made file; leaving it would keep the space it took.
-            if let Err(e) = disk.remove_file(&path) {
-                tracing::debug!(path = %path.display(), error = %e, "could not remove an unfinished segment");
-            }
-            match error {
+        attempt().map_err(|error| {
+            // Should the file be found again, recovery would take its first position for the end
+            // of the segment before, which may have grown beyond it meanwhile. So it goes durably.
+            let remove = || {
+                if disk.exists(&path)? {
+                    disk.remove_file(&path)?;
+                }
+                disk.sync_dir(dir)
+            };
+            let left = remove()
+                .inspect_err(|e| {
+                    tracing::debug!(path = %path.display(), error = %e, "could not remove an unfinished segment");
+                })
+                .is_err();
+            let error = match error {
                 LogError::DiskFull { path, .. } => LogError::DiskFull {
                     path,
                     needed: header.capacity,
                 },
                 other => other,
-            }
-        })?;
-        Segment::over(header, path, file, map_writes)
+            };
+            (error, left)
+        })
     }
 
     fn over(
@@ -179,6 +189,13 @@ impl Segment {
                 path,
                 104,
                 format_args!("impossible capacity {}", header.capacity),
+            ));
+        }
+        if header.first_lsn.0.checked_add(header.capacity).is_none() {
+            return Err(LogError::corrupt(
+                path,
+                96,
+                format_args!("impossible first position {}", header.first_lsn),
             ));
         }
         Segment::over(header, path.to_owned(), file, map_writes).map(Ok)
@@ -278,6 +295,7 @@ impl Segment {
     fn span(&self, lsn: Lsn) -> Result<&[u8], RecordError> {
         let offset = self
             .offset_of(lsn)
+            .filter(|offset| offset.is_multiple_of(format::RECORD_ALIGN))
             .ok_or(RecordError::BadSize { size: 0, space: 0 })?;
         let space = self.header.capacity as usize - PAGE_BYTES - offset;
         if space < RECORD_HEADER_BYTES {

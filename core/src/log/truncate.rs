@@ -35,6 +35,11 @@ impl Log {
     /// poison the log.
     pub fn truncate(&self, to: Lsn) -> Result<TruncateReport, LogError> {
         self.check_poison()?;
+        // No sync may be under way: it would call the old end durable after the end has moved back.
+        let mut syncing = self.sync.lock();
+        while syncing.is_led() {
+            self.synced.wait(&mut syncing);
+        }
         let mut state = self.append_state();
         let tail = state.tail;
         if to > tail {
@@ -53,7 +58,17 @@ impl Log {
             return Ok(report);
         }
         let (all, chain, epoch) = self.prefix_until(to)?;
+        if let Some(active) = &state.active {
+            // What stays may never have been synced, and once the segment is active no more, no
+            // later sync would reach it.
+            active.sync().map_err(|error| self.poison(error))?;
+        }
         self.mark_open_locked(&mut state)?;
+
+        // Lowered before the first file moves: a process that dies in between would otherwise leave
+        // a page that calls the records taken back missing.
+        state.control.durable = state.control.durable.min(to);
+        super::append::write_control(self, &state.control).map_err(|error| self.poison(error))?;
 
         let set_aside = || -> Result<Vec<PathBuf>, LogError> {
             let mut kept = Vec::new();
@@ -67,6 +82,11 @@ impl Log {
                     let target = diverged.join(&name);
                     disk.rename(segment.path(), &target)
                         .map_err(|e| LogError::io("rename", &target, e))?;
+                    // One after the other: the segments that stay must always be a prefix.
+                    disk.sync_dir(&diverged)
+                        .map_err(|e| LogError::io("sync", &diverged, e))?;
+                    disk.sync_dir(&self.log_dir())
+                        .map_err(|e| LogError::io("sync", &self.log_dir(), e))?;
                     kept.push(target);
                 } else if to < segment.end().min(tail) {
                     let target = diverged.join(format!("{to}-{name}"));
@@ -93,8 +113,6 @@ impl Log {
         state.epoch = epoch;
         state.control.epoch = epoch;
         state.chain = chain;
-        // The control page's floor must not call the records taken back missing.
-        state.control.durable = state.control.durable.min(to);
         super::append::write_control(self, &state.control).map_err(|error| self.poison(error))?;
         self.tail.store(to.0, Ordering::Release);
         self.durable.fetch_min(to.0, Ordering::AcqRel);

@@ -80,6 +80,9 @@ impl<'a> RecordView<'a> {
                 space: space.len(),
             });
         }
+        if expected.0.checked_add(u64::from(size)).is_none() {
+            return Err(RecordError::BadSize { size, space: 0 });
+        }
         let bytes = &space[..size as usize];
         let skippable = kind_byte >= RecordKind::SKIPPABLE_FROM;
         let kind = match RecordKind::from_u8(kind_byte) {

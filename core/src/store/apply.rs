@@ -46,9 +46,19 @@ impl Store {
     /// # Errors
     /// A gap unless `to` lies between two records; damage; the disk's.
     pub fn truncate(&self, to: Lsn) -> Result<TruncateReport, StoreError> {
-        let tail = self.log.tail();
+        // In this order the end moves no more once it has been read.
         self.log.step_down();
+        let tail = self.log.tail();
+        if to > tail {
+            return Err(LogError::Gap {
+                expected: tail,
+                found: to,
+            }
+            .into());
+        }
+        self.log.wait_stable(tail);
         let mut undo = Vec::new();
+        let mut readable: Result<(), LogError> = Ok(());
         self.log.walk(to, tail, false, |segment, record| {
             let collected: Result<(), LogError> = for_each_version(&record, segment, |version| {
                 let hash = self.hash(version.key(), version.is_system());
@@ -60,9 +70,21 @@ impl Store {
                 Ok(())
             });
             if let Err(error) = collected {
-                tracing::error!(%error, "a batch that is being taken back cannot be read");
+                readable = Err(error);
             }
         })?;
+        // Members that cannot be read could not be taken out of the index either.
+        readable?;
+        // From the first step on the index no longer agrees with the log until both are done.
+        let report = self
+            .undo(&undo)
+            .and_then(|()| Ok(self.log.truncate(to)?))
+            .map_err(|error| self.unindexed(error))?;
+        self.runs.lock().clear();
+        Ok(report)
+    }
+
+    fn undo(&self, undo: &[Undo]) -> Result<(), StoreError> {
         // Newest first: each step uncovers the predecessor of the version it removes.
         for step in undo.iter().rev() {
             let segment = self.version_at(step.lsn)?.segment;
@@ -77,8 +99,6 @@ impl Store {
                     .set(step.hash, before, |found| Ok::<_, StoreError>(found == location))?;
             }
         }
-        let report = self.log.truncate(to)?;
-        self.runs.lock().clear();
-        Ok(report)
+        Ok(())
     }
 }

@@ -83,12 +83,7 @@ impl Store {
                 end: record.end(),
                 kind,
             });
-            let prev = record.prev();
-            next = if prev == Lsn::ZERO {
-                None
-            } else {
-                Some(self.version_at(prev)?)
-            };
+            next = self.version_before(&version, &record)?;
         }
         all.reverse();
         Ok(all)

@@ -10,7 +10,7 @@ use super::scan::{self, Scan};
 use super::{LogChunk, Store, StoreError};
 use crate::ids::{Hlc, Lsn};
 use crate::log::LogError;
-use crate::log::format::RecordKind;
+use crate::log::format::{RecordError, RecordKind};
 use crate::log::segment::Segment;
 use crate::log::view::RecordView;
 use std::ops::Bound;
@@ -137,6 +137,24 @@ impl Store {
         Ok(Version { segment, lsn })
     }
 
+    /// The predecessor that `record`, standing at `version`, names.
+    pub(super) fn version_before(
+        &self,
+        version: &Version,
+        record: &RecordView<'_>,
+    ) -> Result<Option<Version>, StoreError> {
+        let prev = record.prev();
+        if prev == Lsn::ZERO {
+            return Ok(None);
+        }
+        if prev >= version.lsn {
+            // Followed blindly, a chain that does not go down might never end.
+            let error = RecordError::Malformed("predecessor");
+            return Err(version.segment.damaged(version.lsn, &error).into());
+        }
+        self.version_at(prev).map(Some)
+    }
+
     /// The value of `key`, or `None`.
     ///
     /// # Errors
@@ -173,11 +191,10 @@ impl Store {
                     value,
                 }));
             }
-            let prev = record.prev();
-            if prev == Lsn::ZERO {
+            let Some(before) = self.version_before(&version, &record)? else {
                 return Ok(None);
-            }
-            version = self.version_at(prev)?;
+            };
+            version = before;
         }
     }
 

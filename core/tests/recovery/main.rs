@@ -3,4 +3,5 @@
 mod damage;
 mod faults;
 mod power;
+mod review;
 mod workload;

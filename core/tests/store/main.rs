@@ -4,6 +4,7 @@ mod concurrent;
 mod follower;
 mod index_damage;
 mod model;
+mod review;
 
 use std::path::Path;
 use std::sync::Arc;
