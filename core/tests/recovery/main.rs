@@ -2,6 +2,6 @@
 
 mod damage;
 mod faults;
+mod interrupted;
 mod power;
-mod review;
 mod workload;

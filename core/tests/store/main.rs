@@ -1,10 +1,10 @@
 //! The store as a whole: against a model, with several threads, and as a follower.
 
 mod concurrent;
+mod edges;
 mod follower;
 mod index_damage;
 mod model;
-mod review;
 
 use std::path::Path;
 use std::sync::Arc;
