@@ -5,13 +5,16 @@
 
 use std::sync::Arc;
 
-use super::format::{CrcSeed, RecordKind};
+use super::format::{CrcSeed, MAX_EXT_BYTES, MAX_KEY_BYTES, MAX_VALUE_BYTES, RecordKind};
 use super::header::Chain;
 use super::payload::Group;
 use super::segment::{Segment, WalkEnd};
 use super::view::RecordView;
 use super::{Log, LogError, StoreIdentity};
 use crate::ids::{Epoch, Hlc, Lsn};
+
+/// No primary writes a larger record, and no segment could hold one much larger.
+const MAX_CHUNK_RECORD_BYTES: usize = MAX_VALUE_BYTES + MAX_KEY_BYTES + MAX_EXT_BYTES + 4096;
 
 /// Whole consecutive records of one epoch, as they stand in the log: what a follower asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,6 +59,13 @@ impl LogChunk {
                         format_args!("{error} (log position {lsn})"),
                     )
                 })?;
+            if record.size() > MAX_CHUNK_RECORD_BYTES {
+                return Err(LogError::TooLarge {
+                    what: "record from the primary",
+                    len: record.size(),
+                    max: MAX_CHUNK_RECORD_BYTES,
+                });
+            }
             records.push(ChunkRecord {
                 size: record.size(),
                 hlc: record.hlc(),

@@ -123,10 +123,16 @@ pub struct VersionAt {
 
 impl Store {
     pub(super) fn newest_version(&self, key: &[u8], system: bool) -> Result<Option<Version>, StoreError> {
-        let location = self.lookup(key, system)?;
-        Ok(location
-            .and_then(|location| self.resolve(location))
-            .map(|(segment, lsn)| Version { segment, lsn }))
+        loop {
+            let Some(location) = self.lookup(key, system)? else {
+                return Ok(None);
+            };
+            if let Some((segment, lsn)) = self.resolve(location) {
+                return Ok(Some(Version { segment, lsn }));
+            }
+            // A truncation took the record back between the two steps; it had undone the index
+            // before, so the next look finds what is there now.
+        }
     }
 
     pub(super) fn version_at(&self, lsn: Lsn) -> Result<Version, StoreError> {

@@ -160,15 +160,21 @@ impl Cursor {
 
     /// Steps to the next version of the run; `false` at its end.
     fn advance(&mut self) -> Result<bool, StoreError> {
-        let Some(word) = self.run.offsets.get(self.next) else {
-            return Ok(false);
+        let (offset, lsn) = loop {
+            let Some(word) = self.run.offsets.get(self.next) else {
+                return Ok(false);
+            };
+            self.next += 1;
+            let offset = *word as usize * 8;
+            let lsn = self
+                .segment
+                .lsn_at(offset)
+                .expect("runs point at records of their segment");
+            // The run may be older than a truncation that has moved the segment's end back.
+            if lsn < self.segment.end() {
+                break (offset, lsn);
+            }
         };
-        self.next += 1;
-        let offset = *word as usize * 8;
-        let lsn = self
-            .segment
-            .lsn_at(offset)
-            .expect("runs point at records of their segment");
         // Checksums of header and key: an entry is believed only once they fit.
         let record = self
             .segment
@@ -265,6 +271,30 @@ impl std::fmt::Debug for Scan {
     }
 }
 
+/// Where the keys of `run` come within the lower bound. Keys are compared only once their checksum
+/// fits: a damaged one would send the search astray and leave sound keys out without an error.
+fn first_in_bounds(segment: &Segment, run: &Run, start: Bound<&[u8]>) -> Result<usize, StoreError> {
+    let mut damaged = None;
+    let next = run.offsets.partition_point(|word| {
+        let lsn = segment
+            .lsn_at(*word as usize * 8)
+            .expect("runs point at records of their segment");
+        match (segment.record(lsn), start) {
+            (Ok(record), Bound::Included(start)) => record.key() < start,
+            (Ok(record), Bound::Excluded(start)) => record.key() <= start,
+            (Ok(_), Bound::Unbounded) => false,
+            (Err(error), _) => {
+                damaged.get_or_insert_with(|| segment.damaged(lsn, &error));
+                false
+            }
+        }
+    });
+    match damaged {
+        None => Ok(next),
+        Some(error) => Err(error.into()),
+    }
+}
+
 pub(super) fn open(
     store: &Store,
     at: Lsn,
@@ -280,11 +310,7 @@ pub(super) fn open(
             continue;
         }
         let run = run_of(store, &segment, upto)?;
-        let next = run.offsets.partition_point(|word| match start {
-            Bound::Unbounded => false,
-            Bound::Included(start) => key_at(&segment, *word) < start,
-            Bound::Excluded(start) => key_at(&segment, *word) <= start,
-        });
+        let next = first_in_bounds(&segment, &run, start)?;
         let mut cursor = Cursor {
             segment,
             run,

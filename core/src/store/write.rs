@@ -275,6 +275,16 @@ impl Store {
     pub(super) fn settle(&self, written: Written, durability: Durability) -> Result<Written, StoreError> {
         if durability == Durability::Synced {
             self.log.sync_to(written.end)?;
+            // Positions are used again after a truncation: what is durable there now may be
+            // another leadership's record.
+            let kept = self.log.segment_at(written.lsn);
+            if kept.is_none_or(|segment| segment.header().epoch != written.epoch) {
+                return Err(LogError::StaleEpoch {
+                    ours: self.log.epoch(),
+                    theirs: written.epoch,
+                }
+                .into());
+            }
         }
         Ok(written)
     }
