@@ -67,7 +67,7 @@ mod tests {
         check("x.deb822", Some(Format::Deb822));
         check("/var/lib/dpkg/status", Some(Format::Deb822));
         check(
-            "deb.debian.org_dists_bookworm_main_binary-amd64_Packages",
+            "mirror.example_dists_bookworm_main_binary-amd64_Packages",
             Some(Format::Deb822),
         );
         check("notes.txt", None);
