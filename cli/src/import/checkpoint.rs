@@ -126,7 +126,14 @@ impl Place {
                 return None;
             }
         };
-        match serde_json::from_slice::<Checkpoint>(&text) {
+        let Some(sound) = unseal(&text) else {
+            output::warn(&format!(
+                "{} is damaged: its checksum does not fit; starting over",
+                self.path.display()
+            ));
+            return None;
+        };
+        match serde_json::from_slice::<Checkpoint>(sound) {
             Ok(checkpoint) if checkpoint.format_version == FORMAT_VERSION => Some(checkpoint),
             Ok(_) => None,
             Err(error) => {
@@ -143,7 +150,7 @@ impl Place {
     pub fn save(&self, checkpoint: &Checkpoint) -> Outcome {
         let failed = |error: io::Error| Failure::file("write", &self.path, &error);
         let text = serde_json::to_vec_pretty(checkpoint).map_err(|error| failed(error.into()))?;
-        self.replace(&text).map_err(failed)
+        self.replace(&seal(text)).map_err(failed)
     }
 
     fn replace(&self, text: &[u8]) -> io::Result<()> {
@@ -157,6 +164,20 @@ impl Place {
         // The rename counts once the directory that holds the name has been synced.
         File::open(dir)?.sync_all()
     }
+}
+
+/// The text, a line feed, and xxh3_64 of the text as a line: a flipped digit of an offset would
+/// otherwise go on in the wrong place and leave records out.
+fn seal(mut text: Vec<u8>) -> Vec<u8> {
+    let sum = hash64(&text);
+    text.extend_from_slice(format!("\n{sum:016x}\n").as_bytes());
+    text
+}
+
+/// The text of [`seal`]; `None` when it is not what was sealed.
+fn unseal(sealed: &[u8]) -> Option<&[u8]> {
+    let (text, sum) = sealed.split_at_checked(sealed.len().checked_sub(18)?)?;
+    (sum == format!("\n{:016x}\n", hash64(text)).as_bytes()).then_some(text)
 }
 
 #[cfg(test)]
@@ -177,6 +198,13 @@ mod tests {
         checkpoint.position = Position { offset: 3, lines: 1 };
         place.save(&checkpoint).unwrap();
         assert_eq!(place.load(), Some(checkpoint));
+        let whole = fs::read(&place.path).unwrap();
+        for at in 0..whole.len() {
+            let mut flipped = whole.clone();
+            flipped[at] ^= 1;
+            fs::write(&place.path, flipped).unwrap();
+            assert_eq!(place.load(), None, "byte {at}");
+        }
         fs::write(&place.path, "{").unwrap();
         assert_eq!(place.load(), None);
         let other = Selection::new(Format::Csv, "name");
