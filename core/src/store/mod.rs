@@ -19,6 +19,7 @@ pub mod write;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
@@ -37,9 +38,10 @@ pub use crate::log::{StoreIdentity, WritePath};
 
 use crate::ids::{Epoch, Lsn, ShardId, Uuid};
 use crate::io::Env;
+use crate::log::background::Background;
 use crate::log::segment::Segment;
 use crate::log::view::RecordView;
-use crate::log::{Log, LogOptions};
+use crate::log::{Log, LogOptions, SegmentList};
 use index::{Distrust, Index, Location};
 
 /// Name of the directory of index files within a store.
@@ -56,6 +58,9 @@ pub struct StoreOptions {
     pub write_path: WritePath,
     /// Segments grow from 1 MiB up to this many bytes; default 64 MiB.
     pub segment_max_bytes: u64,
+    /// Buffered writes become durable after this long at the latest; default one second. `None`
+    /// leaves it to [`Store::sync`], to synced writes and to the host.
+    pub sync_interval: Option<Duration>,
 }
 
 impl StoreOptions {
@@ -67,6 +72,7 @@ impl StoreOptions {
             identity,
             write_path: WritePath::Auto,
             segment_max_bytes: 64 << 20,
+            sync_interval: Some(Duration::from_secs(1)),
         }
     }
 }
@@ -101,7 +107,9 @@ pub struct StoreStats {
 /// An open shard replica. Thread-safe: any number of readers beside any number of writers.
 #[derive(Debug)]
 pub struct Store {
-    log: Log,
+    /// First, so that its thread has ended before anything else goes.
+    _background: Option<Background>,
+    log: Arc<Log>,
     index: Index,
     index_seed: u64,
     stripes: write::Stripes,
@@ -151,7 +159,13 @@ impl Store {
                 )
             }
         };
+        let log = Arc::new(log);
+        // A machine without threads, a simulated one, replays the same steps from the same seed.
+        let background = (env.disk.allows_threads())
+            .then(|| Background::start(&log, options.sync_interval))
+            .transpose()?;
         let store = Store {
+            _background: background,
             log,
             index,
             index_seed: seed,
@@ -179,6 +193,15 @@ impl Store {
             store.begin_epoch(next, options.identity.node, store.incarnation())?;
         }
         Ok(store)
+    }
+
+    /// Takes the steps that a background thread takes on a real machine: prepares the next segment,
+    /// seals full ones. Returns when nothing is left to do.
+    ///
+    /// # Errors
+    /// Those of a failed sync; the store takes no more writes then.
+    pub fn do_chores(&self) -> Result<(), StoreError> {
+        Ok(self.log.do_chores()?)
     }
 
     /// Directory of the store.
@@ -319,30 +342,43 @@ impl Store {
     }
 
     /// Segment and position an index entry points to, if that part of the log still exists.
-    fn resolve(&self, location: Location) -> Option<(Arc<Segment>, Lsn)> {
-        let segments = self.log.segments();
-        let segment = segments.by_slot(location.file_slot())?;
-        let lsn = segment.lsn_at(location.offset() as usize * 8)?;
-        (lsn < segment.end()).then(|| (Arc::clone(segment), lsn))
+    fn resolve(&self, location: Location) -> Option<Place> {
+        Place::find(self.log.segments(), location)
     }
 
-    /// Whether the record at `location` is a version of `key`. A record that cannot be read is
-    /// an error, never a "no": a damaged key must not turn into a missing one.
-    fn is_version_of(&self, location: Location, key: &[u8], system: bool) -> Result<bool, StoreError> {
-        let Some((segment, lsn)) = self.resolve(location) else {
-            // Cut off by a truncation that has undone the index already.
-            return Ok(false);
-        };
-        let damaged = |error| StoreError::from(segment.damaged(lsn, &error));
-        let record = segment.record_unchecked(lsn).map_err(damaged)?;
+    /// Whether the record at `place` is a version of `key`. A record that cannot be read is an
+    /// error, never a "no": a damaged key must not turn into a missing one.
+    fn is_version_of(place: &Place, key: &[u8], system: bool) -> Result<bool, StoreError> {
+        let segment = place.segment();
+        let damaged = |error| StoreError::from(segment.damaged(place.lsn, &error));
+        let record = segment.record_unchecked(place.lsn).map_err(damaged)?;
         record.verify_header(segment.seed()).map_err(damaged)?;
         Ok(record.key() == key && record.is_system() == system)
     }
 
-    fn lookup(&self, key: &[u8], system: bool) -> Result<Option<Location>, StoreError> {
-        self.index.get(self.hash(key, system), |location| {
-            self.is_version_of(location, key, system)
-        })
+    /// Where the newest version of `key` stands, its header and key checked.
+    fn lookup(&self, key: &[u8], system: bool) -> Result<Option<(Location, Place)>, StoreError> {
+        self.lookup_hashed(self.hash(key, system), key, system)
+    }
+
+    fn lookup_hashed(
+        &self,
+        hash: u64,
+        key: &[u8],
+        system: bool,
+    ) -> Result<Option<(Location, Place)>, StoreError> {
+        let mut place = None;
+        let found = self.index.get(hash, |location| {
+            // A location that leads nowhere was cut off by a truncation, which has undone the index
+            // already.
+            place = self.resolve(location);
+            match &place {
+                Some(place) => Store::is_version_of(place, key, system),
+                None => Ok(false),
+            }
+        })?;
+        // The place is that of the last location asked about: the one that was accepted.
+        Ok(found.zip(place))
     }
 
     fn rebuild_index(&self) -> Result<(), StoreError> {
@@ -364,9 +400,34 @@ impl Store {
         let (key, system) = (version.key(), version.is_system());
         let location = Store::location(segment, version.lsn());
         self.index.set(self.hash(key, system), location, |found| {
-            self.is_version_of(found, key, system)
+            match self.resolve(found) {
+                Some(place) => Store::is_version_of(&place, key, system),
+                None => Ok(false),
+            }
         })?;
         Ok(())
+    }
+}
+
+/// A record's place: a segment that stays mapped as long as this lives, and the position in it.
+///
+/// Holds the list of segments rather than the segment: no count that all readers share changes.
+struct Place {
+    segments: arc_swap::Guard<Arc<SegmentList>>,
+    index: usize,
+    lsn: Lsn,
+}
+
+impl Place {
+    fn find(segments: arc_swap::Guard<Arc<SegmentList>>, location: Location) -> Option<Place> {
+        let index = segments.index_of_slot(location.file_slot())?;
+        let segment = &segments.all[index];
+        let lsn = segment.lsn_at(location.offset() as usize * 8)?;
+        (lsn < segment.end()).then_some(Place { segments, index, lsn })
+    }
+
+    fn segment(&self) -> &Arc<Segment> {
+        &self.segments.all[self.index]
     }
 }
 

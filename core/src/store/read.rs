@@ -89,25 +89,26 @@ impl Version {
             .map_err(|error| self.segment.damaged(self.lsn, &error).into())
     }
 
-    fn value(&self, record: &RecordView<'_>) -> Result<Option<Value>, StoreError> {
-        if record.kind() == RecordKind::Delete {
-            return Ok(None);
-        }
-        record
-            .verify_payload(self.segment.seed())
-            .map_err(|error| StoreError::from(self.segment.damaged(self.lsn, &error)))?;
-        let offset = self
-            .segment
-            .offset_of(self.lsn)
-            .expect("the record was read there");
-        Ok(Some(Value::new(
-            Arc::clone(&self.segment),
-            offset + record.value_offset(),
-            record.value().len(),
-            self.lsn,
-            record.hlc(),
-        )))
+    fn value(&self) -> Result<Option<Value>, StoreError> {
+        let value = checked_value(&self.segment, self.lsn)?;
+        Ok(value.map(|(offset, record)| {
+            let (len, hlc) = (record.value().len(), record.hlc());
+            Value::new(Arc::clone(&self.segment), offset, len, self.lsn, hlc)
+        }))
     }
+}
+
+/// The record at `lsn`, whose header the caller has checked, with its payload checked too, and the
+/// offset of its value in the file; `None` for a deletion.
+fn checked_value(segment: &Segment, lsn: Lsn) -> Result<Option<(usize, RecordView<'_>)>, StoreError> {
+    let damaged = |error| StoreError::from(segment.damaged(lsn, &error));
+    let record = segment.record_unchecked(lsn).map_err(damaged)?;
+    if record.kind() == RecordKind::Delete {
+        return Ok(None);
+    }
+    record.verify_payload(segment.seed()).map_err(damaged)?;
+    let offset = segment.offset_of(lsn).expect("the record was read there");
+    Ok(Some((offset + record.value_offset(), record)))
 }
 
 /// What a key looks like at some position: a value, or a deletion worth knowing.
@@ -123,16 +124,11 @@ pub struct VersionAt {
 
 impl Store {
     pub(super) fn newest_version(&self, key: &[u8], system: bool) -> Result<Option<Version>, StoreError> {
-        loop {
-            let Some(location) = self.lookup(key, system)? else {
-                return Ok(None);
-            };
-            if let Some((segment, lsn)) = self.resolve(location) {
-                return Ok(Some(Version { segment, lsn }));
-            }
-            // A truncation took the record back between the two steps; it had undone the index
-            // before, so the next look finds what is there now.
-        }
+        let found = self.lookup(key, system)?;
+        Ok(found.map(|(_, place)| Version {
+            segment: Arc::clone(place.segment()),
+            lsn: place.lsn,
+        }))
     }
 
     pub(super) fn version_at(&self, lsn: Lsn) -> Result<Version, StoreError> {
@@ -166,9 +162,27 @@ impl Store {
     /// # Errors
     /// Damage, naming file and offset.
     pub fn get(&self, key: &[u8]) -> Result<Option<Value>, StoreError> {
-        Ok(self
-            .get_version(key, Lsn(u64::MAX))?
-            .and_then(|version| version.value))
+        let Some((_, place)) = self.lookup(key, false)? else {
+            return Ok(None);
+        };
+        let segment = place.segment();
+        let Some((offset, record)) = checked_value(segment, place.lsn)? else {
+            return Ok(None);
+        };
+        let (len, hlc) = (record.value().len(), record.hlc());
+        Ok(Some(Value::new(Arc::clone(segment), offset, len, place.lsn, hlc)))
+    }
+
+    /// Calls `read` with the value of `key`, without pinning it: the fastest way to copy it out.
+    ///
+    /// # Errors
+    /// Damage, naming file and offset.
+    pub fn get_with<R>(&self, key: &[u8], read: impl FnOnce(&[u8]) -> R) -> Result<Option<R>, StoreError> {
+        let Some((_, place)) = self.lookup(key, false)? else {
+            return Ok(None);
+        };
+        let value = checked_value(place.segment(), place.lsn)?;
+        Ok(value.map(|(_, record)| read(record.value())))
     }
 
     /// The value `key` had when the log ended at `at`.
@@ -190,7 +204,7 @@ impl Store {
         loop {
             let record = version.record()?;
             if version.lsn < at {
-                let value = version.value(&record)?;
+                let value = version.value()?;
                 return Ok(Some(VersionAt {
                     lsn: version.lsn,
                     hlc: record.hlc(),

@@ -50,16 +50,16 @@ impl Store {
                 let checked = for_each_version(&record, segment, |version| {
                     versions += 1;
                     let found = self.lookup(version.key(), version.is_system())?;
-                    match found.and_then(|location| self.resolve(location)) {
-                        Some((_, lsn)) if lsn == version.lsn() => newest += 1,
+                    match found.map(|(_, place)| place.lsn) {
+                        Some(lsn) if lsn == version.lsn() => newest += 1,
                         // Newer versions may have come in while we read.
-                        Some((_, lsn)) if lsn > version.lsn() => {}
+                        Some(lsn) if lsn > version.lsn() => {}
                         other => unindexed.push(Damage {
                             path: segment.path().to_owned(),
                             offset: segment.offset_of(version.lsn()).unwrap_or(0) as u64,
                             what: format!(
                                 "the key index points to {:?} instead of log position {}",
-                                other.map(|(_, lsn)| lsn.0),
+                                other.map(|lsn| lsn.0),
                                 version.lsn()
                             ),
                         }),
