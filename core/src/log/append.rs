@@ -267,13 +267,13 @@ impl Log {
 
     /// Creates the next segment, then seals the one before. In this order a full disk changes
     /// nothing.
-    fn start_segment(
+    pub(super) fn start_segment(
         &self,
         state: &mut AppendState,
         size: usize,
         follower: bool,
     ) -> Result<Arc<Segment>, LogError> {
-        let max = u64::from(u16::MAX) + 1;
+        let max = super::SEGMENT_SLOTS;
         let first = self
             .segments
             .load()

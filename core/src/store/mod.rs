@@ -9,24 +9,35 @@
 //! told "not found" because a record is damaged; an index entry outlives the record it points to.
 
 pub mod apply;
+pub mod compact;
 mod error;
+mod files;
 pub mod hand_over;
+mod history;
 pub mod index;
+pub mod manifest;
 pub mod read;
 pub mod scan;
+pub mod table;
 pub mod verify;
+mod version;
 pub mod write;
 
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
+pub use compact::{CompactionHealth, CompactionLimits, CompactionReport, CompactionStep, StepKind};
 pub use error::{Damage, StoreError};
 pub use hand_over::{HandOver, HandOverKind};
-pub use read::{Snapshot, Value};
-pub use scan::{Entry, Scan};
+pub use read::Snapshot;
+pub use scan::{Entry, EntryRef, Scan, ScanOptions};
 pub use verify::VerifyReport;
+pub use version::Value;
 pub use write::{Durability, WriteBatch, Written};
 
 pub use crate::log::payload::{SlotsFrozen, SlotsOwned};
@@ -40,10 +51,27 @@ use crate::io::Env;
 use crate::log::segment::Segment;
 use crate::log::view::RecordView;
 use crate::log::{Log, LogOptions};
+use compact::background::Background;
+use files::{FIRST_SLOT, FileSet};
+use history::History;
 use index::{Distrust, Index, Location};
+use version::{Version, table_location};
 
 /// Name of the directory of index files within a store.
 pub const INDEX_DIR: &str = "index";
+
+/// Who turns sealed segments into tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Compaction {
+    /// Nobody by itself: [`Store::compact`] and [`Store::compact_step`] do.
+    #[default]
+    Manual,
+    /// A thread of the store, for a store on its own: everything durable may be compacted.
+    Background {
+        /// Writes at most this many bytes a second; 0 for as fast as it can.
+        rate_bytes_per_s: u64,
+    },
+}
 
 /// Knobs of a store.
 #[derive(Clone, Debug)]
@@ -56,6 +84,11 @@ pub struct StoreOptions {
     pub write_path: WritePath,
     /// Segments grow from 1 MiB up to this many bytes; default 64 MiB.
     pub segment_max_bytes: u64,
+    /// Who compacts; default nobody by itself.
+    pub compaction: Compaction,
+    /// Tables are cut at about this many bytes, from 64 KiB to 56 MiB; default 32 MiB. A merge needs
+    /// about as much space beside each run it reads; a store has at most 32,768 tables.
+    pub table_bytes: u64,
 }
 
 impl StoreOptions {
@@ -67,6 +100,8 @@ impl StoreOptions {
             identity,
             write_path: WritePath::Auto,
             segment_max_bytes: 64 << 20,
+            compaction: Compaction::Manual,
+            table_bytes: 32 << 20,
         }
     }
 }
@@ -77,7 +112,7 @@ impl StoreOptions {
 pub enum IndexState {
     /// Used as it was left.
     Trusted,
-    /// Built from the log, and why.
+    /// Built from tables and log, and why.
     Rebuilt(String),
 }
 
@@ -90,22 +125,59 @@ pub struct StoreStats {
     pub records: u64,
     /// Segment files.
     pub segments: u64,
-    /// Bytes of records.
+    /// Bytes of records that the log still has.
     pub log_bytes: u64,
     /// Bytes of segment files, headers and space for growth included.
     pub file_bytes: u64,
     /// Bytes of index files.
     pub index_bytes: u64,
+    /// Position up to which versions are in tables.
+    pub compacted_through: Lsn,
+    /// Runs of tables that a read of older versions or a scan has to look at.
+    pub runs: u64,
+    /// Table files.
+    pub tables: u64,
+    /// Bytes of table files.
+    pub table_bytes: u64,
+    /// Versions in tables, deletions and superseded ones included.
+    pub table_entries: u64,
+    /// How compaction has fared.
+    pub compaction: CompactionHealth,
 }
 
 /// An open shard replica. Thread-safe: any number of readers beside any number of writers.
 #[derive(Debug)]
 pub struct Store {
+    /// Stopped before the store is closed or dropped.
+    background: Option<Background>,
+    shared: Arc<Shared>,
+}
+
+impl Deref for Store {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.shared
+    }
+}
+
+/// What a store and its compaction thread share. Not for use from outside the room.
+#[derive(Debug)]
+#[doc(hidden)]
+pub struct Shared {
     log: Log,
     index: Index,
     index_seed: u64,
     stripes: write::Stripes,
-    runs: Mutex<scan::RunCache>,
+    sorted: Mutex<scan::SortedSegments>,
+    files: ArcSwap<FileSet>,
+    history: History,
+    /// Held for a step of compaction, and by whoever must not run beside one.
+    compaction: Mutex<()>,
+    compaction_health: Mutex<CompactionHealth>,
+    /// Some entries of the index may lead to files that are about to go: it must not be trusted again.
+    index_stale: AtomicBool,
+    table_bytes: usize,
     dir: PathBuf,
     recovery: RecoveryReport,
     index_state: IndexState,
@@ -127,9 +199,12 @@ impl Store {
             segment_max_bytes: options.segment_max_bytes,
         };
         let (log, recovery) = Log::open(env, dir, &log_options, options.create)?;
-        let seed = log.control().index_seed;
+        let control = log.control();
+        let files = FileSet::open(log.disk(), dir, control.store, control.cluster, control.shard)?;
+        check_reach(&log, &files)?;
+        let seed = control.index_seed;
         let index_dir = dir.join(INDEX_DIR);
-        let stamp = index_stamp(&log);
+        let stamp = index_stamp(&log, &files);
         let opened = if recovery.was_clean() && recovery.kind != RecoveryKind::Created {
             Index::open_clean(env.disk.clone(), &index_dir, &stamp)
         } else {
@@ -151,18 +226,36 @@ impl Store {
                 )
             }
         };
-        let store = Store {
+        let shared = Shared {
             log,
             index,
             index_seed: seed,
             stripes: write::Stripes::new(),
-            runs: Mutex::default(),
+            sorted: Mutex::default(),
+            history: History::new(files.through),
+            files: ArcSwap::from_pointee(files),
+            compaction: Mutex::new(()),
+            compaction_health: Mutex::default(),
+            index_stale: AtomicBool::new(false),
+            table_bytes: options.table_bytes.clamp(64 << 10, 56 << 20) as usize,
             dir: dir.to_owned(),
             recovery,
             index_state,
         };
+        let mut store = Store {
+            background: None,
+            shared: Arc::new(shared),
+        };
         if rebuild {
             store.rebuild_index()?;
+        }
+        if let Compaction::Background { rate_bytes_per_s } = options.compaction {
+            let handle = Store {
+                background: None,
+                shared: Arc::clone(&store.shared),
+            };
+            let thread = Background::start(handle, CompactionLimits::default(), rate_bytes_per_s);
+            store.background = Some(thread.map_err(table::TableError::io("start compaction of", dir))?);
         }
         Ok(store)
     }
@@ -244,7 +337,24 @@ impl Store {
     /// Every epoch of the log with the position of its first record, ascending.
     #[must_use]
     pub fn epoch_vector(&self) -> Vec<(Epoch, Lsn)> {
-        self.log.epoch_vector()
+        // The log first: what it lets go of afterwards is in the files already.
+        let kept = self.log.epoch_vector();
+        let mut all = self.files.load().epochs.clone();
+        let known = all.last().map_or(Epoch(0), |(epoch, _)| *epoch);
+        all.extend(kept.into_iter().filter(|(epoch, _)| *epoch > known));
+        all
+    }
+
+    /// Position of the first record that a follower can still ask for.
+    #[must_use]
+    pub fn log_start(&self) -> Lsn {
+        self.log.start()
+    }
+
+    /// Position up to which versions are in tables: a truncation never reaches below.
+    #[must_use]
+    pub fn compacted_through(&self) -> Lsn {
+        self.files.load().through
     }
 
     /// Whether this replica takes writes of its own.
@@ -279,13 +389,20 @@ impl Store {
     #[must_use]
     pub fn stats(&self) -> StoreStats {
         let segments = self.log.segments();
+        let files = self.files.load();
         StoreStats {
             keys: self.index.len(),
             records: self.log.records(),
             segments: segments.all.len() as u64,
-            log_bytes: self.log.tail().0,
+            log_bytes: self.log.tail().0.saturating_sub(self.log.start().0),
             file_bytes: segments.all.iter().map(|segment| segment.header().capacity).sum(),
             index_bytes: self.index.bytes(),
+            compacted_through: files.through,
+            runs: files.runs.len() as u64,
+            tables: files.tables().count() as u64,
+            table_bytes: files.tables().map(|table| table.file_bytes()).sum(),
+            table_entries: files.tables().map(|table| table.footer().entries).sum(),
+            compaction: self.compaction_health(),
         }
     }
 
@@ -295,9 +412,13 @@ impl Store {
     ///
     /// # Errors
     /// The disk's; the store then opens as after a crash.
-    pub fn close(self) -> Result<(), StoreError> {
+    pub fn close(mut self) -> Result<(), StoreError> {
+        drop(self.background.take());
         self.log.close()?;
-        self.index.close_clean(&index_stamp(&self.log))?;
+        if !self.index_stale.load(Ordering::Acquire) {
+            let stamp = index_stamp(&self.log, &self.files.load());
+            self.index.close_clean(&stamp)?;
+        }
         Ok(())
     }
 
@@ -314,12 +435,26 @@ impl Store {
 
     fn location(segment: &Segment, lsn: Lsn) -> Location {
         let offset = segment.offset_of(lsn).expect("the record lies in this segment");
-        Location::new(segment.header().number as u16, (offset / 8) as u32)
+        let slot = segment.header().number % crate::log::SEGMENT_SLOTS;
+        Location::new(slot as u16, (offset / 8) as u32)
             .expect("segments are no larger than a location can reach")
     }
 
+    /// The version an index entry points to, if its file still exists.
+    fn resolve(&self, location: Location) -> Option<Version> {
+        if location.file_slot() >= FIRST_SLOT {
+            let table = Arc::clone(self.files.load().by_slot(location.file_slot())?);
+            return Some(Version::Table {
+                table,
+                offset: location.offset() as usize,
+            });
+        }
+        let (segment, lsn) = self.resolve_record(location)?;
+        Some(Version::Log { segment, lsn })
+    }
+
     /// Segment and position an index entry points to, if that part of the log still exists.
-    fn resolve(&self, location: Location) -> Option<(Arc<Segment>, Lsn)> {
+    fn resolve_record(&self, location: Location) -> Option<(Arc<Segment>, Lsn)> {
         let segments = self.log.segments();
         let segment = segments.by_slot(location.file_slot())?;
         let lsn = segment.lsn_at(location.offset() as usize * 8)?;
@@ -329,8 +464,18 @@ impl Store {
     /// Whether the record at `location` is a version of `key`. A record that cannot be read is
     /// an error, never a "no": a damaged key must not turn into a missing one.
     fn is_version_of(&self, location: Location, key: &[u8], system: bool) -> Result<bool, StoreError> {
-        let Some((segment, lsn)) = self.resolve(location) else {
-            // Cut off by a truncation that has undone the index already.
+        if location.file_slot() >= FIRST_SLOT {
+            let files = self.files.load();
+            let Some(table) = files.by_slot(location.file_slot()) else {
+                // Compacted away; the index led elsewhere before the file went.
+                return Ok(false);
+            };
+            let entry = table.key_at(location.offset() as usize)?;
+            return Ok(entry.key == key && entry.is_system() == system);
+        }
+        let Some((segment, lsn)) = self.resolve_record(location) else {
+            // Cut off by a truncation, or released after a compaction, which both have changed the
+            // index before.
             return Ok(false);
         };
         let damaged = |error| StoreError::from(segment.damaged(lsn, &error));
@@ -346,7 +491,46 @@ impl Store {
     }
 
     fn rebuild_index(&self) -> Result<(), StoreError> {
-        self.index_span(Lsn::ZERO, self.log.tail())
+        let files = self.files.load_full();
+        // The oldest run first, into an empty index: its keys differ from each other.
+        for (i, run) in files.runs.iter().rev().enumerate() {
+            for table in &run.tables {
+                table.for_each(|offset, entry| self.index_entry(run, table, offset, &entry, i == 0))?;
+            }
+        }
+        self.index_span(files.through, self.log.tail())
+    }
+
+    /// Enters the newest version of a key in a run.
+    fn index_entry(
+        &self,
+        run: &files::Run,
+        table: &table::Table,
+        offset: usize,
+        entry: &table::format::EntryView<'_>,
+        is_new: bool,
+    ) -> Result<(), StoreError> {
+        let system = entry.is_system();
+        if entry.same_key || (!system && !run.covers(entry.key)) {
+            return Ok(());
+        }
+        let location = table_location(table, offset);
+        let hash = self.hash(entry.key, system);
+        let is_first = offset == table::format::DATA_START;
+        if is_new && !is_first {
+            self.index.insert(hash, location)?;
+            return Ok(());
+        }
+        // The first entry of a table may belong to the last key of the table before.
+        let found = self.lookup(entry.key, system)?;
+        match found.and_then(|found| self.resolve(found)) {
+            Some(version) if version.lsn()? >= entry.lsn => {}
+            Some(version) => {
+                self.index.replace(hash, version.location(), location)?;
+            }
+            None => self.index.insert(hash, location)?,
+        }
+        Ok(())
     }
 
     /// Enters every version in `[from, to)` into the index, in log order.
@@ -388,13 +572,27 @@ fn for_each_version<E: From<crate::log::LogError>>(
     Ok(())
 }
 
-/// What an index must carry to be trusted beside this log.
-fn index_stamp(log: &Log) -> [u8; 32] {
+/// What an index must carry to be trusted beside this log and these tables.
+fn index_stamp(log: &Log, files: &FileSet) -> [u8; 32] {
     let control = log.control();
+    // Of the store's name half is enough beside the rest: it is random.
     let mut stamp = [0u8; 32];
-    stamp[..16].copy_from_slice(&control.store.0);
+    stamp[..8].copy_from_slice(&control.store.0[..8]);
+    stamp[8..16].copy_from_slice(&files.generation.to_le_bytes());
     stamp[16..24].copy_from_slice(&log.tail().0.to_le_bytes());
     stamp[24..28].copy_from_slice(&control.open_generation.to_le_bytes());
     stamp[28..32].copy_from_slice(&control.incarnation.to_le_bytes());
     stamp
+}
+
+/// Refuses a log and tables that leave a gap between them.
+fn check_reach(log: &Log, files: &FileSet) -> Result<(), StoreError> {
+    let (start, tail, through) = (log.start(), log.tail(), files.through);
+    if (start <= through && through <= tail) || (start == Lsn::ZERO && through == Lsn::ZERO) {
+        return Ok(());
+    }
+    let path = log.dir().join(manifest::MANIFEST_FILE);
+    let what =
+        format!("the tables reach to position {through}, the log from {start} to {tail}: files are missing");
+    Err(table::TableError::damaged(&path, 64, what).into())
 }

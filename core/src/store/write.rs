@@ -131,7 +131,7 @@ impl Stripes {
         Stripes((0..STRIPES).map(|_| CachePadded::new(Mutex::new(()))).collect())
     }
 
-    fn lock(&self, hash: u64) -> MutexGuard<'_, ()> {
+    pub(super) fn lock(&self, hash: u64) -> MutexGuard<'_, ()> {
         self.0[hash as usize % STRIPES].lock()
     }
 
@@ -186,7 +186,7 @@ impl Store {
         let hash = self.hash(parts.key, system);
         let _stripe = self.stripes.lock(hash);
         let old = self.lookup(parts.key, system)?;
-        let prev = self.position_of(old);
+        let prev = self.position_of(old)?;
         // Space for the entry first: a record that cannot be indexed must not be logged.
         self.index.reserve(1)?;
         let appended = self.log.append(&RecordParts { prev, ..*parts })?;
@@ -220,7 +220,7 @@ impl Store {
             };
             let value = operation.value.as_deref().unwrap_or(&[]);
             let old = self.lookup(key, false)?;
-            let prev = self.position_of(old);
+            let prev = self.position_of(old)?;
             olds.push(old);
             members.push(RecordParts {
                 hlc: operation.hlc,
@@ -244,10 +244,11 @@ impl Store {
     }
 
     /// Position of the version an index entry points to, for the predecessor field.
-    fn position_of(&self, entry: Option<Location>) -> Lsn {
-        entry
-            .and_then(|location| self.resolve(location))
-            .map_or(Lsn::ZERO, |(_, lsn)| lsn)
+    fn position_of(&self, entry: Option<Location>) -> Result<Lsn, StoreError> {
+        match entry.and_then(|location| self.resolve(location)) {
+            None => Ok(Lsn::ZERO),
+            Some(version) => version.lsn(),
+        }
     }
 
     /// Makes the key whose entry is `old` point to `new`. The stripe lock has been held since `old` was
