@@ -20,6 +20,7 @@ pub mod log;
 pub mod replication;
 pub mod routing;
 pub mod store;
+mod sync;
 
 /// Version of this library, as in `Cargo.toml`.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -44,6 +44,8 @@ fn open_replica(
     let options = StoreOptions {
         write_path: options.write_path,
         segment_max_bytes: options.segment_max_bytes,
+        // The cluster syncs leaders and followers together.
+        sync_interval: None,
         ..StoreOptions::new(StoreIdentity {
             cluster,
             shard,

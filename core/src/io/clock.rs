@@ -5,13 +5,14 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use super::os;
 
 /// Source of time. Thread-safe.
 pub trait Clock: Send + Sync + fmt::Debug {
-    /// Milliseconds since 1970-01-01 UTC; may jump in either direction.
+    /// Milliseconds since 1970-01-01 UTC; may jump in either direction, and may lag by the length of
+    /// a timer tick (10 ms at most).
     fn wall_ms(&self) -> u64;
     /// Time since an arbitrary point, never going back, counting suspend (`CLOCK_BOOTTIME`).
     fn elapsed(&self) -> Duration;
@@ -29,10 +30,7 @@ pub struct SystemClock;
 
 impl Clock for SystemClock {
     fn wall_ms(&self) -> u64 {
-        // Before 1970 the clock is as wrong as it can be; 0 keeps stamps monotone all the same.
-        SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |since| since.as_millis() as u64)
+        os::wall_ms()
     }
 
     fn elapsed(&self) -> Duration {

@@ -122,6 +122,11 @@ pub trait Disk: Send + Sync + fmt::Debug {
     /// Changes with every start of the machine: equal ids mean the page cache has survived. Zeros
     /// mean "unknown" and never count as equal.
     fn boot_id(&self) -> [u8; 16];
+    /// Whether an engine on this machine may work in threads of its own. A simulated machine says
+    /// no, so that one seed replays every step.
+    fn allows_threads(&self) -> bool {
+        true
+    }
 }
 
 /// One open file. Thread-safe; offsets are explicit, there is no cursor.

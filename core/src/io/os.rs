@@ -349,6 +349,20 @@ impl OsFile {
     }
 }
 
+/// Wall clock in milliseconds, as of the last timer tick: stamps are taken on every write, and the
+/// finer clock costs as much as copying a record. Before 1970 it shows 0.
+#[expect(unsafe_code, reason = "std has no coarse clock")]
+pub(super) fn wall_ms() -> u64 {
+    let mut now = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: `now` is a valid timespec to write to.
+    let status = unsafe { libc::clock_gettime(libc::CLOCK_REALTIME_COARSE, &mut now) };
+    assert_eq!(status, 0, "CLOCK_REALTIME_COARSE exists since Linux 2.6.32");
+    u64::try_from(now.tv_sec).map_or(0, |seconds| seconds * 1000 + now.tv_nsec as u64 / 1_000_000)
+}
+
 /// Time since the machine started, suspend included.
 #[expect(unsafe_code, reason = "std has no clock that counts suspend")]
 pub(super) fn time_since_boot() -> Duration {

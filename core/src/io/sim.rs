@@ -384,6 +384,10 @@ fn boot_id(boot: u64) -> [u8; 16] {
 }
 
 impl Disk for SimDisk {
+    fn allows_threads(&self) -> bool {
+        false
+    }
+
     fn create_dir_all(&self, path: &Path) -> io::Result<()> {
         // As on the real machine, nothing is done about a directory that exists.
         if self.look(|world| Ok(matches!(world.tree.find(path), Ok(Found::Dir))))? {

@@ -11,14 +11,15 @@ use std::sync::Arc;
 use parking_lot::MutexGuard;
 
 use super::format::{self, RECORD_HEADER_BYTES, RecordKind, RecordParts};
-use super::header::{Chain, PAGE_BYTES, SegmentFooter, SegmentHeader, StoreState};
+use super::header::{Chain, StoreState};
 use super::in_flight::InFlightSlot;
 use super::payload::EpochStart;
 use super::read::LogChunk;
-use super::segment::{MAX_SEGMENT_BYTES, Segment};
-use super::{AppendState, CONTROL_FILE, Log, LogError, SegmentList};
+use super::rotate::write_control;
+use super::segment::Segment;
+use super::writer::SegmentWriter;
+use super::{AppendState, Log, LogError};
 use crate::ids::{Epoch, Hlc, Lsn};
-use std::sync::atomic::Ordering;
 
 /// A committed record (or batch) that is still in flight: drop it once it is indexed.
 ///
@@ -31,23 +32,35 @@ pub struct Appended<'a> {
     pub end: Lsn,
     /// Epoch it was written under.
     pub epoch: Epoch,
+    in_flight: InFlightSlot<'a, SegmentWriter>,
+}
+
+impl Appended<'_> {
     /// Segment that holds it.
-    pub segment: Arc<Segment>,
-    _in_flight: InFlightSlot<'a>,
+    #[must_use]
+    pub fn segment(&self) -> &Segment {
+        self.in_flight.target().segment()
+    }
 }
 
 /// Space of one writer, not yet committed. Dropping it turns the space into padding.
 struct Reservation<'a> {
     log: &'a Log,
-    segment: Arc<Segment>,
     lsn: Lsn,
     hlc: Hlc,
     epoch: Epoch,
     size: usize,
-    slot: Option<InFlightSlot<'a>>,
+    slot: Option<InFlightSlot<'a, SegmentWriter>>,
 }
 
 impl<'a> Reservation<'a> {
+    fn writer(&self) -> &SegmentWriter {
+        self.slot
+            .as_ref()
+            .expect("a reservation holds its slot until it is committed")
+            .target()
+    }
+
     fn committed(mut self, first: Lsn) -> Appended<'a> {
         let slot = self
             .slot
@@ -57,16 +70,15 @@ impl<'a> Reservation<'a> {
             lsn: first,
             end: self.lsn.advance(self.size as u64),
             epoch: self.epoch,
-            segment: Arc::clone(&self.segment),
-            _in_flight: slot,
+            in_flight: slot,
         }
     }
 }
 
 impl Drop for Reservation<'_> {
     fn drop(&mut self) {
-        if self.slot.is_some()
-            && let Err(error) = self.segment.fill_pad(self.lsn, self.size)
+        if let Some(slot) = &self.slot
+            && let Err(error) = slot.target().fill_pad(self.lsn, self.size)
         {
             self.log.poison(error);
         }
@@ -105,7 +117,7 @@ impl Log {
         let size = reservation.size;
         let hlc = parts.hlc.unwrap_or(reservation.hlc);
         reservation
-            .segment
+            .writer()
             .fill_record(parts, size, reservation.lsn, hlc)
             .map_err(|error| self.poison(error))?;
         let lsn = reservation.lsn;
@@ -121,7 +133,7 @@ impl Log {
         let (_, total) = Log::batch_layout(members)?;
         let size = RECORD_HEADER_BYTES + total;
         let reservation = self.reserve(size, None)?;
-        let seed = reservation.segment.seed();
+        let seed = reservation.writer().segment().seed();
         let mut bytes = vec![0u8; RECORD_HEADER_BYTES];
         bytes.reserve_exact(total);
         for member in members {
@@ -143,7 +155,7 @@ impl Log {
         );
         bytes[..RECORD_HEADER_BYTES].copy_from_slice(&header);
         reservation
-            .segment
+            .writer()
             .fill_bytes(&bytes, reservation.lsn)
             .map_err(|error| self.poison(error))?;
         let first = reservation.lsn.advance(RECORD_HEADER_BYTES as u64);
@@ -177,7 +189,7 @@ impl Log {
     fn reserve(&self, size: usize, chain: Option<Chain>) -> Result<Reservation<'_>, LogError> {
         self.check_poison()?;
         // Claimed and read before the lock: neither belongs into the critical section.
-        let slot = self.in_flight.claim();
+        let slot = self.frontier.claim();
         let wall_ms = self.env.clock.wall_ms();
         self.reserve_in(self.append.lock(), slot, wall_ms, size, chain)
     }
@@ -186,7 +198,7 @@ impl Log {
     fn reserve_in<'a>(
         &'a self,
         mut state: MutexGuard<'a, AppendState>,
-        slot: InFlightSlot<'a>,
+        mut slot: InFlightSlot<'a, SegmentWriter>,
         wall_ms: u64,
         size: usize,
         chain: Option<Chain>,
@@ -196,22 +208,23 @@ impl Log {
                 path: self.dir.clone(),
             });
         }
-        let segment = self.segment_for(&mut state, size)?;
-        let lsn = state.tail;
-        let hlc = state.hlc.tick(wall_ms);
-        segment
+        self.make_room(&mut state, size)?;
+        let fields = &mut *state;
+        let active = fields.active.as_ref().expect("there is room in it");
+        let lsn = fields.tail;
+        let hlc = fields.hlc.tick(wall_ms);
+        active
             .mark_reserved(lsn, size)
             .map_err(|error| self.poison(error))?;
-        slot.publish(lsn);
-        state.hlc = hlc;
-        state.records += 1;
-        state.chain = chain.unwrap_or(state.chain);
-        self.move_tail(&mut state, lsn.advance(size as u64));
+        slot.publish(lsn, active);
+        fields.hlc = hlc;
+        fields.records += 1;
+        fields.chain = chain.unwrap_or(fields.chain);
+        self.move_tail(fields, lsn.advance(size as u64));
         let epoch = state.epoch;
         drop(state);
         Ok(Reservation {
             log: self,
-            segment,
             lsn,
             hlc,
             epoch,
@@ -222,126 +235,7 @@ impl Log {
 
     fn move_tail(&self, state: &mut AppendState, tail: Lsn) {
         state.tail = tail;
-        // Pairs with the Acquire in `Log::tail`: whoever sees the new tail sees the slot published
-        // before it.
-        self.tail.store(tail.0, Ordering::Release);
-    }
-
-    /// The active segment if `size` bytes fit, else a new one.
-    fn segment_for(&self, state: &mut AppendState, size: usize) -> Result<Arc<Segment>, LogError> {
-        if let Some(active) = &state.active
-            && state.marked_open
-            && state.tail.0 + size as u64 <= active.limit().0
-        {
-            return Ok(Arc::clone(active));
-        }
-        self.mark_open_locked(state)?;
-        match &state.active {
-            Some(active) if state.tail.0 + size as u64 <= active.limit().0 => Ok(Arc::clone(active)),
-            Some(active) => {
-                let follower = active.header().follower;
-                self.start_segment(state, size, follower)
-            }
-            None => {
-                let follower = !state.leader;
-                self.start_segment(state, size, follower)
-            }
-        }
-    }
-
-    /// Says on disk, before the first change, that the tail can no longer be trusted to be clean.
-    pub(super) fn mark_open_locked(&self, state: &mut AppendState) -> Result<(), LogError> {
-        if state.marked_open {
-            return Ok(());
-        }
-        let mut control = state.control.clone();
-        control.state = StoreState::Open;
-        control.open_generation += 1;
-        control.boot_id = self.disk.boot_id();
-        control.durable = self.durable();
-        write_control(self, &control)?;
-        state.control = control;
-        state.marked_open = true;
-        Ok(())
-    }
-
-    /// Creates the next segment, then seals the one before. In this order a full disk changes
-    /// nothing.
-    pub(super) fn start_segment(
-        &self,
-        state: &mut AppendState,
-        size: usize,
-        follower: bool,
-    ) -> Result<Arc<Segment>, LogError> {
-        let max = super::SEGMENT_SLOTS;
-        let first = self
-            .segments
-            .load()
-            .all
-            .first()
-            .map_or(state.next_number, |first| first.header().number);
-        if state.next_number - first >= max {
-            // One more would answer for the first one in the key index, and could not be opened.
-            return Err(LogError::Full {
-                path: self.dir.clone(),
-                max,
-            });
-        }
-        let needed = (size + 2 * PAGE_BYTES).next_multiple_of(PAGE_BYTES) as u64;
-        let capacity = state.next_capacity.max(needed);
-        debug_assert!(
-            capacity <= MAX_SEGMENT_BYTES,
-            "records are far smaller than an index slot's reach"
-        );
-        let header = SegmentHeader {
-            cluster: self.options.identity.cluster,
-            shard: self.options.identity.shard,
-            epoch: state.epoch,
-            node: self.options.identity.node,
-            incarnation: state.control.incarnation,
-            open_generation: state.control.open_generation,
-            number: state.next_number,
-            first_lsn: state.tail,
-            capacity,
-            durable: self.durable(),
-            chain: state.chain,
-            hlc: state.hlc,
-            boot_id: self.disk.boot_id(),
-            store: state.control.store,
-            follower,
-        };
-        let created = Segment::create(&*self.disk, &self.log_dir(), header, self.map_writes);
-        let segment =
-            Arc::new(created.map_err(|(error, left)| if left { self.poison(error) } else { error })?);
-        state.next_number += 1;
-        if let Some(active) = state.active.take() {
-            self.seal(state, &active)?;
-        }
-        let mut all = self.segments.load().all.clone();
-        all.push(Arc::clone(&segment));
-        self.segments.store(Arc::new(SegmentList { all }));
-        state.active = Some(Arc::clone(&segment));
-        state.next_capacity = (state.next_capacity * 2).min(self.options.segment_max_bytes);
-        Ok(segment)
-    }
-
-    /// Makes a segment durable and writes its footer.
-    fn seal(&self, state: &AppendState, segment: &Segment) -> Result<(), LogError> {
-        self.wait_stable(state.tail);
-        segment.sync().map_err(|error| self.poison(error))?;
-        let footer = SegmentFooter {
-            number: segment.header().number,
-            end: state.tail,
-            records: state.records,
-            hlc: state.hlc,
-            chain: state.chain,
-        };
-        segment
-            .write_footer(&footer)
-            .map_err(|error| self.poison(error))?;
-        segment.set_end(state.tail);
-        self.durable.fetch_max(state.tail.0, Ordering::AcqRel);
-        Ok(())
+        self.frontier.move_tail(tail);
     }
 
     /// Makes this replica the writer: a new segment whose first record says so.
@@ -350,7 +244,7 @@ impl Log {
     /// [`LogError::StaleEpoch`] unless `epoch` is newer than every epoch of this log.
     pub fn begin_epoch(&self, epoch: Epoch, holder: u64, incarnation: u32) -> Result<Appended<'_>, LogError> {
         self.check_poison()?;
-        let slot = self.in_flight.claim();
+        let slot = self.frontier.claim();
         let wall_ms = self.env.clock.wall_ms();
         let mut state = self.append.lock();
         if epoch <= state.epoch {
@@ -397,7 +291,7 @@ impl Log {
             });
         }
         match &state.active {
-            Some(active) if !active.header().follower => {
+            Some(active) if !active.segment().header().follower => {
                 state.leader = true;
                 Ok(())
             }
@@ -458,7 +352,7 @@ impl Log {
             || state
                 .active
                 .as_ref()
-                .is_none_or(|active| !active.header().follower))
+                .is_none_or(|active| !active.segment().header().follower))
             && let Err(error) = self.start_segment(&mut state, records[0].size, true)
         {
             state.epoch = previous;
@@ -468,7 +362,9 @@ impl Log {
         let mut rest = &chunk.bytes[..];
         let mut next = 0;
         while next < records.len() {
-            let segment = self.segment_for(&mut state, records[next].size)?;
+            self.make_room(&mut state, records[next].size)?;
+            let active = state.active.as_ref().expect("there is room in it");
+            let segment = Arc::clone(active.segment());
             let from = state.tail;
             let mut bytes = 0usize;
             let first = next;
@@ -512,6 +408,8 @@ impl Log {
         }
         self.sync()?;
         let mut state = self.append.lock();
+        self.seal_waiting()?;
+        self.discard_spare();
         let mut control = state.control.clone();
         control.state = StoreState::Clean;
         control.tail = state.tail;
@@ -523,6 +421,7 @@ impl Log {
         write_control(self, &control)?;
         state.control = control;
         state.marked_open = false;
+        state.room_until = Lsn::ZERO;
         // A closed log must not be written to, or the page just written would lie.
         state.leader = false;
         Ok(())
@@ -531,36 +430,4 @@ impl Log {
     pub(super) fn append_state(&self) -> MutexGuard<'_, AppendState> {
         self.append.lock()
     }
-}
-
-/// Replaces the control page atomically and durably.
-pub(super) fn write_control(log: &Log, control: &super::header::Control) -> Result<(), LogError> {
-    replace_file(&*log.disk, &log.dir, CONTROL_FILE, &control.encode())
-}
-
-/// Writes `name` in `dir` so that after a crash it holds either its old or its new contents.
-pub(super) fn replace_file(
-    disk: &dyn crate::io::Disk,
-    dir: &std::path::Path,
-    name: &str,
-    bytes: &[u8],
-) -> Result<(), LogError> {
-    let path = dir.join(name);
-    let draft = dir.join(format!("{name}.new"));
-    if disk
-        .exists(&draft)
-        .map_err(|e| LogError::io("look up", &draft, e))?
-    {
-        disk.remove_file(&draft)
-            .map_err(|e| LogError::io("remove", &draft, e))?;
-    }
-    let file = disk
-        .create(&draft)
-        .map_err(|e| LogError::io("create", &draft, e))?;
-    file.write_all_at(bytes, 0)
-        .map_err(|e| LogError::io("write", &draft, e))?;
-    file.sync_data().map_err(|e| LogError::io("sync", &draft, e))?;
-    disk.rename(&draft, &path)
-        .map_err(|e| LogError::io("rename", &draft, e))?;
-    disk.sync_dir(dir).map_err(|e| LogError::io("sync", dir, e))
 }

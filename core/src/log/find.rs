@@ -10,7 +10,7 @@ use super::format::RecordError;
 use super::header::{Chain, Control, PAGE_BYTES, PageError, SegmentFooter, StoreState};
 use super::read::chain_of;
 use super::recovery::{Cut, RecoveryKind, RecoveryReport};
-use super::segment::{Segment, WalkEnd, parse_file_name};
+use super::segment::{SPARE_FILE, Segment, WalkEnd, parse_file_name, remove_spare};
 use super::{DIVERGED_DIR, LOG_DIR, LogError, SEGMENT_SLOTS};
 use crate::ids::{Hlc, Lsn};
 use crate::io::Disk;
@@ -31,9 +31,9 @@ fn open_segments(
     disk: &dyn Disk,
     dir: &Path,
     control: &Control,
-    map_writes: bool,
 ) -> Result<(Vec<Arc<Segment>>, u64), LogError> {
     let log_dir = dir.join(LOG_DIR);
+    remove_spare(disk, &log_dir.join(SPARE_FILE))?;
     let names = disk
         .list(&log_dir)
         .map_err(|e| LogError::io("list", &log_dir, e))?;
@@ -61,7 +61,7 @@ fn open_segments(
     // segment that was in use have been blanked, the positions on either side of it do not meet.
     let interrupted = control.state == StoreState::Open;
     for (number, path) in numbered {
-        let opened = match Segment::open(disk, &path, map_writes) {
+        let opened = match Segment::open(disk, &path) {
             // The file had not got its full length: creation was interrupted.
             Err(LogError::Corrupt { offset, .. })
                 if interrupted
@@ -144,13 +144,8 @@ fn survived(disk: &dyn Disk, control: &Control) -> bool {
     control.boot_id == disk.boot_id() && control.boot_id != [0; 16]
 }
 
-pub(super) fn find(
-    disk: &dyn Disk,
-    dir: &Path,
-    control: &Control,
-    map_writes: bool,
-) -> Result<Found, LogError> {
-    let (segments, next_number) = open_segments(disk, dir, control, map_writes)?;
+pub(super) fn find(disk: &dyn Disk, dir: &Path, control: &Control) -> Result<Found, LogError> {
+    let (segments, next_number) = open_segments(disk, dir, control)?;
     if control.state == StoreState::Clean {
         return find_clean(segments, control, dir, next_number);
     }

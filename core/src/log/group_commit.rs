@@ -5,24 +5,83 @@
 //! On the primary each round leaves a GROUP record: what was durable before the round, and the
 //! next step of the hash chain. Recovery uses it to tell a torn tail from damage.
 
-use std::sync::atomic::Ordering;
-
 use super::format::{RecordKind, RecordParts};
 use super::header::Chain;
 use super::payload::Group;
 use super::{Log, LogError};
 use crate::ids::Lsn;
+use crate::sync::{AtomicU64, Condvar, Mutex, MutexGuard, Ordering, wait};
 
-/// Who syncs at the moment.
-#[derive(Debug, Default)]
-pub(crate) struct SyncState {
-    leader: bool,
+/// Whose turn it is to sync, and how far everything is durable.
+#[derive(Debug)]
+pub(crate) struct Turns {
+    led: Mutex<bool>,
+    over: Condvar,
+    durable: AtomicU64,
 }
 
-impl SyncState {
-    /// Whether somebody is syncing at the moment.
-    pub(super) fn is_led(&self) -> bool {
-        self.leader
+impl Turns {
+    pub(crate) fn new(durable: Lsn) -> Turns {
+        Turns {
+            led: Mutex::new(false),
+            over: Condvar::new(),
+            durable: AtomicU64::new(durable.0),
+        }
+    }
+
+    /// Position below which every record has survived a sync.
+    pub(crate) fn durable(&self) -> Lsn {
+        Lsn(self.durable.load(Ordering::Acquire))
+    }
+
+    pub(crate) fn raise(&self, to: Lsn) {
+        self.durable.fetch_max(to.0, Ordering::AcqRel);
+    }
+
+    pub(crate) fn lower(&self, to: Lsn) {
+        self.durable.fetch_min(to.0, Ordering::AcqRel);
+    }
+
+    /// Returns once everything below `target` is durable. Whoever finds nobody leading runs
+    /// `round`, which answers how far it got; the others wait for the end of that round. `check`
+    /// is asked before each turn.
+    pub(crate) fn reach<E>(
+        &self,
+        target: Lsn,
+        check: impl Fn() -> Result<(), E>,
+        round: impl Fn() -> Result<Lsn, E>,
+    ) -> Result<Lsn, E> {
+        loop {
+            let durable = self.durable();
+            if durable >= target {
+                return Ok(durable);
+            }
+            check()?;
+            let mut led = self.led.lock();
+            if *led {
+                drop(wait(&self.over, led));
+                continue;
+            }
+            if self.durable() >= target {
+                continue;
+            }
+            *led = true;
+            drop(led);
+            let outcome = round().map(|upto| self.raise(upto));
+            // Hand over the lead before reporting, also when this round failed.
+            *self.led.lock() = false;
+            self.over.notify_all();
+            outcome?;
+        }
+    }
+
+    /// Keeps rounds from starting as long as the guard lives; waits for the one under way.
+    pub(crate) fn hold(&self) -> MutexGuard<'_, bool> {
+        let mut led = self.led.lock();
+        while *led {
+            led = wait(&self.over, led);
+        }
+        led
     }
 }
 
@@ -40,11 +99,7 @@ impl Log {
     /// # Errors
     /// As for [`Log::sync`]; [`LogError::Gap`] when the log ends before `target`.
     pub fn sync_to(&self, target: Lsn) -> Result<Lsn, LogError> {
-        loop {
-            let durable = self.durable();
-            if durable >= target {
-                return Ok(durable);
-            }
+        let check = || {
             let tail = self.tail();
             if target > tail {
                 // Never written, or taken back meanwhile: no sync would ever reach it.
@@ -53,43 +108,29 @@ impl Log {
                     found: target,
                 });
             }
-            self.check_poison()?;
-            let mut state = self.sync.lock();
-            if state.leader {
-                self.synced.wait(&mut state);
-                continue;
-            }
-            if self.durable() >= target {
-                continue;
-            }
-            state.leader = true;
-            drop(state);
-            let outcome = self.sync_round();
-            // Hand over the lead before reporting, also when this round failed.
-            self.sync.lock().leader = false;
-            self.synced.notify_all();
-            outcome?;
-        }
+            self.check_poison()
+        };
+        self.turns.reach(target, check, || self.sync_round())
     }
 
-    fn sync_round(&self) -> Result<(), LogError> {
+    fn sync_round(&self) -> Result<Lsn, LogError> {
         self.append_group()?;
-        // One look under the append lock: sealing happens under it and syncs what it seals, so the
-        // active segment is the only one that can hold unsynced records.
+        // One look under the append lock: what is not in the active segment by now is in one that
+        // waits to be sealed.
         let (upto, active) = {
             let state = self.append_state();
             (state.tail, state.active.clone())
         };
         self.wait_stable(upto);
+        self.seal_waiting()?;
         if let Some(active) = active {
-            active.sync().map_err(|error| self.poison(error))?;
+            active.segment().sync().map_err(|error| self.poison(error))?;
         }
-        self.durable.fetch_max(upto.0, Ordering::AcqRel);
-        Ok(())
+        Ok(upto)
     }
 
     /// Leaves the checkpoint of this round; followers receive their primary's instead.
-    fn append_group(&self) -> Result<(), LogError> {
+    pub(super) fn append_group(&self) -> Result<(), LogError> {
         let (leader, through, chain) = {
             let state = self.append_state();
             (state.leader, state.tail, state.chain)

@@ -13,6 +13,7 @@
 //! twice within an epoch; a failed write or sync is retried.
 
 pub mod append;
+pub(crate) mod background;
 pub mod dump;
 pub mod error;
 mod find;
@@ -24,21 +25,23 @@ pub mod payload;
 pub mod read;
 pub mod recovery;
 pub mod retention;
+mod rotate;
 pub mod segment;
 pub mod truncate;
 pub mod view;
+mod writer;
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
-use parking_lot::{Condvar, Mutex};
+use parking_lot::Mutex;
 
 pub use error::LogError;
 use header::{Chain, Control};
-use in_flight::InFlight;
+use in_flight::Frontier;
 use segment::Segment;
+use writer::SegmentWriter;
 
 use crate::ids::{Epoch, Hlc, Lsn, ShardId, Uuid};
 use crate::io::{Disk, Env};
@@ -105,14 +108,18 @@ impl SegmentList {
     }
 
     /// Index by the low 15 bits of segment numbers, as the key index stores them.
-    pub(crate) fn by_slot(&self, slot: u16) -> Option<&Arc<Segment>> {
+    pub(crate) fn index_of_slot(&self, slot: u16) -> Option<usize> {
         let first = self.all.first()?.header().number;
-        // Numbers grow, with gaps only where a truncation took files away.
-        let wanted = first + (u64::from(slot).wrapping_sub(first) % SEGMENT_SLOTS);
-        self.all
-            .binary_search_by_key(&wanted, |segment| segment.header().number)
-            .ok()
-            .map(|i| &self.all[i])
+        let distance = u64::from(slot).wrapping_sub(first) % SEGMENT_SLOTS;
+        let wanted = first + distance;
+        // Numbers grow by one, with gaps only where a truncation took files away.
+        match self.all.get(distance as usize) {
+            Some(segment) if segment.header().number == wanted => Some(distance as usize),
+            _ => self
+                .all
+                .binary_search_by_key(&wanted, |segment| segment.header().number)
+                .ok(),
+        }
     }
 }
 
@@ -121,7 +128,7 @@ impl SegmentList {
 pub(crate) struct AppendState {
     /// Segment that takes records; `None` after an unclean opening or a truncation, until the
     /// next record starts a new one.
-    active: Option<Arc<Segment>>,
+    active: Option<Arc<SegmentWriter>>,
     tail: Lsn,
     hlc: Hlc,
     epoch: Epoch,
@@ -135,6 +142,9 @@ pub(crate) struct AppendState {
     control: Control,
     /// Whether the control page on disk already says that somebody writes.
     marked_open: bool,
+    /// Records that end here or before need nothing but space in the active segment. Zero when
+    /// something has to be done before the next record.
+    room_until: Lsn,
 }
 
 /// An open log. Thread-safe.
@@ -147,12 +157,9 @@ pub struct Log {
     map_writes: bool,
     append: Mutex<AppendState>,
     segments: ArcSwap<SegmentList>,
-    in_flight: InFlight,
-    /// Mirror of `AppendState::tail` for readers.
-    tail: AtomicU64,
-    durable: AtomicU64,
-    sync: Mutex<group_commit::SyncState>,
-    synced: Condvar,
+    frontier: Frontier<SegmentWriter>,
+    turns: group_commit::Turns,
+    chores: rotate::Chores,
     poison: OnceLock<String>,
     _lock: Box<dyn crate::io::LockGuard>,
 }
@@ -167,35 +174,26 @@ impl Log {
     /// Position after the last reserved record.
     #[must_use]
     pub fn tail(&self) -> Lsn {
-        Lsn(self.tail.load(Ordering::Acquire))
+        self.frontier.tail()
     }
 
     /// Position below which every record is committed and indexed. Never waits.
     #[must_use]
     pub fn stable(&self) -> Lsn {
-        let tail = self.tail();
-        self.in_flight.min().map_or(tail, |lsn| lsn.min(tail))
+        self.frontier.stable()
     }
 
     /// Waits until every record below `upto` is committed and indexed.
     ///
     /// Writers in flight wait for nobody, so this ends as soon as they have copied their bytes.
     pub(crate) fn wait_stable(&self, upto: Lsn) {
-        let mut spins = 0u32;
-        while self.in_flight.min().is_some_and(|lsn| lsn < upto) {
-            spins += 1;
-            if spins < 64 {
-                std::hint::spin_loop()
-            } else {
-                std::thread::yield_now()
-            }
-        }
+        self.frontier.wait_stable(upto);
     }
 
     /// Position below which every record has survived a sync.
     #[must_use]
     pub fn durable(&self) -> Lsn {
-        Lsn(self.durable.load(Ordering::Acquire))
+        self.turns.durable()
     }
 
     /// Epoch of the last record.

@@ -15,17 +15,18 @@
 //! starts a new segment at the cut.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
-use parking_lot::{Condvar, Mutex};
+use parking_lot::Mutex;
 
 use super::find::{Found, find};
-use super::group_commit::SyncState;
+use super::group_commit::Turns;
 use super::header::{Chain, Control, PAGE_BYTES, StoreState};
-use super::in_flight::InFlight;
+use super::in_flight::Frontier;
+use super::rotate::Chores;
 use super::segment::{MAX_SEGMENT_BYTES, MIN_SEGMENT_BYTES};
+use super::writer::SegmentWriter;
 use super::{
     AppendState, CONTROL_FILE, LOCK_FILE, LOG_DIR, Log, LogError, LogOptions, SegmentList, StoreIdentity,
     WritePath,
@@ -116,7 +117,7 @@ impl Log {
         let (mut control, found) = if exists {
             let control = read_control(&*disk, &control_path)?;
             check_identity(dir, &control, &options.identity)?;
-            let found = find(&*disk, dir, &control, map_writes)?;
+            let found = find(&*disk, dir, &control)?;
             (control, found)
         } else {
             create_store(env, dir, options)?
@@ -133,6 +134,12 @@ impl Log {
             RecoveryKind::Clean => last.clone().filter(|last| last.end() == Lsn(u64::MAX)),
             _ => None,
         };
+        let active = active
+            .map(|last| {
+                let own = !last.header().follower;
+                SegmentWriter::new(last, map_writes && own).map(Arc::new)
+            })
+            .transpose()?;
         let next_capacity = last
             .as_ref()
             .map_or(MIN_SEGMENT_BYTES, |segment| segment.header().capacity * 2);
@@ -160,13 +167,12 @@ impl Log {
                 leader: false,
                 control,
                 marked_open: false,
+                room_until: Lsn::ZERO,
             }),
             segments: ArcSwap::from_pointee(SegmentList { all: found.segments }),
-            in_flight: InFlight::new(),
-            tail: AtomicU64::new(found.tail.0),
-            durable: AtomicU64::new(found.tail.0),
-            sync: Mutex::new(SyncState::default()),
-            synced: Condvar::new(),
+            frontier: Frontier::new(found.tail),
+            turns: Turns::new(found.tail),
+            chores: Chores::default(),
             poison: OnceLock::new(),
             _lock: lock,
         };
@@ -283,7 +289,7 @@ fn create_store(env: &Env, dir: &Path, options: &LogOptions) -> Result<(Control,
         released_records: 0,
     };
     // The control page comes last: without it the directory counts as never created.
-    super::append::replace_file(&*env.disk, dir, CONTROL_FILE, &control.encode())?;
+    super::rotate::replace_file(&*env.disk, dir, CONTROL_FILE, &control.encode())?;
     let report = RecoveryReport {
         kind: RecoveryKind::Created,
         tail: Lsn::ZERO,

@@ -30,6 +30,12 @@ impl Log {
         Lsn(self.append_state().chain.through)
     }
 
+    /// Takes the next step of the hash chain, on a primary, and makes it durable.
+    pub(crate) fn advance_chain(&self) -> Result<(), LogError> {
+        self.append_group()?;
+        self.sync().map(drop)
+    }
+
     /// Bytes that writers will want next: room for one more segment.
     pub(crate) fn reserve_bytes(&self) -> u64 {
         self.append_state().next_capacity
@@ -46,26 +52,29 @@ impl Log {
     /// removes; in both cases it goes on.
     pub fn release(&self, upto: Lsn) -> Result<u64, LogError> {
         self.check_poison()?;
+        let (chained, tail) = {
+            let state = self.append_state();
+            (Lsn(state.chain.through), state.tail)
+        };
+        // The record that says how far the chain has got lies below the tail. It has to be durable
+        // first: without it, recovery would go on from a step whose bytes are gone.
+        self.sync_to(tail)?;
         let released = {
             let mut state = self.append_state();
-            let limit = upto.min(Lsn(state.chain.through)).min(self.durable());
+            let limit = upto.min(chained).min(self.durable());
             let all = &self.segments().all;
-            let next_starts = all.iter().skip(1).map(|next| next.first());
-            let count = next_starts.take_while(|first| *first < limit).count();
-            let Some(last) = count.checked_sub(1).map(|last| &all[last]) else {
+            // Segments are sealed in order; one that still waits for it says not how many records went.
+            let sealed = all.windows(2).map(|pair| (pair[1].first(), pair[0].footer()));
+            let gone = sealed.map_while(|(next, footer)| footer.ok().flatten().filter(|_| next < limit));
+            let footers: Vec<_> = gone.collect();
+            let count = footers.len();
+            let Some(footer) = footers.last() else {
                 return Ok(0);
             };
-            let footer = last.footer().ok().flatten().ok_or_else(|| {
-                LogError::corrupt(
-                    last.path(),
-                    last.footer_offset(),
-                    "a sealed segment has no footer",
-                )
-            })?;
             let mut control = state.control.clone();
             control.log_start = all[count].first();
             control.released_records = footer.records;
-            super::append::write_control(self, &control)?;
+            super::rotate::write_control(self, &control)?;
             state.control = control;
             let (released, kept) = all.split_at(count);
             let released = released.to_vec();
@@ -86,18 +95,20 @@ impl Log {
         Ok(bytes)
     }
 
-    /// Seals the active segment if it holds records, so that they can be compacted, and goes on in a
-    /// new one. That one is small: who compacts by hand wants the space back.
+    /// Ends the active segment if it holds records, so that they can be compacted once it is sealed, and
+    /// goes on in a new one. That one is small: who compacts by hand wants the space back.
     ///
     /// # Errors
     /// As for an append that needs a new segment.
     pub fn roll(&self) -> Result<bool, LogError> {
         self.check_poison()?;
         let mut state = self.append_state();
-        let Some(active) = state.active.clone().filter(|active| active.first() < state.tail) else {
+        let active = state.active.as_ref().map(|active| Arc::clone(active.segment()));
+        let Some(active) = active.filter(|active| active.first() < state.tail) else {
             return Ok(false);
         };
         self.mark_open_locked(&mut state)?;
+        self.discard_spare();
         let capacity = std::mem::replace(&mut state.next_capacity, MIN_SEGMENT_BYTES);
         let follower = active.header().follower;
         if let Err(error) = self.start_segment(&mut state, RECORD_HEADER_BYTES, follower) {

@@ -1,7 +1,7 @@
 //! One segment file: header page, records, footer page.
 //!
-//! In: a file. Out: checked record views, raw spans of whole records, and the four stores a
-//! writer needs (mark, fill, commit, pad). A segment is never overwritten, reused or truncated;
+//! In: a file. Out: checked record views and raw spans of whole records. Own records are written
+//! through a `SegmentWriter`, which a full segment no longer has. A segment is never overwritten, reused or truncated;
 //! only its logical end can move back, when a later segment says the log goes on before it. The
 //! reader side is a read-only map, so a stray store faults instead of corrupting.
 
@@ -10,10 +10,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::error::LogError;
-use super::format::{self, CrcSeed, RECORD_HEADER_BYTES, RecordError, RecordKind, RecordParts};
+use super::format::{self, CrcSeed, RECORD_HEADER_BYTES, RecordError, RecordKind};
 use super::header::{PAGE_BYTES, PageError, SegmentFooter, SegmentHeader};
 use super::view::RecordView;
-use crate::ids::{Hlc, Lsn};
+use crate::ids::Lsn;
 use crate::io::{Disk, File, Map, MapAccess, OpenMode};
 
 /// Smallest segment: an empty store stays small.
@@ -33,7 +33,6 @@ pub struct Segment {
     path: PathBuf,
     file: Arc<dyn File>,
     map: Map,
-    writable: Option<Map>,
     end: AtomicU64,
     seed: CrcSeed,
 }
@@ -64,6 +63,87 @@ pub(crate) enum WalkEnd {
     Invalid(RecordError),
 }
 
+/// Name of the file that is prepared for the next segment.
+pub(crate) const SPARE_FILE: &str = "next.seg.new";
+
+/// Creates a file of zeros with a block behind every byte; not synced.
+fn prepare(disk: &dyn Disk, path: &Path, capacity: u64) -> Result<Arc<dyn File>, LogError> {
+    let file = disk.create(path).map_err(|e| LogError::io("create", path, e))?;
+    file.allocate(capacity)
+        .map_err(|e| LogError::io("allocate", path, e))?;
+    let zeros = vec![0u8; PREWRITE_BYTES.min(capacity as usize)];
+    let mut at = PAGE_BYTES as u64;
+    while at < capacity {
+        let piece = zeros.len().min((capacity - at) as usize);
+        file.write_all_at(&zeros[..piece], at)
+            .map_err(|e| LogError::io("write", path, e))?;
+        at += piece as u64;
+    }
+    Ok(file)
+}
+
+/// A file prepared for the next segment: allocated, prewritten and synced, without a header.
+#[derive(Debug)]
+pub(crate) struct Spare {
+    path: PathBuf,
+    file: Arc<dyn File>,
+    capacity: u64,
+}
+
+impl Spare {
+    /// Prepares the file, replacing what an earlier attempt left.
+    pub(crate) fn create(disk: &dyn Disk, dir: &Path, capacity: u64) -> Result<Spare, LogError> {
+        let path = dir.join(SPARE_FILE);
+        remove_spare(disk, &path)?;
+        let prepared = prepare(disk, &path, capacity).and_then(|file| {
+            file.sync_data()
+                .map_err(|e| LogError::io("sync", &path, e))
+                .map(|()| file)
+        });
+        match prepared {
+            Ok(file) => Ok(Spare { path, file, capacity }),
+            Err(error) => {
+                // Gives back the space; if this fails, too, the next attempt or opening does it.
+                let _ = remove_spare(disk, &path);
+                Err(error)
+            }
+        }
+    }
+
+    pub(crate) fn capacity(&self) -> u64 {
+        self.capacity
+    }
+
+    /// Turns the file into a segment, as [`Segment::create`] would have made it.
+    pub(crate) fn become_segment(
+        self,
+        disk: &dyn Disk,
+        dir: &Path,
+        header: SegmentHeader,
+    ) -> Result<Segment, (LogError, bool)> {
+        debug_assert_eq!(header.capacity, self.capacity);
+        let path = dir.join(file_name(header.number));
+        let renamed = disk
+            .rename(&self.path, &path)
+            .map_err(|e| LogError::io("rename", &self.path, e))
+            .map(|()| self.file);
+        Segment::finish(disk, dir, path, header, renamed)
+    }
+
+    pub(crate) fn discard(self, disk: &dyn Disk) -> Result<(), LogError> {
+        remove_spare(disk, &self.path)
+    }
+}
+
+/// Removes a prepared file, if there is one.
+pub(crate) fn remove_spare(disk: &dyn Disk, path: &Path) -> Result<(), LogError> {
+    if disk.exists(path).map_err(|e| LogError::io("look up", path, e))? {
+        disk.remove_file(path)
+            .map_err(|e| LogError::io("remove", path, e))?;
+    }
+    Ok(())
+}
+
 impl Segment {
     /// Creates, allocates and prewrites the file, and makes it durable under its name. On failure
     /// the flag says whether the file may be found there again.
@@ -71,26 +151,28 @@ impl Segment {
         disk: &dyn Disk,
         dir: &Path,
         header: SegmentHeader,
-        map_writes: bool,
     ) -> Result<Segment, (LogError, bool)> {
         let path = dir.join(file_name(header.number));
+        let prepared = prepare(disk, &path, header.capacity);
+        Segment::finish(disk, dir, path, header, prepared)
+    }
+
+    /// Gives a prepared file its header page and makes it durable; takes the file away on failure.
+    fn finish(
+        disk: &dyn Disk,
+        dir: &Path,
+        path: PathBuf,
+        header: SegmentHeader,
+        prepared: Result<Arc<dyn File>, LogError>,
+    ) -> Result<Segment, (LogError, bool)> {
+        let capacity = header.capacity;
         let attempt = || -> Result<Segment, LogError> {
-            let file = disk.create(&path).map_err(|e| LogError::io("create", &path, e))?;
-            file.allocate(header.capacity)
-                .map_err(|e| LogError::io("allocate", &path, e))?;
-            let zeros = vec![0u8; PREWRITE_BYTES.min(header.capacity as usize)];
-            let mut at = PAGE_BYTES as u64;
-            while at < header.capacity {
-                let piece = zeros.len().min((header.capacity - at) as usize);
-                file.write_all_at(&zeros[..piece], at)
-                    .map_err(|e| LogError::io("write", &path, e))?;
-                at += piece as u64;
-            }
+            let file = prepared?;
             file.write_all_at(&header.encode(), 0)
                 .map_err(|e| LogError::io("write", &path, e))?;
             file.sync_data().map_err(|e| LogError::io("sync", &path, e))?;
             disk.sync_dir(dir).map_err(|e| LogError::io("sync", dir, e))?;
-            Segment::over(header.clone(), path.clone(), file, map_writes)
+            Segment::over(header, path.clone(), file)
         };
         attempt().map_err(|error| {
             // Should the file be found again, recovery would take its first position for the end
@@ -109,7 +191,7 @@ impl Segment {
             let error = match error {
                 LogError::DiskFull { path, .. } => LogError::DiskFull {
                     path,
-                    needed: header.capacity,
+                    needed: capacity,
                 },
                 other => other,
             };
@@ -117,31 +199,17 @@ impl Segment {
         })
     }
 
-    fn over(
-        header: SegmentHeader,
-        path: PathBuf,
-        file: Arc<dyn File>,
-        map_writes: bool,
-    ) -> Result<Segment, LogError> {
+    fn over(header: SegmentHeader, path: PathBuf, file: Arc<dyn File>) -> Result<Segment, LogError> {
         let len = header.capacity as usize;
         let map = file
             .map(len, MapAccess::Read)
             .map_err(|e| LogError::io("map", &path, e))?;
-        let writable = if map_writes {
-            Some(
-                file.map(len, MapAccess::Write)
-                    .map_err(|e| LogError::io("map", &path, e))?,
-            )
-        } else {
-            None
-        };
         let seed = CrcSeed::new(header.cluster, header.shard, header.epoch);
         Ok(Segment {
             header,
             path,
             file,
             map,
-            writable,
             end: AtomicU64::new(OPEN_END),
             seed,
         })
@@ -149,11 +217,7 @@ impl Segment {
 
     /// Opens an existing file. `Ok(Err(page_error))` when the header page is not valid, so that
     /// recovery can tell an unfinished creation from damage.
-    pub(crate) fn open(
-        disk: &dyn Disk,
-        path: &Path,
-        map_writes: bool,
-    ) -> Result<Result<Segment, PageError>, LogError> {
+    pub(crate) fn open(disk: &dyn Disk, path: &Path) -> Result<Result<Segment, PageError>, LogError> {
         let file = disk
             .open(path, OpenMode::ReadWrite)
             .map_err(|e| LogError::io("open", path, e))?;
@@ -198,7 +262,7 @@ impl Segment {
                 format_args!("impossible first position {}", header.first_lsn),
             ));
         }
-        Segment::over(header, path.to_owned(), file, map_writes).map(Ok)
+        Segment::over(header, path.to_owned(), file).map(Ok)
     }
 
     /// Whether no byte after the header has ever been written.
@@ -406,84 +470,6 @@ impl Segment {
         found
     }
 
-    /// Marks `size` bytes at `lsn` as taken. Under the append lock.
-    pub(crate) fn mark_reserved(&self, lsn: Lsn, size: usize) -> Result<(), LogError> {
-        let offset = self
-            .offset_of(lsn)
-            .expect("the append lock hands out positions within the segment");
-        let word = format::commit_word(size as u32, RecordKind::Reserved as u8, 0, 0);
-        match &self.writable {
-            Some(map) => map.store_u64(offset, word, Ordering::Release),
-            None => self.write(&word.to_le_bytes(), offset)?,
-        }
-        Ok(())
-    }
-
-    /// Fills a reserved span with one record and commits it.
-    #[expect(unsafe_code, reason = "the hot path copies straight into the mapped file")]
-    pub(crate) fn fill_record(
-        &self,
-        parts: &RecordParts<'_>,
-        size: usize,
-        lsn: Lsn,
-        hlc: Hlc,
-    ) -> Result<(), LogError> {
-        let Some(map) = &self.writable else {
-            let mut bytes = Vec::with_capacity(size);
-            parts.encode_into(self.seed, size, lsn, hlc, &mut bytes);
-            return self.fill_bytes(&bytes, lsn);
-        };
-        let header = parts.header(self.seed, size, lsn, hlc);
-        let offset = self
-            .offset_of(lsn)
-            .expect("the reservation lies within the segment");
-        let key_at = offset + RECORD_HEADER_BYTES;
-        let ext_at = key_at + format::align(parts.key.len());
-        // SAFETY: `[offset, offset + size)` was handed to this writer alone by the append lock and
-        // lies within the writable map (`copy_in` checks bounds); no reader looks past the commit
-        // word before the Release store below. Padding stays zero: the file was prewritten with
-        // zeros and spans are never reused.
-        unsafe {
-            map.copy_in(offset + 8, &header[8..]);
-            map.copy_in(key_at, parts.key);
-            map.copy_in(ext_at, parts.ext);
-            map.copy_in(ext_at + parts.ext.len(), parts.value);
-        }
-        let word = u64::from_le_bytes(header[..8].try_into().expect("eight bytes"));
-        map.store_u64(offset, word, Ordering::Release);
-        Ok(())
-    }
-
-    /// Fills a reserved span with encoded bytes (a batch) and commits it with their first word.
-    #[expect(unsafe_code, reason = "the hot path copies straight into the mapped file")]
-    pub(crate) fn fill_bytes(&self, bytes: &[u8], lsn: Lsn) -> Result<(), LogError> {
-        let offset = self
-            .offset_of(lsn)
-            .expect("the reservation lies within the segment");
-        let (word, body) = bytes
-            .split_first_chunk::<8>()
-            .expect("a record is longer than its commit word");
-        match &self.writable {
-            Some(map) => {
-                // SAFETY: as in `fill_record`: the span belongs to this writer alone.
-                unsafe { map.copy_in(offset + 8, body) };
-                map.store_u64(offset, u64::from_le_bytes(*word), Ordering::Release);
-            }
-            None => {
-                // Two writes: a process killed within the first leaves an uncommitted record, not
-                // a committed one with half a body.
-                self.write(body, offset + 8)?;
-                self.write(word, offset)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Turns a reserved span into padding.
-    pub(crate) fn fill_pad(&self, lsn: Lsn, size: usize) -> Result<(), LogError> {
-        self.fill_bytes(&format::pad_header(self.seed, size, lsn), lsn)
-    }
-
     /// Writes whole records received from a primary. Under the append lock; readers are kept
     /// away by the tail, which moves afterwards.
     pub(crate) fn write_records(&self, bytes: &[u8], lsn: Lsn) -> Result<(), LogError> {
@@ -491,7 +477,31 @@ impl Segment {
         self.write(bytes, offset)
     }
 
-    fn write(&self, bytes: &[u8], offset: usize) -> Result<(), LogError> {
+    /// Turns the space of a writer that is gone into padding.
+    pub(crate) fn fill_pad(&self, lsn: Lsn, size: usize) -> Result<(), LogError> {
+        let offset = self.offset_of(lsn).expect("the caller has checked the space");
+        self.write_committed(&format::pad_header(self.seed, size, lsn), offset)
+    }
+
+    /// Writes a record by system calls and commits it with its first word.
+    pub(super) fn write_committed(&self, bytes: &[u8], offset: usize) -> Result<(), LogError> {
+        let (word, body) = bytes
+            .split_first_chunk::<8>()
+            .expect("a record is longer than its commit word");
+        // Two writes: a process killed within the first leaves an uncommitted record, not a
+        // committed one with half a body.
+        self.write(body, offset + 8)?;
+        self.write(word, offset)
+    }
+
+    /// A map to write through; one for each [`super::writer::SegmentWriter`].
+    pub(super) fn writable_map(&self) -> Result<Map, LogError> {
+        self.file
+            .map(self.header.capacity as usize, MapAccess::Write)
+            .map_err(|e| LogError::io("map", &self.path, e))
+    }
+
+    pub(super) fn write(&self, bytes: &[u8], offset: usize) -> Result<(), LogError> {
         self.file
             .write_all_at(bytes, offset as u64)
             .map_err(|e| LogError::io("write", &self.path, e))

@@ -7,7 +7,6 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use super::header::Chain;
 use super::read::chain_of;
@@ -36,10 +35,7 @@ impl Log {
     pub fn truncate(&self, to: Lsn) -> Result<TruncateReport, LogError> {
         self.check_poison()?;
         // No sync may be under way: it would call the old end durable after the end has moved back.
-        let mut syncing = self.sync.lock();
-        while syncing.is_led() {
-            self.synced.wait(&mut syncing);
-        }
+        let _no_rounds = self.turns.hold();
         let mut state = self.append_state();
         let tail = state.tail;
         if to > tail {
@@ -57,18 +53,20 @@ impl Log {
         if to == tail {
             return Ok(report);
         }
+        // No segment may be sealed at its old end after the log has been cut before it.
+        self.seal_waiting()?;
         let (all, chain, epoch) = self.prefix_until(to)?;
         if let Some(active) = &state.active {
             // What stays may never have been synced, and once the segment is active no more, no
             // later sync would reach it.
-            active.sync().map_err(|error| self.poison(error))?;
+            active.segment().sync().map_err(|error| self.poison(error))?;
         }
         self.mark_open_locked(&mut state)?;
 
         // Lowered before the first file moves: a process that dies in between would otherwise leave
         // a page that calls the records taken back missing.
         state.control.durable = state.control.durable.min(to);
-        super::append::write_control(self, &state.control).map_err(|error| self.poison(error))?;
+        super::rotate::write_control(self, &state.control).map_err(|error| self.poison(error))?;
 
         let set_aside = || -> Result<Vec<PathBuf>, LogError> {
             let mut kept = Vec::new();
@@ -113,9 +111,10 @@ impl Log {
         state.epoch = epoch;
         state.control.epoch = epoch;
         state.chain = chain;
-        super::append::write_control(self, &state.control).map_err(|error| self.poison(error))?;
-        self.tail.store(to.0, Ordering::Release);
-        self.durable.fetch_min(to.0, Ordering::AcqRel);
+        super::rotate::write_control(self, &state.control).map_err(|error| self.poison(error))?;
+        state.room_until = Lsn::ZERO;
+        self.frontier.move_tail(to);
+        self.turns.lower(to);
         Ok(report)
     }
 

@@ -108,7 +108,7 @@ impl Store {
             // A deletion may have been compacted away: then there is no predecessor any more.
             let before = match step.prev {
                 Lsn::ZERO => None,
-                prev => self.predecessor(&version.view()?, prev, step.lsn)?,
+                prev => self.older_version(&version.view()?, prev, step.lsn)?,
             };
             match before {
                 None => self

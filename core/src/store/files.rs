@@ -216,11 +216,15 @@ impl FileSet {
         self.runs.iter().flat_map(|run| &run.tables)
     }
 
-    /// The table the key index knows by this number.
+    /// Index for [`FileSet::table_at`] of the table the key index knows by this number.
     #[inline]
-    pub(super) fn by_slot(&self, slot: u16) -> Option<&Arc<Table>> {
-        let found = self.by_slot.binary_search_by_key(&slot, |(slot, _)| *slot);
-        found.ok().map(|i| &self.by_slot[i].1)
+    pub(super) fn index_of_slot(&self, slot: u16) -> Option<usize> {
+        self.by_slot.binary_search_by_key(&slot, |(slot, _)| *slot).ok()
+    }
+
+    #[inline]
+    pub(super) fn table_at(&self, index: usize) -> &Arc<Table> {
+        &self.by_slot[index].1
     }
 
     /// A slot for table `number` that no file has. The same one comes back only after all others have
@@ -228,7 +232,7 @@ impl FileSet {
     pub(super) fn free_slot(&self, number: u64, taken: &[u16], dir: &Path) -> Result<u16, TableError> {
         (0..SEGMENT_SLOTS)
             .map(|step| FIRST_SLOT | ((number + step) % SEGMENT_SLOTS) as u16)
-            .find(|slot| !taken.contains(slot) && self.by_slot(*slot).is_none())
+            .find(|slot| !taken.contains(slot) && self.index_of_slot(*slot).is_none())
             .ok_or_else(|| TableError::Full {
                 path: dir.join(TABLE_DIR),
                 max: SEGMENT_SLOTS as usize,
@@ -256,7 +260,7 @@ impl FileSet {
         before
             .into_iter()
             .map(|(_, table)| table)
-            .filter(|table| self.by_slot(table.slot()).is_none())
+            .filter(|table| self.index_of_slot(table.slot()).is_none())
             .collect()
     }
 

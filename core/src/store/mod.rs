@@ -16,6 +16,7 @@ pub mod hand_over;
 mod history;
 pub mod index;
 pub mod manifest;
+mod place;
 pub mod read;
 pub mod scan;
 pub mod table;
@@ -27,6 +28,7 @@ use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
@@ -48,14 +50,16 @@ pub use crate::log::{StoreIdentity, WritePath};
 
 use crate::ids::{Epoch, Lsn, ShardId, Uuid};
 use crate::io::Env;
+use crate::log::background::Background;
 use crate::log::segment::Segment;
 use crate::log::view::RecordView;
 use crate::log::{Log, LogOptions};
-use compact::background::Background;
-use files::{FIRST_SLOT, FileSet};
+use compact::background::Background as Compactor;
+use files::FileSet;
 use history::History;
 use index::{Distrust, Index, Location};
-use version::{Version, table_location};
+use place::Place;
+use version::table_location;
 
 /// Name of the directory of index files within a store.
 pub const INDEX_DIR: &str = "index";
@@ -89,6 +93,9 @@ pub struct StoreOptions {
     /// Tables are cut at about this many bytes, from 64 KiB to 56 MiB; default 32 MiB. A merge needs
     /// about as much space beside each run it reads; a store has at most 32,768 tables.
     pub table_bytes: u64,
+    /// Buffered writes become durable after this long at the latest; default one second. `None`
+    /// leaves it to [`Store::sync`], to synced writes and to the host.
+    pub sync_interval: Option<Duration>,
 }
 
 impl StoreOptions {
@@ -102,6 +109,7 @@ impl StoreOptions {
             segment_max_bytes: 64 << 20,
             compaction: Compaction::Manual,
             table_bytes: 32 << 20,
+            sync_interval: Some(Duration::from_secs(1)),
         }
     }
 }
@@ -149,7 +157,7 @@ pub struct StoreStats {
 #[derive(Debug)]
 pub struct Store {
     /// Stopped before the store is closed or dropped.
-    background: Option<Background>,
+    compactor: Option<Compactor>,
     shared: Arc<Shared>,
 }
 
@@ -165,7 +173,9 @@ impl Deref for Store {
 #[derive(Debug)]
 #[doc(hidden)]
 pub struct Shared {
-    log: Log,
+    /// First, so that its thread has ended before anything else goes.
+    _background: Option<Background>,
+    log: Arc<Log>,
     index: Index,
     index_seed: u64,
     stripes: write::Stripes,
@@ -226,7 +236,13 @@ impl Store {
                 )
             }
         };
+        let log = Arc::new(log);
+        // A machine without threads, a simulated one, replays the same steps from the same seed.
+        let background = (env.disk.allows_threads())
+            .then(|| Background::start(&log, options.sync_interval))
+            .transpose()?;
         let shared = Shared {
+            _background: background,
             log,
             index,
             index_seed: seed,
@@ -243,7 +259,7 @@ impl Store {
             index_state,
         };
         let mut store = Store {
-            background: None,
+            compactor: None,
             shared: Arc::new(shared),
         };
         if rebuild {
@@ -251,11 +267,11 @@ impl Store {
         }
         if let Compaction::Background { rate_bytes_per_s } = options.compaction {
             let handle = Store {
-                background: None,
+                compactor: None,
                 shared: Arc::clone(&store.shared),
             };
-            let thread = Background::start(handle, CompactionLimits::default(), rate_bytes_per_s);
-            store.background = Some(thread.map_err(table::TableError::io("start compaction of", dir))?);
+            let thread = Compactor::start(handle, CompactionLimits::default(), rate_bytes_per_s);
+            store.compactor = Some(thread.map_err(table::TableError::io("start compaction of", dir))?);
         }
         Ok(store)
     }
@@ -272,6 +288,15 @@ impl Store {
             store.begin_epoch(next, options.identity.node, store.incarnation())?;
         }
         Ok(store)
+    }
+
+    /// Takes the steps that a background thread takes on a real machine: prepares the next segment,
+    /// seals full ones. Returns when nothing is left to do.
+    ///
+    /// # Errors
+    /// Those of a failed sync; the store takes no more writes then.
+    pub fn do_chores(&self) -> Result<(), StoreError> {
+        Ok(self.log.do_chores()?)
     }
 
     /// Directory of the store.
@@ -413,7 +438,7 @@ impl Store {
     /// # Errors
     /// The disk's; the store then opens as after a crash.
     pub fn close(mut self) -> Result<(), StoreError> {
-        drop(self.background.take());
+        drop(self.compactor.take());
         self.log.close()?;
         if !self.index_stale.load(Ordering::Acquire) {
             let stamp = index_stamp(&self.log, &self.files.load());
@@ -440,54 +465,29 @@ impl Store {
             .expect("segments are no larger than a location can reach")
     }
 
-    /// The version an index entry points to, if its file still exists.
-    fn resolve(&self, location: Location) -> Option<Version> {
-        if location.file_slot() >= FIRST_SLOT {
-            let table = Arc::clone(self.files.load().by_slot(location.file_slot())?);
-            return Some(Version::Table {
-                table,
-                offset: location.offset() as usize,
-            });
-        }
-        let (segment, lsn) = self.resolve_record(location)?;
-        Some(Version::Log { segment, lsn })
+    /// Where the newest version of `key` stands, its header and key checked.
+    fn lookup(&self, key: &[u8], system: bool) -> Result<Option<(Location, Place)>, StoreError> {
+        self.lookup_hashed(self.hash(key, system), key, system)
     }
 
-    /// Segment and position an index entry points to, if that part of the log still exists.
-    fn resolve_record(&self, location: Location) -> Option<(Arc<Segment>, Lsn)> {
-        let segments = self.log.segments();
-        let segment = segments.by_slot(location.file_slot())?;
-        let lsn = segment.lsn_at(location.offset() as usize * 8)?;
-        (lsn < segment.end()).then(|| (Arc::clone(segment), lsn))
-    }
-
-    /// Whether the record at `location` is a version of `key`. A record that cannot be read is
-    /// an error, never a "no": a damaged key must not turn into a missing one.
-    fn is_version_of(&self, location: Location, key: &[u8], system: bool) -> Result<bool, StoreError> {
-        if location.file_slot() >= FIRST_SLOT {
-            let files = self.files.load();
-            let Some(table) = files.by_slot(location.file_slot()) else {
-                // Compacted away; the index led elsewhere before the file went.
-                return Ok(false);
-            };
-            let entry = table.key_at(location.offset() as usize)?;
-            return Ok(entry.key == key && entry.is_system() == system);
-        }
-        let Some((segment, lsn)) = self.resolve_record(location) else {
-            // Cut off by a truncation, or released after a compaction, which both have changed the
-            // index before.
-            return Ok(false);
-        };
-        let damaged = |error| StoreError::from(segment.damaged(lsn, &error));
-        let record = segment.record_unchecked(lsn).map_err(damaged)?;
-        record.verify_header(segment.seed()).map_err(damaged)?;
-        Ok(record.key() == key && record.is_system() == system)
-    }
-
-    fn lookup(&self, key: &[u8], system: bool) -> Result<Option<Location>, StoreError> {
-        self.index.get(self.hash(key, system), |location| {
-            self.is_version_of(location, key, system)
-        })
+    fn lookup_hashed(
+        &self,
+        hash: u64,
+        key: &[u8],
+        system: bool,
+    ) -> Result<Option<(Location, Place)>, StoreError> {
+        let mut place = None;
+        let found = self.index.get(hash, |location| {
+            // A location that leads nowhere was cut off by a truncation, or its file was compacted away;
+            // both have changed the index before.
+            place = self.resolve(location);
+            match &place {
+                Some(place) => place.is_version_of(key, system),
+                None => Ok(false),
+            }
+        })?;
+        // The place is that of the last location asked about: the one that was accepted.
+        Ok(found.zip(place))
     }
 
     fn rebuild_index(&self) -> Result<(), StoreError> {
@@ -522,11 +522,10 @@ impl Store {
             return Ok(());
         }
         // The first entry of a table may belong to the last key of the table before.
-        let found = self.lookup(entry.key, system)?;
-        match found.and_then(|found| self.resolve(found)) {
-            Some(version) if version.lsn()? >= entry.lsn => {}
-            Some(version) => {
-                self.index.replace(hash, version.location(), location)?;
+        match self.lookup_hashed(hash, entry.key, system)? {
+            Some((_, place)) if place.lsn()? >= entry.lsn => {}
+            Some((old, _)) => {
+                self.index.replace(hash, old, location)?;
             }
             None => self.index.insert(hash, location)?,
         }
@@ -548,7 +547,10 @@ impl Store {
         let (key, system) = (version.key(), version.is_system());
         let location = Store::location(segment, version.lsn());
         self.index.set(self.hash(key, system), location, |found| {
-            self.is_version_of(found, key, system)
+            match self.resolve(found) {
+                Some(place) => place.is_version_of(key, system),
+                None => Ok(false),
+            }
         })?;
         Ok(())
     }

@@ -26,16 +26,8 @@ pub struct VersionAt {
 
 impl Store {
     pub(super) fn newest_version(&self, key: &[u8], system: bool) -> Result<Option<Version>, StoreError> {
-        loop {
-            let Some(location) = self.lookup(key, system)? else {
-                return Ok(None);
-            };
-            if let Some(version) = self.resolve(location) {
-                return Ok(Some(version));
-            }
-            // A truncation took the record back between the two steps, or a compaction the file; both
-            // change the index before, so the next look finds what is there now.
-        }
+        let found = self.lookup(key, system)?;
+        Ok(found.map(|(_, place)| place.version()))
     }
 
     /// The newest version of `key` below position `below` that the tables have.
@@ -51,7 +43,7 @@ impl Store {
 
     /// The version that a record names as its predecessor: at `prev`, or what the tables have of the
     /// key below `below`.
-    pub(super) fn predecessor(
+    pub(super) fn older_version(
         &self,
         view: &VersionView<'_>,
         prev: Lsn,
@@ -95,7 +87,7 @@ impl Store {
                 let error = RecordError::Malformed("predecessor");
                 Err(segment.damaged(*lsn, &error).into())
             }
-            (Some(prev), _) => self.predecessor(view, prev, below),
+            (Some(prev), _) => self.older_version(view, prev, below),
             (None, _) => self.version_in_tables(view.key, view.is_system(), below),
         }
     }
@@ -105,9 +97,21 @@ impl Store {
     /// # Errors
     /// Damage, naming file and offset.
     pub fn get(&self, key: &[u8]) -> Result<Option<Value>, StoreError> {
-        Ok(self
-            .get_version(key, Lsn(u64::MAX))?
-            .and_then(|version| version.value))
+        let Some((_, place)) = self.lookup(key, false)? else {
+            return Ok(None);
+        };
+        place.value()
+    }
+
+    /// Calls `read` with the value of `key`, without pinning it: the fastest way to copy it out.
+    ///
+    /// # Errors
+    /// Damage, naming file and offset.
+    pub fn get_with<R>(&self, key: &[u8], read: impl FnOnce(&[u8]) -> R) -> Result<Option<R>, StoreError> {
+        let Some((_, place)) = self.lookup(key, false)? else {
+            return Ok(None);
+        };
+        place.with_value(read)
     }
 
     /// The value `key` had when the log ended at `at`.

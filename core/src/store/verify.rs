@@ -139,10 +139,8 @@ impl Store {
         place: (&Path, usize),
         damage: &mut Vec<Damage>,
     ) -> Result<bool, StoreError> {
-        let found = self
-            .lookup(key, system)?
-            .and_then(|location| self.resolve(location));
-        let found = found.map(|version| version.lsn()).transpose()?;
+        let found = self.lookup(key, system)?;
+        let found = found.map(|(_, place)| place.lsn()).transpose()?;
         match found {
             Some(found) if found == lsn => return Ok(true),
             // Newer versions may have come in while we read.

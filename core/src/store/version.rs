@@ -128,14 +128,6 @@ impl VersionView<'_> {
 }
 
 impl Version {
-    /// Position of the version.
-    pub(super) fn lsn(&self) -> Result<Lsn, StoreError> {
-        match self {
-            Version::Log { lsn, .. } => Ok(*lsn),
-            Version::Table { table, offset } => Ok(table.key_at(*offset)?.lsn),
-        }
-    }
-
     /// What the key index keeps of the place.
     pub(super) fn location(&self) -> Location {
         match self {

@@ -10,7 +10,7 @@ use crossbeam::utils::CachePadded;
 use parking_lot::{Mutex, MutexGuard};
 
 use super::index::Location;
-use super::{Store, StoreError};
+use super::{Place, Store, StoreError};
 use crate::ids::{Epoch, Hlc, Lsn};
 use crate::log::format::{RecordKind, RecordParts};
 use crate::log::{Log, LogError};
@@ -184,13 +184,14 @@ impl Store {
         system: bool,
     ) -> Result<Written, StoreError> {
         let hash = self.hash(parts.key, system);
+        self.index.prefetch(hash);
         let _stripe = self.stripes.lock(hash);
-        let old = self.lookup(parts.key, system)?;
-        let prev = self.position_of(old)?;
+        let found = self.lookup_hashed(hash, parts.key, system)?;
+        let (old, prev) = Store::predecessor(found)?;
         // Space for the entry first: a record that cannot be indexed must not be logged.
         self.index.reserve(1)?;
         let appended = self.log.append(&RecordParts { prev, ..*parts })?;
-        let location = Store::location(&appended.segment, appended.lsn);
+        let location = Store::location(appended.segment(), appended.lsn);
         self.point(hash, old, location)?;
         Ok(Written {
             lsn: appended.lsn,
@@ -219,8 +220,7 @@ impl Store {
                 RecordKind::Delete
             };
             let value = operation.value.as_deref().unwrap_or(&[]);
-            let old = self.lookup(key, false)?;
-            let prev = self.position_of(old)?;
+            let (old, prev) = Store::predecessor(self.lookup(key, false)?)?;
             olds.push(old);
             members.push(RecordParts {
                 hlc: operation.hlc,
@@ -231,7 +231,7 @@ impl Store {
         self.index.reserve(members.len())?;
         let appended = self.log.append_batch(&members)?;
         for ((old, offset), hash) in olds.into_iter().zip(offsets).zip(hashes) {
-            let location = Store::location(&appended.segment, appended.lsn.advance(offset));
+            let location = Store::location(appended.segment(), appended.lsn.advance(offset));
             self.point(hash, old, location)?;
         }
         let written = Written {
@@ -243,12 +243,12 @@ impl Store {
         self.settle(written, durability)
     }
 
-    /// Position of the version an index entry points to, for the predecessor field.
-    fn position_of(&self, entry: Option<Location>) -> Result<Lsn, StoreError> {
-        match entry.and_then(|location| self.resolve(location)) {
-            None => Ok(Lsn::ZERO),
-            Some(version) => version.lsn(),
-        }
+    /// Index entry and position of the version that comes before a new one; 0 if there is none.
+    fn predecessor(found: Option<(Location, Place)>) -> Result<(Option<Location>, Lsn), StoreError> {
+        Ok(match found {
+            None => (None, Lsn::ZERO),
+            Some((location, place)) => (Some(location), place.lsn()?),
+        })
     }
 
     /// Makes the key whose entry is `old` point to `new`. The stripe lock has been held since `old` was

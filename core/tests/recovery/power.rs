@@ -7,15 +7,18 @@ use crate::workload::{self, goes_on, open, prefix_of, script, states};
 
 /// Number of calls of an undisturbed run.
 fn calls(write_path: WritePath) -> u64 {
+    calls_of(write_path, &script())
+}
+
+fn calls_of(write_path: WritePath, script: &[workload::Op]) -> u64 {
     let disk = SimDisk::new(1);
-    workload::run(&disk, write_path, &script(), true);
+    workload::run(&disk, write_path, script, true);
     disk.calls()
 }
 
-fn cut_everywhere(write_path: WritePath, policies: &[(CutPolicy, u64)]) {
-    let script = script();
-    let states = states(&script);
-    let calls = calls(write_path);
+fn cut_everywhere(write_path: WritePath, policies: &[(CutPolicy, u64)], script: &[workload::Op]) {
+    let states = states(script);
+    let calls = calls_of(write_path, script);
     assert!(calls > 30, "the script reaches the disk: {calls} calls");
     let mut cases = 0u64;
     for call in 1..=calls + 1 {
@@ -28,7 +31,7 @@ fn cut_everywhere(write_path: WritePath, policies: &[(CutPolicy, u64)]) {
                     persistent: true,
                 },
             );
-            let progress = workload::run(&disk, write_path, &script, true);
+            let progress = workload::run(&disk, write_path, script, true);
             let disk = disk.power_cut(*policy);
             let context =
                 format!("{write_path:?}, power cut at call {call} of {calls}, {policy:?}, seed {seed}");
@@ -49,8 +52,16 @@ fn power_cut_at_every_call_keeps_synced_writes_and_leaves_a_prefix() {
         (CutPolicy::TearAll, 1),
     ];
     policies.extend((2..6).map(|seed| (CutPolicy::Random, seed)));
-    cut_everywhere(WritePath::Map, &policies);
-    cut_everywhere(WritePath::Pwrite, &policies);
+    cut_everywhere(WritePath::Map, &policies, &script());
+    cut_everywhere(WritePath::Pwrite, &policies, &script());
+}
+
+#[test]
+fn power_cut_around_background_steps_keeps_synced_writes_and_leaves_a_prefix() {
+    let mut policies = vec![(CutPolicy::DropAll, 1), (CutPolicy::KeepAll, 1)];
+    policies.extend((2..4).map(|seed| (CutPolicy::Random, seed)));
+    cut_everywhere(WritePath::Map, &policies, &workload::script_with_chores());
+    cut_everywhere(WritePath::Map, &policies, &workload::script_without_syncs());
 }
 
 #[test]

@@ -22,18 +22,22 @@ pub enum Op {
     Put(&'static str, Vec<u8>, Durability),
     Delete(&'static str, Durability),
     Batch(Vec<(&'static str, Option<Vec<u8>>)>, Durability),
+    /// What the background thread does where there is one.
+    Chores,
 }
 
 impl Op {
     pub fn is_synced(&self) -> bool {
         let durability = match self {
             Op::Put(_, _, durability) | Op::Delete(_, durability) | Op::Batch(_, durability) => *durability,
+            Op::Chores => Durability::Buffered,
         };
         durability == Durability::Synced
     }
 
     fn apply_to(&self, state: &mut State) {
         match self {
+            Op::Chores => {}
             Op::Put(key, value, _) => {
                 state.insert(key.as_bytes().to_vec(), value.clone());
             }
@@ -53,6 +57,7 @@ impl Op {
 
     pub fn run(&self, store: &Store) -> Result<(), StoreError> {
         match self {
+            Op::Chores => store.do_chores(),
             Op::Put(key, value, durability) => store.put(key.as_bytes(), value, *durability).map(drop),
             Op::Delete(key, durability) => store.delete(key.as_bytes(), *durability).map(drop),
             Op::Batch(members, durability) => {
@@ -101,6 +106,31 @@ pub fn script() -> Vec<Op> {
         Op::Put("gamma", Vec::new(), Buffered),
         Op::Put("delta", bytes(12_345, 8), Buffered),
     ]
+}
+
+/// The same with the background steps taken: the second segment is prepared ahead, and the full one
+/// sealed before anybody asks for it.
+pub fn script_with_chores() -> Vec<Op> {
+    let mut script = script();
+    let full = script
+        .iter()
+        .position(|op| matches!(op, Op::Put("bigger", ..)))
+        .expect("the script fills a segment");
+    script.insert(full + 1, Op::Chores);
+    script.insert(full, Op::Chores);
+    script
+}
+
+/// Three segments full of buffered records, of which only the end is synced: nothing between may be
+/// missing then, and nothing but the end may be missing before.
+pub fn script_without_syncs() -> Vec<Op> {
+    let mut script: Vec<Op> = ["a", "b", "c", "d", "e", "f"]
+        .into_iter()
+        .enumerate()
+        .map(|(i, key)| Op::Put(key, bytes(700_000, i as u8), Durability::Buffered))
+        .collect();
+    script.push(Op::Put("end", b"synced".to_vec(), Durability::Synced));
+    script
 }
 
 /// States after 0, 1, … operations.

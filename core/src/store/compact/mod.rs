@@ -172,8 +172,7 @@ impl Store {
         progress: &mut dyn FnMut(&CompactionStep),
     ) -> Result<CompactionReport, StoreError> {
         let mut report = CompactionReport::default();
-        self.log.sync()?;
-        self.log.roll()?;
+        self.seal_segment()?;
         let mut eagerness = Eagerness {
             flush_from_bytes: 0,
             merge_all: true,
@@ -188,12 +187,15 @@ impl Store {
         Ok(report)
     }
 
-    /// Ends the active segment, so that the next steps can compact it; `false` if it has no records.
+    /// Ends the active segment and makes it durable, so that the next steps can compact it; `false` if
+    /// it had no records.
     ///
     /// # Errors
-    /// As for a write that needs a new segment.
+    /// As for a write that needs a new segment, and for [`Store::sync`].
     pub fn seal_segment(&self) -> Result<bool, StoreError> {
-        Ok(self.log.roll()?)
+        let rolled = self.log.roll()?;
+        self.log.seal_waiting()?;
+        Ok(rolled)
     }
 
     /// How compaction has fared since the store was opened.
@@ -237,7 +239,8 @@ impl Store {
         eagerness: Eagerness,
         throttle: &mut Throttle<'_>,
     ) -> Result<Option<CompactionStep>, StoreError> {
-        self.log.check_poison()?;
+        // Full segments that nobody has got round to sealing yet.
+        self.log.seal_waiting()?;
         let files = self.files.load_full();
         let sealed = self.sealed_segments(&files, limits.below);
         let bytes: u64 = sealed
@@ -460,8 +463,8 @@ impl Store {
             return Ok(0);
         }
         if self.log.is_leader() && self.log.chained_through() < upto {
-            // The hash chain has to pass what goes; a sync takes its next step.
-            self.log.sync()?;
+            // The hash chain has to pass what goes.
+            self.log.advance_chain()?;
         }
         Ok(self.log.release(upto)?)
     }

@@ -91,6 +91,8 @@ pub(super) struct Chunks {
     maps: Box<[OnceLock<Map>]>,
     /// Pages handed out. Changed only while `growth` is held.
     used: AtomicU32,
+    /// Mirror of `Growth::capacity`, so that most reservations take no lock.
+    capacity: AtomicU32,
     growth: Mutex<Growth>,
 }
 
@@ -101,6 +103,7 @@ impl Chunks {
             dir: dir.to_owned(),
             maps: (0..MAX_CHUNKS).map(|_| OnceLock::new()).collect(),
             used: AtomicU32::new(0),
+            capacity: AtomicU32::new(0),
             growth: Mutex::new(Growth {
                 chunks: 0,
                 capacity: 0,
@@ -151,6 +154,7 @@ impl Chunks {
         let fresh = self.maps[growth.chunks].set(map);
         debug_assert!(fresh.is_ok(), "each chunk is mapped once");
         growth.capacity += chunk_pages(growth.chunks);
+        self.capacity.store(growth.capacity, Ordering::Release);
         growth.chunks += 1;
     }
 
@@ -204,6 +208,12 @@ impl Chunks {
 
     /// Makes sure that about `pages` more can be allocated without asking for disk space.
     pub(super) fn reserve(&self, pages: u32) -> Result<(), IndexError> {
+        let wanted = self.used().saturating_add(pages).min(MAX_PAGES);
+        // Capacity only grows; a page taken meanwhile by another writer is what the spare ones that
+        // callers ask for are there for.
+        if self.capacity.load(Ordering::Acquire) >= wanted {
+            return Ok(());
+        }
         let mut growth = self.growth.lock();
         let wanted = self.used().saturating_add(pages).min(MAX_PAGES);
         while growth.capacity < wanted {
