@@ -183,7 +183,7 @@ impl Store {
             last = table.last_key()?.map(<[u8]>::to_vec).or(last);
             report.versions += table.footer().entries;
             let mut unindexed = Vec::new();
-            table.for_each(|offset, entry| {
+            let looked = table.for_each(|offset, entry| {
                 let system = entry.is_system();
                 if entry.same_key || (!system && !run.covers(entry.key)) {
                     return Ok(());
@@ -192,7 +192,11 @@ impl Store {
                 newest +=
                     u64::from(self.check_indexed((entry.key, system), entry.lsn, place, &mut unindexed)?);
                 Ok::<(), StoreError>(())
-            })?;
+            });
+            if let Err(error) = looked {
+                // The newest version of a key may stand in another file, which is damaged.
+                unindexed.push(error.damage().ok_or(error)?);
+            }
             report.damage.append(&mut unindexed);
         }
         Ok(newest)
