@@ -61,11 +61,12 @@ impl Log {
         self.sync_to(tail)?;
         let released = {
             let mut state = self.append_state();
-            let limit = upto.min(chained).min(self.durable());
+            let upto = upto.min(self.durable());
             let all = &self.segments().all;
             // Segments are sealed in order; one that still waits for it says not how many records went.
             let sealed = all.windows(2).map(|pair| (pair[1].first(), pair[0].footer()));
-            let gone = sealed.map_while(|(next, footer)| footer.ok().flatten().filter(|_| next < limit));
+            let gone = sealed
+                .map_while(|(next, footer)| footer.ok().flatten().filter(|_| next < upto && next <= chained));
             let footers: Vec<_> = gone.collect();
             let count = footers.len();
             let Some(footer) = footers.last() else {

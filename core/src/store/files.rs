@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::manifest::{MANIFEST_FILE, Manifest, RunRecord, TABLE_DIR, TableRecord};
 use super::table::{Table, TableError};
@@ -25,9 +25,33 @@ pub(super) struct Run {
     pub(super) after: Option<Vec<u8>>,
     /// A merge goes on writing it.
     pub(super) growing: bool,
+    /// Last user's key of each table, read when first asked for: a search over the tables then meets no
+    /// cold page.
+    last_keys: OnceLock<Vec<Option<Box<[u8]>>>>,
 }
 
 impl Run {
+    pub(super) fn new(tables: Vec<Arc<Table>>, after: Option<Vec<u8>>, growing: bool) -> Run {
+        Run {
+            tables,
+            after,
+            growing,
+            last_keys: OnceLock::new(),
+        }
+    }
+
+    fn last_keys(&self) -> Result<&[Option<Box<[u8]>>], TableError> {
+        if let Some(keys) = self.last_keys.get() {
+            return Ok(keys);
+        }
+        let keys = self
+            .tables
+            .iter()
+            .map(|table| Ok(table.last_key()?.map(Into::into)));
+        let keys = keys.collect::<Result<Vec<_>, TableError>>()?;
+        Ok(self.last_keys.get_or_init(|| keys))
+    }
+
     pub(super) fn file_bytes(&self) -> u64 {
         self.tables.iter().map(|table| table.file_bytes()).sum()
     }
@@ -39,16 +63,9 @@ impl Run {
 
     /// Index of the table that could hold `key`: the first that does not end before it.
     pub(super) fn table_of(&self, key: &[u8]) -> Result<usize, TableError> {
-        let (mut low, mut high) = (0, self.tables.len());
-        while low < high {
-            let middle = low + (high - low) / 2;
-            // A table without users' keys comes last: it only has the reserved keyspace.
-            match self.tables[middle].last_key()? {
-                Some(last) if last < key => low = middle + 1,
-                _ => high = middle,
-            }
-        }
-        Ok(low)
+        // A table without users' keys comes last: it only has the reserved keyspace.
+        let is_before = |last: &Option<Box<[u8]>>| last.as_deref().is_some_and(|last| last < key);
+        Ok(self.last_keys()?.partition_point(is_before))
     }
 
     /// Newest version of `key` below position `below`.
@@ -136,11 +153,7 @@ impl FileSet {
             for record in &run.tables {
                 tables.push(Arc::new(open_table(disk, &table_dir, record, cluster, shard)?));
             }
-            runs.push(Arc::new(Run {
-                tables,
-                after: run.after.clone(),
-                growing: run.growing,
-            }));
+            runs.push(Arc::new(Run::new(tables, run.after.clone(), run.growing)));
         }
         let mut set = FileSet {
             store,

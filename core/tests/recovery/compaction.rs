@@ -228,6 +228,34 @@ fn power_cut_at_every_call_of_compaction_loses_nothing_and_leaves_no_orphan() {
     println!("{cases} power cuts, nothing acknowledged was lost");
 }
 
+/// Cleaning up after one power cut meets a second one.
+#[test]
+fn power_cut_while_opening_after_a_power_cut_changes_nothing() {
+    let script = script();
+    let write_path = WritePath::Map;
+    let cut = Fault {
+        kind: FaultKind::PowerCut,
+        persistent: true,
+    };
+    let mut cases = 0;
+    for first in (30..calls(write_path)).step_by(7) {
+        for second in 1..14 {
+            let disk = SimDisk::new(first * 100 + second);
+            disk.fail_at(first, cut);
+            let (store, progress) = run(&disk, write_path, &script);
+            drop(store);
+            let disk = disk.power_cut(CutPolicy::Random);
+            disk.fail_at(disk.calls() + second, cut);
+            drop(open(&disk, write_path));
+            let disk = disk.power_cut(CutPolicy::Random);
+            let context = format!("cuts at call {first} and at call {second} of the next opening");
+            recovers(&disk, write_path, progress, progress.synced, &context);
+            cases += 1;
+        }
+    }
+    println!("{cases} double power cuts, nothing acknowledged was lost");
+}
+
 #[test]
 fn process_that_dies_in_compaction_loses_no_acknowledged_write() {
     let script = script();

@@ -518,3 +518,105 @@ fn step_tells_what_it_did_and_an_idle_store_has_none() {
     assert_eq!(store.compact_step(&limits).expect("idle"), None);
     assert_eq!(store.compaction_health().done.flushes, 1);
 }
+
+/// Readers, scanners and writers beside the compaction thread, on a real disk.
+#[test]
+fn background_compaction_goes_on_beside_readers_scanners_and_writers() {
+    use atoll::io::Env;
+    use atoll::store::Compaction;
+    use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+    let dir = tempfile::tempdir().expect("a directory");
+    let options = StoreOptions {
+        table_bytes: 256 << 10,
+        compaction: Compaction::Background { rate_bytes_per_s: 0 },
+        ..options(1, WritePath::Auto)
+    };
+    let store = Store::open_standalone(&Env::os(), dir.path(), &options).expect("opens");
+    const KEYS: u64 = 4000;
+    let key = |n: u64| format!("key{:05}", n * 7919 % KEYS);
+    // Each key's value counts up; a reader never sees it fall.
+    let put = |n: u64, round: u64| {
+        let mut value = round.to_le_bytes().to_vec();
+        value.resize(100, round as u8);
+        store
+            .put(key(n).as_bytes(), &value, Durability::Buffered)
+            .expect("put");
+    };
+    (0..KEYS).for_each(|n| put(n, 0));
+    let (stop, reads, scans) = (AtomicBool::new(false), AtomicU64::new(0), AtomicU64::new(0));
+    let round_of = |value: &[u8]| {
+        let round = u64::from_le_bytes(value[..8].try_into().expect("eight bytes"));
+        assert!(value[8..].iter().all(|byte| *byte == round as u8), "a torn value");
+        round
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut seen = vec![0; KEYS as usize];
+            for n in (0u64..).take_while(|_| !stop.load(Ordering::Relaxed)) {
+                let n = n * 31 % KEYS;
+                let value = store
+                    .get(key(n).as_bytes())
+                    .expect("readable")
+                    .expect("always there");
+                let round = round_of(&value);
+                assert!(round >= seen[n as usize], "{} went back", key(n));
+                seen[n as usize] = round;
+                reads.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        scope.spawn(|| {
+            let mut reverse = false;
+            while !stop.load(Ordering::Relaxed) {
+                let snapshot = store.snapshot();
+                let scan_options = ScanOptions {
+                    reverse,
+                    ..ScanOptions::default()
+                };
+                let mut scan = snapshot
+                    .scan_with(Bound::Unbounded, Bound::Unbounded, scan_options)
+                    .expect("opens");
+                let (mut rounds, mut count) = (Vec::new(), 0u64);
+                while let Some(entry) = scan.next_entry().expect("readable") {
+                    count += 1;
+                    if count % 97 == 0 {
+                        let point = snapshot.get(entry.key).expect("held").expect("there");
+                        assert_eq!(&*point, entry.value.expect("alive"), "snapshot and scan disagree");
+                    }
+                    rounds.push(round_of(entry.value.expect("alive")));
+                }
+                assert_eq!(count, KEYS, "keys are only overwritten");
+                // One writer goes through the keys in order, so a snapshot lies between two rounds.
+                let (low, high) = (
+                    rounds.iter().min().expect("some"),
+                    rounds.iter().max().expect("some"),
+                );
+                assert!(high - low <= 1, "a snapshot of rounds {low} to {high}");
+                scans.fetch_add(1, Ordering::Relaxed);
+                reverse = !reverse;
+            }
+        });
+        let began = std::time::Instant::now();
+        let mut round = 0;
+        while round < 20 || (began.elapsed().as_secs() < 20 && store.compaction_health().done.merges < 3) {
+            round += 1;
+            (0..KEYS).for_each(|n| put(n, round));
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+    let health = store.compaction_health();
+    assert!(health.done.flushes >= 2 && health.done.merges >= 2, "{health:?}");
+    assert_eq!((health.failures, &health.halted), (0, &None), "{health:?}");
+    println!(
+        "{} reads, {} scans, {:?}",
+        reads.into_inner(),
+        scans.into_inner(),
+        health.done
+    );
+    let report = store.verify(&mut |_, _| {}).expect("verifies");
+    assert!(report.damage.is_empty(), "{:?}", report.damage);
+    let before = std::time::Instant::now();
+    store.close().expect("closes");
+    assert!(before.elapsed().as_secs() < 5, "closing waits for no merge");
+    let store = Store::open_standalone(&Env::os(), dir.path(), &options).expect("opens");
+    assert_eq!(store.stats().keys, KEYS);
+}

@@ -173,6 +173,12 @@ impl Store {
     ) -> Result<CompactionReport, StoreError> {
         let mut report = CompactionReport::default();
         self.seal_segment()?;
+        if self.log.is_leader() {
+            // One record below the compacted position stays in the log, with the segment it is in. So
+            // that this is a small one, the next step of the hash chain gets a segment of its own.
+            self.log.advance_chain()?;
+            self.seal_segment()?;
+        }
         let mut eagerness = Eagerness {
             flush_from_bytes: 0,
             merge_all: true,
@@ -361,11 +367,7 @@ impl Store {
             .map(|written| Arc::clone(&written.table))
             .collect();
         if !tables.is_empty() {
-            let run = Run {
-                tables,
-                ..Run::default()
-            };
-            next.runs.insert(0, Arc::new(run));
+            next.runs.insert(0, Arc::new(Run::new(tables, None, false)));
         }
         let mut step = self.install(next, output, StepKind::Flush)?;
         self.sorted.lock().retain(|_, run| run.first() >= through);
@@ -423,11 +425,7 @@ impl Store {
             for (run, done) in inputs.into_iter().zip(input.tables_done()) {
                 let tables = run.tables[done.min(run.tables.len())..].to_vec();
                 if !tables.is_empty() {
-                    next.runs.push(Arc::new(Run {
-                        tables,
-                        after: cut.clone(),
-                        growing: false,
-                    }));
+                    next.runs.push(Arc::new(Run::new(tables, cut.clone(), false)));
                 }
             }
         }
@@ -437,11 +435,7 @@ impl Store {
             .map_or_else(Vec::new, |run| run.tables.clone());
         tables.extend(output.written.iter().map(|written| Arc::clone(&written.table)));
         if !tables.is_empty() {
-            next.runs.push(Arc::new(Run {
-                tables,
-                after: None,
-                growing: more,
-            }));
+            next.runs.push(Arc::new(Run::new(tables, None, more)));
         }
         next.runs.extend_from_slice(older);
         let bytes_left = if more { input.bytes_left() } else { 0 };

@@ -82,8 +82,9 @@ pub struct ScanOptions {
 /// As an [`Iterator`] it hands out entries that keep their file mapped; [`Scan::next_entry`] lends them
 /// and is several times as fast.
 pub struct Scan {
-    /// By key, the smallest next one first.
     sources: Vec<Source>,
+    /// Sources that have something to give, in the order of their keys.
+    ranks: Vec<Rank>,
     at: Lsn,
     options: ScanOptions,
     left: u64,
@@ -91,11 +92,19 @@ pub struct Scan {
     given: bool,
 }
 
+/// A source among the others, with its next key's first bytes at hand.
+#[derive(Clone, Copy)]
+struct Rank {
+    /// Inverted in a scan that goes backward, so that the order is the same.
+    prefix: u64,
+    source: u32,
+}
+
 impl std::fmt::Debug for Scan {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Scan")
             .field("at", &self.at)
-            .field("sources", &self.sources.len())
+            .field("sources", &self.ranks.len())
             .finish()
     }
 }
@@ -109,6 +118,7 @@ pub(super) fn open(
 ) -> Result<Scan, StoreError> {
     let mut scan = Scan {
         sources: Vec::new(),
+        ranks: Vec::new(),
         at,
         options,
         left: options.limit.unwrap_or(u64::MAX),
@@ -166,37 +176,68 @@ impl Scan {
     /// Takes a source in at its first key, if it has one.
     fn add(&mut self, mut source: Source) -> Result<(), StoreError> {
         if source.step(self.options.reverse)? {
-            let reverse = self.options.reverse;
-            let place = self
-                .sources
-                .partition_point(|other| other.compare(&source, reverse).is_lt());
-            self.sources.insert(place, source);
+            let rank = Rank {
+                prefix: self.inverted(source.head().prefix),
+                source: self.sources.len() as u32,
+            };
+            self.sources.push(source);
+            let place = self.ranks.partition_point(|other| self.precedes(*other, rank));
+            self.ranks.insert(place, rank);
         }
         Ok(())
     }
 
-    /// Steps source `i` and puts it where it belongs.
     #[inline]
-    fn step(&mut self, i: usize) -> Result<(), StoreError> {
-        if !self.sources[i].step(self.options.reverse)? {
-            self.sources.remove(i);
+    fn inverted(&self, prefix: u64) -> u64 {
+        if self.options.reverse { !prefix } else { prefix }
+    }
+
+    /// Whether `a` gives its key before `b`; of one key, the newest version comes first.
+    #[inline]
+    fn precedes(&self, a: Rank, b: Rank) -> bool {
+        if a.prefix != b.prefix {
+            return a.prefix < b.prefix;
+        }
+        let (a, b) = (&self.sources[a.source as usize], &self.sources[b.source as usize]);
+        a.compare(b, self.options.reverse).is_lt()
+    }
+
+    /// Steps the source of rank `i` and puts it where it belongs.
+    #[inline]
+    fn step(&mut self, mut i: usize) -> Result<(), StoreError> {
+        let source = &mut self.sources[self.ranks[i].source as usize];
+        if !source.step(self.options.reverse)? {
+            self.ranks.remove(i);
             return Ok(());
         }
-        let mut i = i;
-        while let Some(next) = self.sources.get(i + 1)
-            && self.sources[i].compare(next, self.options.reverse).is_gt()
+        let rank = Rank {
+            prefix: if self.options.reverse {
+                !source.head().prefix
+            } else {
+                source.head().prefix
+            },
+            source: self.ranks[i].source,
+        };
+        while let Some(next) = self.ranks.get(i + 1).copied()
+            && self.precedes(next, rank)
         {
-            self.sources.swap(i, i + 1);
+            self.ranks[i] = next;
             i += 1;
         }
+        self.ranks[i] = rank;
         Ok(())
+    }
+
+    fn first(&self) -> Option<&Source> {
+        self.ranks.first().map(|rank| &self.sources[rank.source as usize])
     }
 
     /// Leaves the key of the first source behind, in all sources.
     #[inline]
     fn leave_key(&mut self) -> Result<(), StoreError> {
-        while let [first, second, ..] = self.sources.as_slice()
-            && first.same_key(second)
+        while let [first, second, ..] = self.ranks.as_slice()
+            && first.prefix == second.prefix
+            && self.sources[first.source as usize].same_key(&self.sources[second.source as usize])
         {
             self.step(1)?;
         }
@@ -207,13 +248,13 @@ impl Scan {
     #[inline]
     fn go_on(&mut self) -> Result<bool, StoreError> {
         if self.left == 0 {
-            self.sources.clear();
+            self.ranks.clear();
         }
-        if self.given && !self.sources.is_empty() {
+        if self.given && !self.ranks.is_empty() {
             self.leave_key()?;
         }
         self.given = true;
-        while let Some(first) = self.sources.first() {
+        while let Some(first) = self.first() {
             if !first.head().is_deleted || self.options.deletions {
                 first.check_value()?;
                 self.left -= 1;
@@ -235,11 +276,11 @@ impl Scan {
             Ok(true) => {}
             Ok(false) => return Ok(None),
             Err(error) => {
-                self.sources.clear();
+                self.ranks.clear();
                 return Err(error);
             }
         }
-        let first = &self.sources[0];
+        let first = self.first().expect("a key was found");
         let head = first.head();
         Ok(Some(EntryRef {
             key: first.slice(head.key),
@@ -258,11 +299,11 @@ impl Iterator for Scan {
             Ok(true) => {}
             Ok(false) => return None,
             Err(error) => {
-                self.sources.clear();
+                self.ranks.clear();
                 return Some(Err(error));
             }
         }
-        let first = &self.sources[0];
+        let first = self.first().expect("a key was found");
         let head = *first.head();
         let pin = first.pin();
         let value = (!head.is_deleted)

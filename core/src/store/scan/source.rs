@@ -19,7 +19,9 @@ use crate::log::format::{RECORD_HEADER_BYTES, RecordKind};
 use crate::log::segment::Segment;
 
 /// Records of the log are fetched so many keys ahead: they lie anywhere.
-const AHEAD: usize = 12;
+const AHEAD: usize = 16;
+/// Entries of a table are taken so many at a time: what leads to the table is then looked up once.
+const BATCH: usize = 32;
 
 /// The version a source stands at.
 #[derive(Clone, Copy, Debug)]
@@ -50,9 +52,10 @@ pub(super) enum Source {
 }
 
 impl Source {
+    #[inline]
     pub(super) fn head(&self) -> &Head {
         match self {
-            Source::Tables(source) => &source.head,
+            Source::Tables(source) => source.head(),
             Source::Log(source) => &source.head,
         }
     }
@@ -113,6 +116,18 @@ impl Source {
     }
 }
 
+#[inline]
+fn head_of(entry: &EntryView<'_>) -> Head {
+    Head {
+        prefix: prefix_of(entry.key, 0),
+        lsn: entry.lsn,
+        hlc: entry.hlc,
+        is_deleted: entry.kind == RecordKind::Delete,
+        key: (entry.key_start, entry.key.len()),
+        value: (entry.value_start, entry.value.len()),
+    }
+}
+
 /// Where a key's entries begin in a run: table and offset.
 type Spot = (usize, usize);
 
@@ -131,7 +146,9 @@ pub(super) struct TableSource {
     shown: bool,
     /// Going backward: where keys begin, from the anchor before `to` on.
     starts: Vec<usize>,
-    head: Head,
+    /// Versions found ahead, all in one table, and which of them is the head.
+    batch: Vec<Head>,
+    current: usize,
     head_table: usize,
 }
 
@@ -179,7 +196,8 @@ impl TableSource {
             stop: 0,
             shown: false,
             starts: Vec::new(),
-            head: NOWHERE,
+            batch: Vec::with_capacity(BATCH),
+            current: 0,
             head_table: 0,
             run,
         };
@@ -199,19 +217,30 @@ impl TableSource {
         };
     }
 
-    fn set_head(head: &mut Head, entry: &EntryView<'_>) {
-        *head = Head {
-            prefix: prefix_of(entry.key, 0),
-            lsn: entry.lsn,
-            hlc: entry.hlc,
-            is_deleted: entry.kind == RecordKind::Delete,
-            key: (entry.key_start, entry.key.len()),
-            value: (entry.value_start, entry.value.len()),
-        };
+    #[inline]
+    fn head(&self) -> &Head {
+        &self.batch[self.current]
+    }
+
+    /// Makes the entry the head.
+    fn set_head(batch: &mut Vec<Head>, current: &mut usize, entry: &EntryView<'_>) {
+        batch.clear();
+        batch.push(head_of(entry));
+        *current = 0;
     }
 
     #[inline]
     fn forward(&mut self) -> Result<bool, TableError> {
+        if self.current + 1 < self.batch.len() {
+            self.current += 1;
+            return Ok(true);
+        }
+        self.next_batch()
+    }
+
+    fn next_batch(&mut self) -> Result<bool, TableError> {
+        self.batch.clear();
+        self.current = 0;
         loop {
             if self.from.1 >= self.stop {
                 if self.from.0 >= self.to.0 {
@@ -220,19 +249,18 @@ impl TableSource {
                 self.next_table()?;
                 continue;
             }
-            let entry = self.run.tables[self.from.0].entry_at(self.from.1)?;
-            self.from.1 = entry.end;
-            if entry.same_key {
-                if self.shown {
-                    continue;
+            let (batch, shown, at) = (&mut self.batch, &mut self.shown, self.at);
+            self.from.1 = self.run.tables[self.from.0].walk(self.from.1, self.stop, |entry| {
+                if !(entry.same_key && *shown) {
+                    *shown = entry.lsn < at;
+                    if *shown {
+                        batch.push(head_of(&entry));
+                    }
                 }
-            } else {
-                self.shown = false;
-            }
-            if entry.lsn < self.at {
-                self.shown = true;
+                batch.len() < BATCH
+            })?;
+            if !self.batch.is_empty() {
                 self.head_table = self.from.0;
-                Self::set_head(&mut self.head, &entry);
                 return Ok(true);
             }
         }
@@ -290,7 +318,7 @@ impl TableSource {
                 }
                 if entry.lsn < self.at {
                     self.head_table = self.to.0;
-                    Self::set_head(&mut self.head, &entry);
+                    Self::set_head(&mut self.batch, &mut self.current, &entry);
                     return Ok(true);
                 }
                 offset = entry.end;
@@ -313,7 +341,7 @@ impl TableSource {
             .iter()
             .position(|other| Arc::ptr_eq(other, &table));
         self.head_table = place.expect("the run found it in one of its tables");
-        Self::set_head(&mut self.head, &table.entry_at(offset)?);
+        Self::set_head(&mut self.batch, &mut self.current, &table.entry_at(offset)?);
         Ok(true)
     }
 
@@ -389,6 +417,14 @@ impl LogSource {
             .expect("chunks point at records of their segment")
     }
 
+    /// Header, key and the beginning of the value: three lines, on average.
+    fn prefetch(&self, i: usize) {
+        let offset = self.chunk.offset(i).0;
+        for line in 0..3 {
+            self.segment.prefetch(offset + line * 64);
+        }
+    }
+
     fn is_visible(&self, lsn: Lsn) -> bool {
         // The order may be older than a truncation that has moved the segment's end back.
         lsn < self.at && lsn < self.segment.end()
@@ -421,7 +457,7 @@ impl LogSource {
             let i = self.from;
             self.from += 1;
             if i + AHEAD < self.to {
-                self.segment.prefetch(self.chunk.offset(i + AHEAD).0);
+                self.prefetch(i + AHEAD);
             }
             let (_, same_key) = self.chunk.offset(i);
             if same_key && self.shown {
@@ -442,7 +478,7 @@ impl LogSource {
             while self.from < self.to {
                 self.to -= 1;
                 if self.to >= self.from + AHEAD {
-                    self.segment.prefetch(self.chunk.offset(self.to - AHEAD).0);
+                    self.prefetch(self.to - AHEAD);
                 }
                 if self.is_visible(self.lsn(self.to)) {
                     found = Some(self.to);

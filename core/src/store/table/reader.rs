@@ -17,6 +17,9 @@ use crate::ids::Lsn;
 use crate::io::{Disk, Map, MapAccess, OpenMode};
 use crate::log::header::PAGE_BYTES;
 
+/// Walks fetch so far ahead.
+const AHEAD_BYTES: usize = 1024;
+
 /// An open table. Thread-safe; pages stay mapped as long as it lives, also after the file is gone.
 #[derive(Debug)]
 pub struct Table {
@@ -241,6 +244,39 @@ impl Table {
         let entry = self.parse(offset)?;
         self.check_pages(offset, entry.end)?;
         Ok(entry)
+    }
+
+    /// Calls `each` on the entries from `from` on that begin before `to`, checked, until it says no;
+    /// returns where it stopped.
+    ///
+    /// # Errors
+    /// [`TableError::Damaged`].
+    #[inline]
+    pub(in crate::store) fn walk<'t>(
+        &'t self,
+        from: usize,
+        to: usize,
+        mut each: impl FnMut(EntryView<'t>) -> bool,
+    ) -> Result<usize, TableError> {
+        let data = self.data();
+        let mut at = from;
+        // Up to here the pages have been compared.
+        let mut sound = from;
+        while at < to {
+            let entry = EntryView::parse_quickly(data, at, &self.header.widths)
+                .map_err(|error| self.unreadable(at, error))?;
+            if entry.end > sound {
+                self.check_pages(at, entry.end)?;
+                sound = entry.end.next_multiple_of(PAGE_BYTES);
+            }
+            at = entry.end;
+            // The machine's own prefetching ends at every page.
+            self.map.prefetch(at + AHEAD_BYTES);
+            if !each(entry) {
+                break;
+            }
+        }
+        Ok(at)
     }
 
     #[inline]
