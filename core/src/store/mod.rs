@@ -153,6 +153,14 @@ pub struct StoreStats {
     pub compaction: CompactionHealth,
 }
 
+impl StoreStats {
+    /// Bytes of all files.
+    #[must_use]
+    pub fn disk_bytes(&self) -> u64 {
+        self.file_bytes + self.table_bytes + self.index_bytes
+    }
+}
+
 /// An open shard replica. Thread-safe: any number of readers beside any number of writers.
 #[derive(Debug)]
 pub struct Store {

@@ -7,6 +7,7 @@
 //! What must never happen: a table's file changes after it has got its name; an entry is believed
 //! before its page has been compared with its checksum.
 
+pub mod dump;
 mod error;
 pub mod format;
 pub mod reader;
