@@ -190,8 +190,8 @@ pub struct Shared {
     sorted: Mutex<scan::SortedSegments>,
     files: ArcSwap<FileSet>,
     history: History,
-    /// Held for a step of compaction, and by whoever must not run beside one.
-    compaction: Mutex<()>,
+    /// Held for a step of compaction, and by whoever must not run beside one; says what the last was.
+    compaction: Mutex<Option<StepKind>>,
     compaction_health: Mutex<CompactionHealth>,
     /// Some entries of the index may lead to files that are about to go: it must not be trusted again.
     index_stale: AtomicBool,
@@ -258,7 +258,7 @@ impl Store {
             sorted: Mutex::default(),
             history: History::new(files.through),
             files: ArcSwap::from_pointee(files),
-            compaction: Mutex::new(()),
+            compaction: Mutex::new(None),
             compaction_health: Mutex::default(),
             index_stale: AtomicBool::new(false),
             table_bytes: options.table_bytes.clamp(64 << 10, 56 << 20) as usize,

@@ -605,6 +605,11 @@ fn background_compaction_goes_on_beside_readers_scanners_and_writers() {
     });
     let health = store.compaction_health();
     assert!(health.done.flushes >= 2 && health.done.merges >= 2, "{health:?}");
+    assert!(
+        store.stats().runs <= 16,
+        "merges keep up with flushes: {} runs",
+        store.stats().runs
+    );
     assert_eq!((health.failures, &health.halted), (0, &None), "{health:?}");
     println!(
         "{} reads, {} scans, {:?}",

@@ -32,6 +32,9 @@ use output::{Output, Place};
 /// Sealed segments are flushed together up to about this many bytes of records.
 const FLUSH_BYTES: u64 = 64 << 20;
 
+/// With so many runs, a merge that is due comes before any flush.
+const MANY_RUNS: usize = 12;
+
 /// What may be compacted, and what must be kept although the store itself no longer needs it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CompactionLimits {
@@ -216,14 +219,17 @@ impl Store {
         eagerness: Eagerness,
         throttle: &mut Throttle<'_>,
     ) -> Result<Option<CompactionStep>, StoreError> {
-        let _one_at_a_time = self.compaction.lock();
+        let mut last = self.compaction.lock();
         if let Some(cause) = self.compaction_health.lock().halted.clone() {
             return Err(StoreError::CompactionHalted {
                 path: self.dir.clone(),
                 cause,
             });
         }
-        let outcome = self.next_step(limits, eagerness, throttle);
+        let outcome = self.next_step(limits, eagerness, *last, throttle);
+        if let Ok(Some(step)) = &outcome {
+            *last = Some(step.kind);
+        }
         let mut health = self.compaction_health.lock();
         match &outcome {
             Ok(step) => {
@@ -243,6 +249,7 @@ impl Store {
         &self,
         limits: &CompactionLimits,
         eagerness: Eagerness,
+        last: Option<StepKind>,
         throttle: &mut Throttle<'_>,
     ) -> Result<Option<CompactionStep>, StoreError> {
         // Full segments that nobody has got round to sealing yet.
@@ -253,10 +260,15 @@ impl Store {
             .iter()
             .map(|segment| segment.end().0 - segment.first().0)
             .sum();
-        if !sealed.is_empty() && bytes >= eagerness.flush_from_bytes {
+        let due = choose_merge(&files, eagerness);
+        // Flushes first, since the log takes the most space; but a writer that always has another full
+        // segment must not keep merges from their turn, or runs would pile up.
+        let turn = last == Some(StepKind::Flush) || files.runs.len() >= MANY_RUNS;
+        let merge_first = due.is_some() && turn && !eagerness.merge_all;
+        if !merge_first && !sealed.is_empty() && bytes >= eagerness.flush_from_bytes {
             return self.flush(&files, sealed, limits, throttle).map(Some);
         }
-        if let Some((start, count)) = choose_merge(&files, eagerness) {
+        if let Some((start, count)) = due {
             return self.merge(&files, start, count, limits, throttle).map(Some);
         }
         let removed = self.release_log(limits)?;

@@ -142,7 +142,7 @@ pub(super) fn open(
         }
     }
     for run in &files.runs {
-        let source = TableSource::new(Arc::clone(run), at, start, end)?;
+        let source = TableSource::new(Arc::clone(run), at, start, end, scan.left)?;
         scan.add(Source::Tables(source))?;
     }
     Ok(scan)

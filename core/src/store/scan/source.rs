@@ -150,6 +150,8 @@ pub(super) struct TableSource {
     batch: Vec<Head>,
     current: usize,
     head_table: usize,
+    /// Keys that will be asked for, as far as that is known.
+    wanted: u64,
 }
 
 /// Where entries of keys at or beyond the bound begin.
@@ -179,6 +181,7 @@ impl TableSource {
         at: Lsn,
         start: Bound<&[u8]>,
         end: Bound<&[u8]>,
+        wanted: u64,
     ) -> Result<TableSource, TableError> {
         let mut from = spot(&run, start)?;
         if let Some(after) = &run.after {
@@ -199,6 +202,7 @@ impl TableSource {
             batch: Vec::with_capacity(BATCH),
             current: 0,
             head_table: 0,
+            wanted,
             run,
         };
         source.set_stop();
@@ -241,6 +245,8 @@ impl TableSource {
     fn next_batch(&mut self) -> Result<bool, TableError> {
         self.batch.clear();
         self.current = 0;
+        // A few more than wanted, since some may be deleted or stand in another source too.
+        let size = self.wanted.clamp(4, BATCH as u64) as usize;
         loop {
             if self.from.1 >= self.stop {
                 if self.from.0 >= self.to.0 {
@@ -257,9 +263,10 @@ impl TableSource {
                         batch.push(head_of(&entry));
                     }
                 }
-                batch.len() < BATCH
+                batch.len() < size
             })?;
             if !self.batch.is_empty() {
+                self.wanted -= (self.batch.len() as u64).min(self.wanted);
                 self.head_table = self.from.0;
                 return Ok(true);
             }
