@@ -15,7 +15,9 @@ use std::time::{Duration, Instant};
 
 use atoll::ids::{ShardId, Uuid};
 use atoll::io::Env;
-use atoll::store::{CompactionLimits, Durability, ScanOptions, Store, StoreIdentity, StoreOptions};
+use atoll::store::{
+    Compaction, CompactionLimits, Durability, ScanOptions, Store, StoreIdentity, StoreOptions,
+};
 use atoll_benches::{Numbers, scale};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 
@@ -31,20 +33,46 @@ fn key(numbers: &Numbers, n: u64) -> [u8; 16] {
     key
 }
 
-fn filled(dir: &std::path::Path, keys: u64) -> Store {
+/// The store after a fill, and the most bytes of disk it took meanwhile.
+fn filled(dir: &std::path::Path, keys: u64, compaction: Compaction) -> (Store, u64) {
     let identity = StoreIdentity {
         cluster: Uuid::NIL,
         shard: ShardId(0),
         node: 1,
     };
-    let store = Store::open_standalone(&Env::os(), dir, &StoreOptions::new(identity)).expect("opens");
+    let options = StoreOptions {
+        compaction,
+        ..StoreOptions::new(identity)
+    };
+    let store = Store::open_standalone(&Env::os(), dir, &options).expect("opens");
     let numbers = Numbers::new(2);
+    let mut most = 0;
     for n in 0..keys {
+        if n % 4096 == 0 {
+            most = most.max(disk_bytes(&store));
+        }
         store
             .put(&key(&numbers, n), &VALUE, Durability::Buffered)
             .expect("put");
     }
-    store
+    let most = most.max(disk_bytes(&store));
+    (store, most)
+}
+
+/// How much space a fill takes at most while compaction goes on beside it.
+fn space(keys: u64) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let began = Instant::now();
+    let background = Compaction::Background { rate_bytes_per_s: 0 };
+    let (store, most) = filled(dir.path(), keys, background);
+    let took = began.elapsed().as_secs_f64();
+    let written = store.compaction_health().done.bytes_written;
+    println!(
+        "fill beside compaction: {:.1} M puts/s; at most {:.2} bytes of disk for a user byte, {:.2} written into tables",
+        keys as f64 / took / 1e6,
+        most as f64 / (keys * USER_BYTES) as f64,
+        written as f64 / (keys * USER_BYTES) as f64
+    );
 }
 
 /// Touches every key from `start` on, at most `limit`; returns how many.
@@ -74,7 +102,8 @@ fn disk_bytes(store: &Store) -> u64 {
 fn scan(criterion: &mut Criterion) {
     let keys = scale(KEYS, QUICK_KEYS);
     let dir = tempfile::tempdir().expect("a directory");
-    let store = filled(dir.path(), keys);
+    space(keys);
+    let (store, _) = filled(dir.path(), keys, Compaction::Manual);
     println!(
         "disk / user bytes after the fill: {:.2}",
         disk_bytes(&store) as f64 / (keys * USER_BYTES) as f64
@@ -171,7 +200,7 @@ fn compaction(criterion: &mut Criterion) {
         bencher.iter_batched(
             || {
                 let dir = tempfile::tempdir().expect("a directory");
-                let store = filled(dir.path(), keys);
+                let (store, _) = filled(dir.path(), keys, Compaction::Manual);
                 (store, dir)
             },
             |(store, dir)| {

@@ -4,11 +4,11 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
-use atoll::ids::{Epoch, Lsn};
+use atoll::ids::{Epoch, Lsn, ShardId, SlotId};
 use atoll::io::sim::SimDisk;
 use atoll::store::{
-    CompactionLimits, Durability, ScanOptions, Snapshot, StepKind, Store, StoreError, StoreOptions,
-    WriteBatch, WritePath,
+    CompactionLimits, Durability, HandOverKind, ScanOptions, SlotsFrozen, Snapshot, StepKind, Store,
+    StoreError, StoreOptions, WriteBatch, WritePath,
 };
 use proptest::prelude::*;
 
@@ -27,6 +27,7 @@ enum Step {
     Compact,
     CompactAll,
     Range(Vec<u8>, Vec<u8>),
+    HandOver,
     Check,
 }
 
@@ -54,6 +55,7 @@ fn step() -> impl Strategy<Value = Step> {
         6 => Just(Step::Compact),
         1 => Just(Step::CompactAll),
         2 => (key(), key()).prop_map(|(a, b)| Step::Range(a, b)),
+        1 => Just(Step::HandOver),
         1 => Just(Step::Check),
     ]
 }
@@ -173,7 +175,24 @@ fn verify(store: &Store) {
     assert!(report.damage.is_empty(), "{:?}", report.damage);
 }
 
-fn session(store: &Store, steps: &[Step], model: &mut Model, salt: usize) {
+fn frozen(n: u32) -> SlotsFrozen {
+    SlotsFrozen {
+        slots: (0..n % 7).map(SlotId).collect(),
+        topology_version: u64::from(n),
+        mover_epoch: 1,
+        target: ShardId(2),
+    }
+}
+
+/// The reserved keyspace keeps its whole history, whatever is compacted.
+fn check_hand_overs(store: &Store, count: u32) {
+    let found = store.hand_overs().expect("readable");
+    let found: Vec<_> = found.into_iter().map(|hand_over| hand_over.kind).collect();
+    let expected: Vec<_> = (0..count).map(|n| HandOverKind::Frozen(frozen(n))).collect();
+    assert_eq!(found, expected);
+}
+
+fn session(store: &Store, steps: &[Step], model: &mut Model, hand_overs: &mut u32, salt: usize) {
     let mut held: Vec<(Snapshot<'_>, Model)> = Vec::new();
     let limits = CompactionLimits::default();
     for (i, step) in steps.iter().enumerate() {
@@ -215,6 +234,10 @@ fn session(store: &Store, steps: &[Step], model: &mut Model, salt: usize) {
                 assert!(store.stats().runs <= 1);
             }
             Step::Range(a, b) => check_range(&store.snapshot(), model, a, b),
+            Step::HandOver => {
+                store.append_slots_frozen(&frozen(*hand_overs)).expect("recorded");
+                *hand_overs += 1;
+            }
             Step::Check => check(&store.snapshot(), model, "on the way"),
         }
     }
@@ -222,16 +245,17 @@ fn session(store: &Store, steps: &[Step], model: &mut Model, salt: usize) {
         check(snapshot, then, "held snapshot");
     }
     check(&store.snapshot(), model, "at the end");
+    check_hand_overs(store, *hand_overs);
     verify(store);
 }
 
 fn run(sessions: &[(Vec<Step>, bool)], write_path: WritePath) {
     let mut disk = SimDisk::new(1);
-    let mut model = Model::new();
+    let (mut model, mut hand_overs) = (Model::new(), 0);
     for (n, (steps, close)) in sessions.iter().enumerate() {
         let store = open(&disk, write_path);
         check(&store.snapshot(), &model, "after opening");
-        session(&store, steps, &mut model, n);
+        session(&store, steps, &mut model, &mut hand_overs, n);
         if *close {
             store.close().expect("closes");
         } else {
@@ -241,6 +265,7 @@ fn run(sessions: &[(Vec<Step>, bool)], write_path: WritePath) {
     }
     let store = open(&disk, write_path);
     check(&store.snapshot(), &model, "after the last opening");
+    check_hand_overs(&store, hand_overs);
     verify(&store);
 }
 
@@ -624,4 +649,33 @@ fn background_compaction_goes_on_beside_readers_scanners_and_writers() {
     assert!(before.elapsed().as_secs() < 5, "closing waits for no merge");
     let store = Store::open_standalone(&Env::os(), dir.path(), &options).expect("opens");
     assert_eq!(store.stats().keys, KEYS);
+}
+
+/// A run whose users' keys have all been merged still has its records of the reserved keyspace to give.
+#[test]
+fn reserved_keyspace_survives_a_merge_of_several_steps() {
+    let disk = SimDisk::new(8);
+    let store = open(&disk, WritePath::Map);
+    let limits = CompactionLimits::default();
+    // The newer run has one small key only, and a record of the reserved keyspace.
+    for n in 0..40u32 {
+        let key = format!("key{n:02}");
+        store
+            .put(key.as_bytes(), &[n as u8; 20_000], Durability::Buffered)
+            .expect("put");
+    }
+    store.append_slots_frozen(&frozen(0)).expect("recorded");
+    store.seal_segment().expect("sealed");
+    while store.compact_step(&limits).expect("a step").is_some() {}
+    store.put(b"a", b"small", Durability::Buffered).expect("put");
+    store.append_slots_frozen(&frozen(1)).expect("recorded");
+    let report = store
+        .compact(&limits, &mut |_| check_hand_overs(&store, 2))
+        .expect("compacted");
+    assert!(report.merges > 3, "{report:?}");
+    check_hand_overs(&store, 2);
+    verify(&store);
+    drop(store);
+    let store = open(&disk.process_crash(), WritePath::Map);
+    check_hand_overs(&store, 2);
 }

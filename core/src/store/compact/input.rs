@@ -226,10 +226,18 @@ impl RunCursor {
             run,
         };
         if let Some(after) = cursor.run.after.clone() {
-            cursor.table = cursor.run.table_of(&after)?;
-            if let Some(table) = cursor.run.tables.get(cursor.table) {
+            // Behind all users' keys there may still be the reserved keyspace: at the end of the table
+            // before, and in the last one in any case.
+            let tables = &cursor.run.tables;
+            let has_system = |table: &Table| table.footer().user_end < table.footer().data_end;
+            let mut first = cursor.run.table_of(&after)?.min(tables.len().saturating_sub(1));
+            while first > 0 && has_system(&tables[first - 1]) {
+                first -= 1;
+            }
+            if let Some(table) = tables.get(first) {
                 cursor.offset = table.seek(&after, true)?;
             }
+            cursor.table = first;
         }
         cursor.settle()?;
         // The versions of one key may go on in the next table.
