@@ -4,8 +4,10 @@
 //! knows the names of the commands and nothing of what they do: one file a group of commands.
 
 mod change;
+mod compact;
 mod demo;
 mod dump;
+mod dump_table;
 mod failure;
 mod holdings;
 mod import;
@@ -77,7 +79,9 @@ enum Command {
     Ring(ring::RingArgs),
     /// Check every checksum and compare the replicas
     Verify(verify::VerifyArgs),
-    /// Show the records of one segment file
+    /// Turn logs into tables sorted by key, and many tables into fewer
+    Compact(compact::CompactArgs),
+    /// Show the records of one segment or table file
     Dump(dump::DumpArgs),
 }
 
@@ -98,6 +102,7 @@ fn run(command: &Command) -> Outcome {
         Command::Status(args) => status::run(args),
         Command::Ring(args) => ring::run(args),
         Command::Verify(args) => verify::run(args),
+        Command::Compact(args) => compact::run(args),
         Command::Dump(args) => dump::run(args),
     }
 }

@@ -66,9 +66,9 @@ pub fn summary(report: &ClusterVerifyReport) -> String {
 }
 
 /// What to do about one damaged replica.
-const REPLACE: &str = "as long as a quorum of the shard is sound, move the damaged replica away \
-                       (nodes/NODE/shard-NUMBER and the .fence file beside it): the next command copies it \
-                       from the others";
+const REPLACE: &str = "as long as a quorum of the shard is sound and still has the whole log (nobody has run \
+                       `atoll compact --release-log`), move the damaged replica away (nodes/NODE/shard-NUMBER \
+                       and the .fence file beside it): the next command copies it from the others";
 
 /// The failure that the findings amount to, if any.
 pub fn verdict(report: &ClusterVerifyReport) -> Outcome {

@@ -5,7 +5,8 @@ use std::process::Stdio;
 
 use crate::run::Place;
 
-const COMMANDS: [&str; 16] = [
+const COMMANDS: [&str; 17] = [
+    "compact",
     "demo",
     "init",
     "import",

@@ -57,7 +57,7 @@ impl RecordKind {
     /// Kinds from here on may be skipped by readers that do not know them.
     pub const SKIPPABLE_FROM: u8 = 128;
 
-    pub(super) fn from_u8(byte: u8) -> Option<RecordKind> {
+    pub(crate) fn from_u8(byte: u8) -> Option<RecordKind> {
         Some(match byte {
             1 => RecordKind::Reserved,
             2 => RecordKind::Put,
@@ -110,7 +110,7 @@ impl RecordFlags {
     pub const REQUEST_ID: u16 = 1 << 6;
     /// The key lives in the reserved keyspace, out of users' sight.
     pub const SYSTEM: u16 = 1 << 7;
-    pub(super) const MUST_UNDERSTAND: u16 = 0xF000;
+    pub(crate) const MUST_UNDERSTAND: u16 = 0xF000;
 
     /// Whether all bits of `mask` are set.
     #[must_use]

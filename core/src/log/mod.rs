@@ -24,6 +24,7 @@ mod in_flight;
 pub mod payload;
 pub mod read;
 pub mod recovery;
+pub mod retention;
 mod rotate;
 pub mod segment;
 pub mod truncate;
@@ -51,6 +52,8 @@ pub const LOG_DIR: &str = "log";
 pub const CONTROL_FILE: &str = "CONTROL";
 /// Name of the lock file within a store.
 pub const LOCK_FILE: &str = "LOCK";
+/// Segments that the key index can tell apart; the other half of its file numbers are tables.
+pub(crate) const SEGMENT_SLOTS: u64 = 1 << 15;
 /// Name of the directory that keeps what was cut off.
 pub const DIVERGED_DIR: &str = "diverged";
 
@@ -104,14 +107,14 @@ impl SegmentList {
         after.checked_sub(1).map(|i| &self.all[i])
     }
 
-    /// Index by the low 16 bits of segment numbers, as the key index stores them.
+    /// Index by the low 15 bits of segment numbers, as the key index stores them.
     pub(crate) fn index_of_slot(&self, slot: u16) -> Option<usize> {
         let first = self.all.first()?.header().number;
-        let distance = slot.wrapping_sub(first as u16);
-        let wanted = first + u64::from(distance);
+        let distance = u64::from(slot).wrapping_sub(first) % SEGMENT_SLOTS;
+        let wanted = first + distance;
         // Numbers grow by one, with gaps only where a truncation took files away.
-        match self.all.get(usize::from(distance)) {
-            Some(segment) if segment.header().number == wanted => Some(usize::from(distance)),
+        match self.all.get(distance as usize) {
+            Some(segment) if segment.header().number == wanted => Some(distance as usize),
             _ => self
                 .all
                 .binary_search_by_key(&wanted, |segment| segment.header().number)

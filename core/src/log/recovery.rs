@@ -285,6 +285,8 @@ fn create_store(env: &Env, dir: &Path, options: &LogOptions) -> Result<(Control,
         chain: Chain::default(),
         records: 0,
         index_seed: env.entropy.next_u64(),
+        log_start: Lsn::ZERO,
+        released_records: 0,
     };
     // The control page comes last: without it the directory counts as never created.
     super::rotate::replace_file(&*env.disk, dir, CONTROL_FILE, &control.encode())?;

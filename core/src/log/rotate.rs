@@ -120,7 +120,7 @@ impl Log {
         size: usize,
         follower: bool,
     ) -> Result<(), LogError> {
-        let max = u64::from(u16::MAX) + 1;
+        let max = super::SEGMENT_SLOTS;
         let first = self
             .segments
             .load()
@@ -209,7 +209,7 @@ impl Log {
     ///
     /// # Errors
     /// The disk's; the log is poisoned then.
-    pub(super) fn seal_waiting(&self) -> Result<(), LogError> {
+    pub(crate) fn seal_waiting(&self) -> Result<(), LogError> {
         let _one_at_a_time = self.chores.sealing.lock();
         while self.seal_oldest()? {}
         Ok(())

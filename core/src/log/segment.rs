@@ -355,6 +355,11 @@ impl Segment {
         Some(unsafe { self.map.bytes(offset, len) })
     }
 
+    /// Starts fetching the record at `offset`.
+    pub(crate) fn prefetch(&self, offset: usize) {
+        self.map.prefetch(offset);
+    }
+
     /// The span at `lsn` that its commit word claims, or why there is none.
     fn span(&self, lsn: Lsn) -> Result<&[u8], RecordError> {
         let offset = self

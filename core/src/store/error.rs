@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::index::IndexError;
+use super::table::TableError;
+use crate::ids::Lsn;
 use crate::log::LogError;
 
 /// Error of the store room.
@@ -15,6 +17,40 @@ pub enum StoreError {
     /// The key index's.
     #[error("key index: {0}")]
     Index(#[from] IndexError),
+    /// Tables' or the manifest's.
+    #[error(transparent)]
+    Table(#[from] TableError),
+    /// Compaction has thinned out what was visible at this position, and nobody held it. Reads at the
+    /// floor or above go on.
+    #[error(
+        "position {at} can no longer be read: versions superseded before {floor} have been compacted away"
+    )]
+    SnapshotTooOld {
+        /// Position of the read.
+        at: Lsn,
+        /// Oldest position that can be read.
+        floor: Lsn,
+    },
+    /// What a truncation should take back has been compacted already. The replica has to start from a
+    /// copy of another one.
+    #[error(
+        "the log cannot be taken back to {to}: everything below {horizon} has been compacted; copy the store anew"
+    )]
+    BelowHorizon {
+        /// Where the log should have ended.
+        to: Lsn,
+        /// Position up to which versions have gone into tables.
+        horizon: Lsn,
+    },
+    /// A step of compaction failed where only opening the store again tells what holds. Reads and
+    /// writes go on.
+    #[error("{path} is no longer compacted: {cause}; close and open it again", path = path.display())]
+    CompactionHalted {
+        /// Directory of the store.
+        path: PathBuf,
+        /// The failure.
+        cause: String,
+    },
     /// A record of the reserved keyspace that this version cannot read.
     #[error("malformed system record at log position {lsn}: {what}")]
     System {
@@ -63,6 +99,11 @@ impl StoreError {
                 offset: *offset,
                 what: (*what).to_owned(),
             }),
+            StoreError::Table(TableError::Damaged { path, offset, what }) => Some(Damage {
+                path: path.clone(),
+                offset: *offset,
+                what: what.clone(),
+            }),
             _ => None,
         }
     }
@@ -81,7 +122,9 @@ impl StoreError {
     pub fn is_disk_full(&self) -> bool {
         matches!(
             self,
-            StoreError::Log(LogError::DiskFull { .. }) | StoreError::Index(IndexError::DiskFull { .. })
+            StoreError::Log(LogError::DiskFull { .. })
+                | StoreError::Index(IndexError::DiskFull { .. })
+                | StoreError::Table(TableError::DiskFull { .. })
         )
     }
 }

@@ -1,115 +1,17 @@
 //! Point reads: the newest version, or the newest below a position.
 //!
-//! In: keys. Out: values pinned where they lie in the log. A read takes no lock: index probe,
-//! record, checksums. Older versions are reached through the predecessor positions.
+//! In: keys. Out: values pinned where they lie. A read takes no lock: index probe, record or table
+//! entry, checksums. Older versions are reached through the predecessor positions of records; below
+//! the log that the store reads from, through a search in the tables.
 
-use std::ops::Deref;
-use std::sync::Arc;
+use std::ops::Bound;
 
-use super::scan::{self, Scan};
+use super::scan::{self, Scan, ScanOptions, end_of_prefix};
+use super::version::{Value, Version, VersionView};
 use super::{LogChunk, Store, StoreError};
 use crate::ids::{Hlc, Lsn};
 use crate::log::LogError;
-use crate::log::format::{RecordError, RecordKind};
-use crate::log::segment::Segment;
-use crate::log::view::RecordView;
-use std::ops::Bound;
-
-/// Bytes of a value (or key) where they lie in a mapped segment, which stays mapped as long as
-/// this lives. Cheap to clone.
-#[derive(Clone)]
-pub struct Value {
-    segment: Arc<Segment>,
-    offset: usize,
-    len: usize,
-    lsn: Lsn,
-    hlc: Hlc,
-}
-
-impl Value {
-    pub(super) fn new(segment: Arc<Segment>, offset: usize, len: usize, lsn: Lsn, hlc: Hlc) -> Value {
-        Value {
-            segment,
-            offset,
-            len,
-            lsn,
-            hlc,
-        }
-    }
-
-    /// Position of the record the value stands in.
-    #[must_use]
-    pub fn lsn(&self) -> Lsn {
-        self.lsn
-    }
-
-    /// Stamp of the write.
-    #[must_use]
-    pub fn hlc(&self) -> Hlc {
-        self.hlc
-    }
-}
-
-impl Deref for Value {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        self.segment
-            .slice(self.offset, self.len)
-            .expect("the span was checked when the value was read")
-    }
-}
-
-impl AsRef<[u8]> for Value {
-    fn as_ref(&self) -> &[u8] {
-        self
-    }
-}
-
-impl std::fmt::Debug for Value {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Value")
-            .field("lsn", &self.lsn)
-            .field("len", &self.len)
-            .finish()
-    }
-}
-
-/// Owned facts of one version.
-pub(super) struct Version {
-    pub(super) segment: Arc<Segment>,
-    pub(super) lsn: Lsn,
-}
-
-impl Version {
-    /// The record, header and key checked.
-    pub(super) fn record(&self) -> Result<RecordView<'_>, StoreError> {
-        self.segment
-            .record(self.lsn)
-            .map_err(|error| self.segment.damaged(self.lsn, &error).into())
-    }
-
-    fn value(&self) -> Result<Option<Value>, StoreError> {
-        let value = checked_value(&self.segment, self.lsn)?;
-        Ok(value.map(|(offset, record)| {
-            let (len, hlc) = (record.value().len(), record.hlc());
-            Value::new(Arc::clone(&self.segment), offset, len, self.lsn, hlc)
-        }))
-    }
-}
-
-/// The record at `lsn`, whose header the caller has checked, with its payload checked too, and the
-/// offset of its value in the file; `None` for a deletion.
-fn checked_value(segment: &Segment, lsn: Lsn) -> Result<Option<(usize, RecordView<'_>)>, StoreError> {
-    let damaged = |error| StoreError::from(segment.damaged(lsn, &error));
-    let record = segment.record_unchecked(lsn).map_err(damaged)?;
-    if record.kind() == RecordKind::Delete {
-        return Ok(None);
-    }
-    record.verify_payload(segment.seed()).map_err(damaged)?;
-    let offset = segment.offset_of(lsn).expect("the record was read there");
-    Ok(Some((offset + record.value_offset(), record)))
-}
+use crate::log::format::RecordError;
 
 /// What a key looks like at some position: a value, or a deletion worth knowing.
 #[derive(Clone, Debug)]
@@ -125,36 +27,69 @@ pub struct VersionAt {
 impl Store {
     pub(super) fn newest_version(&self, key: &[u8], system: bool) -> Result<Option<Version>, StoreError> {
         let found = self.lookup(key, system)?;
-        Ok(found.map(|(_, place)| Version {
-            segment: Arc::clone(place.segment()),
-            lsn: place.lsn,
-        }))
+        Ok(found.map(|(_, place)| place.version()))
     }
 
-    pub(super) fn version_at(&self, lsn: Lsn) -> Result<Version, StoreError> {
-        let segment = self.log.segment_at(lsn).ok_or(LogError::Gap {
-            expected: self.log.tail(),
-            found: lsn,
-        })?;
-        Ok(Version { segment, lsn })
+    /// The newest version of `key` below position `below` that the tables have.
+    pub(super) fn version_in_tables(
+        &self,
+        key: &[u8],
+        system: bool,
+        below: Lsn,
+    ) -> Result<Option<Version>, StoreError> {
+        let found = self.files.load().find(key, system, below)?;
+        Ok(found.map(|(table, offset)| Version::Table { table, offset }))
     }
 
-    /// The predecessor that `record`, standing at `version`, names.
+    /// The version that a record names as its predecessor: at `prev`, or what the tables have of the
+    /// key below `below`.
+    pub(super) fn older_version(
+        &self,
+        view: &VersionView<'_>,
+        prev: Lsn,
+        below: Lsn,
+    ) -> Result<Option<Version>, StoreError> {
+        loop {
+            let generation = {
+                let files = self.files.load();
+                if prev < files.through {
+                    let found = files.find(view.key, view.is_system(), below)?;
+                    return Ok(found.map(|(table, offset)| Version::Table { table, offset }));
+                }
+                files.generation
+            };
+            if let Some(segment) = self.log.segment_at(prev) {
+                return Ok(Some(Version::Log { segment, lsn: prev }));
+            }
+            // Released between the two looks: then the tables have it.
+            if self.files.load().generation == generation {
+                return Err(LogError::Gap {
+                    expected: self.log.tail(),
+                    found: prev,
+                }
+                .into());
+            }
+        }
+    }
+
+    /// The newest version older than `version`, and below `below` where that is known to be so.
     pub(super) fn version_before(
         &self,
         version: &Version,
-        record: &RecordView<'_>,
+        view: &VersionView<'_>,
+        below: Lsn,
     ) -> Result<Option<Version>, StoreError> {
-        let prev = record.prev();
-        if prev == Lsn::ZERO {
-            return Ok(None);
+        let below = below.min(view.lsn);
+        match (view.prev, version) {
+            (Some(Lsn::ZERO), _) => Ok(None),
+            (Some(prev), Version::Log { segment, lsn }) if prev >= *lsn => {
+                // Followed blindly, a chain that does not go down might never end.
+                let error = RecordError::Malformed("predecessor");
+                Err(segment.damaged(*lsn, &error).into())
+            }
+            (Some(prev), _) => self.older_version(view, prev, below),
+            (None, _) => self.version_in_tables(view.key, view.is_system(), below),
         }
-        if prev >= version.lsn {
-            // Followed blindly, a chain that does not go down might never end.
-            let error = RecordError::Malformed("predecessor");
-            return Err(version.segment.damaged(version.lsn, &error).into());
-        }
-        self.version_at(prev).map(Some)
     }
 
     /// The value of `key`, or `None`.
@@ -165,12 +100,7 @@ impl Store {
         let Some((_, place)) = self.lookup(key, false)? else {
             return Ok(None);
         };
-        let segment = place.segment();
-        let Some((offset, record)) = checked_value(segment, place.lsn)? else {
-            return Ok(None);
-        };
-        let (len, hlc) = (record.value().len(), record.hlc());
-        Ok(Some(Value::new(Arc::clone(segment), offset, len, place.lsn, hlc)))
+        place.value()
     }
 
     /// Calls `read` with the value of `key`, without pinning it: the fastest way to copy it out.
@@ -181,14 +111,13 @@ impl Store {
         let Some((_, place)) = self.lookup(key, false)? else {
             return Ok(None);
         };
-        let value = checked_value(place.segment(), place.lsn)?;
-        Ok(value.map(|(_, record)| read(record.value())))
+        place.with_value(read)
     }
 
     /// The value `key` had when the log ended at `at`.
     ///
     /// # Errors
-    /// Damage, naming file and offset.
+    /// As for [`Store::get_version`].
     pub fn get_at(&self, key: &[u8], at: Lsn) -> Result<Option<Value>, StoreError> {
         Ok(self.get_version(key, at)?.and_then(|version| version.value))
     }
@@ -196,43 +125,68 @@ impl Store {
     /// The newest version of `key` below `at`, deletions included.
     ///
     /// # Errors
-    /// Damage, naming file and offset.
+    /// Damage, naming file and offset; [`StoreError::SnapshotTooOld`] when compaction has thinned out
+    /// what was visible at `at`.
     pub fn get_version(&self, key: &[u8], at: Lsn) -> Result<Option<VersionAt>, StoreError> {
-        let Some(mut version) = self.newest_version(key, false)? else {
-            return Ok(None);
-        };
-        loop {
-            let record = version.record()?;
-            if version.lsn < at {
-                let value = version.value()?;
+        self.version_below(key, at, false)
+    }
+
+    /// As [`Store::get_version`]; a position that is `held` is never too old.
+    fn version_below(&self, key: &[u8], at: Lsn, held: bool) -> Result<Option<VersionAt>, StoreError> {
+        let mut next = self.newest_version(key, false)?;
+        let mut walked = false;
+        while let Some(version) = next {
+            let view = version.view()?;
+            if view.lsn < at {
+                if walked && !held {
+                    self.check_history(at)?;
+                }
                 return Ok(Some(VersionAt {
-                    lsn: version.lsn,
-                    hlc: record.hlc(),
-                    value,
+                    lsn: view.lsn,
+                    hlc: view.hlc,
+                    value: version.value(&view)?,
                 }));
             }
-            let Some(before) = self.version_before(&version, &record)? else {
-                return Ok(None);
-            };
-            version = before;
+            walked = true;
+            next = self.version_before(&version, &view, at)?;
         }
+        if !held {
+            self.check_history(at)?;
+        }
+        Ok(None)
+    }
+
+    /// Looked at after reading: a compaction raises the floor before it drops anything.
+    fn check_history(&self, at: Lsn) -> Result<(), StoreError> {
+        let floor = self.history.floor();
+        if at < floor {
+            return Err(StoreError::SnapshotTooOld { at, floor });
+        }
+        Ok(())
     }
 
     /// A stable view of everything committed before the call, for as long as it is kept.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot<'_> {
-        let at = self.log.tail();
-        // A writer ahead of us may have reserved first and not finished: wait for its copy.
-        self.log.wait_stable(at);
-        Snapshot { store: self, at }
+        loop {
+            let at = self.log.tail();
+            // A writer ahead of us may have reserved first and not finished: wait for its copy.
+            self.log.wait_stable(at);
+            let snapshot = Snapshot::hold(self, at);
+            if snapshot.held {
+                return snapshot;
+            }
+            // A compaction went past this position in between; the tail has moved as well.
+        }
     }
 
-    /// The view at a position at or below [`Store::stable`].
+    /// The view at a position at or below [`Store::stable`]. Reading from it fails with
+    /// [`StoreError::SnapshotTooOld`] if compaction has gone past that position.
     #[must_use]
     pub fn snapshot_at(&self, at: Lsn) -> Snapshot<'_> {
         let at = at.min(self.log.tail());
         self.log.wait_stable(at);
-        Snapshot { store: self, at }
+        Snapshot::hold(self, at)
     }
 
     /// Records from `from` on, about `max_bytes` of them, for a follower.
@@ -244,11 +198,34 @@ impl Store {
     }
 }
 
-/// The store as it was at one position. Writers go on beside it.
-#[derive(Clone, Copy, Debug)]
+/// The store as it was at one position. Writers and compaction go on beside it; what it shows is kept
+/// until it is dropped.
+#[derive(Debug)]
 pub struct Snapshot<'s> {
     store: &'s Store,
     at: Lsn,
+    held: bool,
+}
+
+impl<'s> Snapshot<'s> {
+    fn hold(store: &'s Store, at: Lsn) -> Snapshot<'s> {
+        let held = store.history.hold(at);
+        Snapshot { store, at, held }
+    }
+}
+
+impl Clone for Snapshot<'_> {
+    fn clone(&self) -> Self {
+        Snapshot::hold(self.store, self.at)
+    }
+}
+
+impl Drop for Snapshot<'_> {
+    fn drop(&mut self) {
+        if self.held {
+            self.store.history.release(self.at);
+        }
+    }
 }
 
 impl Snapshot<'_> {
@@ -258,28 +235,65 @@ impl Snapshot<'_> {
         self.at
     }
 
+    fn check(&self) -> Result<(), StoreError> {
+        if self.held {
+            Ok(())
+        } else {
+            self.store.check_history(self.at)
+        }
+    }
+
     /// The value of `key` in this view.
     ///
     /// # Errors
-    /// Damage, naming file and offset.
+    /// Damage, naming file and offset; [`StoreError::SnapshotTooOld`].
     pub fn get(&self, key: &[u8]) -> Result<Option<Value>, StoreError> {
-        self.store.get_at(key, self.at)
+        let found = self.store.version_below(key, self.at, self.held)?;
+        Ok(found.and_then(|version| version.value))
     }
 
     /// Keys between the bounds in byte order, with their values. The first scan after writes
     /// sorts what has not been sorted yet.
     ///
     /// # Errors
-    /// Damage, naming file and offset.
+    /// Damage, naming file and offset; [`StoreError::SnapshotTooOld`].
     pub fn scan(&self, start: Bound<&[u8]>, end: Bound<&[u8]>) -> Result<Scan, StoreError> {
-        scan::open(self.store, self.at, start, end, false)
+        self.scan_with(start, end, ScanOptions::default())
     }
 
-    /// As [`Snapshot::scan`], but deleted keys appear too, without a value.
+    /// As [`Snapshot::scan`], in either direction, with deletions, with a limit.
     ///
     /// # Errors
-    /// Damage, naming file and offset.
+    /// As for [`Snapshot::scan`].
+    pub fn scan_with(
+        &self,
+        start: Bound<&[u8]>,
+        end: Bound<&[u8]>,
+        options: ScanOptions,
+    ) -> Result<Scan, StoreError> {
+        self.check()?;
+        scan::open(self.store, self.at, start, end, options)
+    }
+
+    /// The keys that begin with `prefix`.
+    ///
+    /// # Errors
+    /// As for [`Snapshot::scan`].
+    pub fn scan_prefix(&self, prefix: &[u8], options: ScanOptions) -> Result<Scan, StoreError> {
+        let end = end_of_prefix(prefix);
+        self.scan_with(Bound::Included(prefix), end.as_ref().map(Vec::as_slice), options)
+    }
+
+    /// As [`Snapshot::scan`], but deleted keys appear too, without a value, as far as compaction has
+    /// kept the deletions.
+    ///
+    /// # Errors
+    /// As for [`Snapshot::scan`].
     pub fn scan_versions(&self, start: Bound<&[u8]>, end: Bound<&[u8]>) -> Result<Scan, StoreError> {
-        scan::open(self.store, self.at, start, end, true)
+        let options = ScanOptions {
+            deletions: true,
+            ..ScanOptions::default()
+        };
+        self.scan_with(start, end, options)
     }
 }

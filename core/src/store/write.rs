@@ -131,7 +131,7 @@ impl Stripes {
         Stripes((0..STRIPES).map(|_| CachePadded::new(Mutex::new(()))).collect())
     }
 
-    fn lock(&self, hash: u64) -> MutexGuard<'_, ()> {
+    pub(super) fn lock(&self, hash: u64) -> MutexGuard<'_, ()> {
         self.0[hash as usize % STRIPES].lock()
     }
 
@@ -187,7 +187,7 @@ impl Store {
         self.index.prefetch(hash);
         let _stripe = self.stripes.lock(hash);
         let found = self.lookup_hashed(hash, parts.key, system)?;
-        let (old, prev) = Store::predecessor(found);
+        let (old, prev) = Store::predecessor(found)?;
         // Space for the entry first: a record that cannot be indexed must not be logged.
         self.index.reserve(1)?;
         let appended = self.log.append(&RecordParts { prev, ..*parts })?;
@@ -220,7 +220,7 @@ impl Store {
                 RecordKind::Delete
             };
             let value = operation.value.as_deref().unwrap_or(&[]);
-            let (old, prev) = Store::predecessor(self.lookup(key, false)?);
+            let (old, prev) = Store::predecessor(self.lookup(key, false)?)?;
             olds.push(old);
             members.push(RecordParts {
                 hlc: operation.hlc,
@@ -244,8 +244,11 @@ impl Store {
     }
 
     /// Index entry and position of the version that comes before a new one; 0 if there is none.
-    fn predecessor(found: Option<(Location, Place)>) -> (Option<Location>, Lsn) {
-        found.map_or((None, Lsn::ZERO), |(location, place)| (Some(location), place.lsn))
+    fn predecessor(found: Option<(Location, Place)>) -> Result<(Option<Location>, Lsn), StoreError> {
+        Ok(match found {
+            None => (None, Lsn::ZERO),
+            Some((location, place)) => (Some(location), place.lsn()?),
+        })
     }
 
     /// Makes the key whose entry is `old` point to `new`. The stripe lock has been held since `old` was

@@ -16,7 +16,8 @@ use atoll::log::format::{CrcSeed, RecordFlags, RecordKind, RecordParts, batch_he
 use atoll::log::header::{Chain, Control, SegmentFooter, SegmentHeader, StoreState};
 use atoll::log::payload::{EpochStart, Group, SlotsFrozen, SlotsOwned};
 use atoll::log::view::RecordView;
-use atoll::store::{Durability, Store, StoreIdentity, StoreOptions, WriteBatch, WritePath};
+use atoll::store::manifest::{Manifest, RunRecord, TableRecord};
+use atoll::store::{CompactionLimits, Durability, Store, StoreIdentity, StoreOptions, WriteBatch, WritePath};
 
 fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -257,6 +258,8 @@ fn pages_keep_their_bytes() {
         },
         records: 17,
         index_seed: 0x6677_8899,
+        log_start: Lsn::ZERO,
+        released_records: 0,
     };
     check("segment-header.bin", &header.encode());
     check("segment-footer.bin", &footer.encode());
@@ -264,6 +267,52 @@ fn pages_keep_their_bytes() {
     assert_eq!(SegmentHeader::decode(&header.encode()), Ok(header));
     assert_eq!(SegmentFooter::decode(&footer.encode()), Ok(footer));
     assert_eq!(Control::decode(&control.encode()), Ok(control));
+}
+
+#[test]
+fn control_page_of_a_log_that_begins_later_keeps_its_bytes() {
+    let bytes = std::fs::read(golden("control.bin")).expect("golden file");
+    let page = bytes.as_slice().try_into().expect("a page");
+    let control = Control {
+        log_start: Lsn(70_000),
+        released_records: 11,
+        ..Control::decode(&page).expect("decodes")
+    };
+    check("control-released.bin", &control.encode());
+    assert_eq!(Control::decode(&control.encode()), Ok(control));
+}
+
+#[test]
+fn manifest_keeps_its_bytes() {
+    let table = |number, slot| TableRecord {
+        number,
+        slot,
+        file_bytes: 40_960,
+        entries: 200,
+    };
+    let run = |tables, after: Option<&[u8]>, growing| RunRecord {
+        after: after.map(<[u8]>::to_vec),
+        growing,
+        tables,
+    };
+    let manifest = Manifest {
+        store: Uuid([0x44; 16]),
+        generation: 9,
+        through: Lsn(130_000),
+        next_table: 6,
+        epochs: vec![(Epoch(1), Lsn(0)), (Epoch(3), Lsn(8_000))],
+        runs: vec![
+            run(vec![table(5, 0x8005)], None, false),
+            run(
+                vec![table(1, 0x8001), table(2, 0x8002)],
+                Some("이름".as_bytes()),
+                false,
+            ),
+            run(vec![table(4, 0xFFFF)], None, true),
+        ],
+    };
+    check("manifest.bin", &manifest.encode());
+    assert_eq!(Manifest::decode(&manifest.encode()), Ok(manifest));
 }
 
 const DIR: &str = "/golden/store";
@@ -373,6 +422,78 @@ fn store_keeps_its_bytes() {
     let disk = SimDisk::new(1);
     write_store(&disk);
     check("store-1.0.bin", &pack(&disk));
+}
+
+/// The same store, a little larger and compacted, with a log that goes on after the tables.
+fn write_compacted(disk: &SimDisk) {
+    write_store(disk);
+    let store = Store::open(&env(disk), Path::new(DIR), &options()).expect("opens");
+    store.resume_epoch(Epoch(2)).expect("closed by its primary");
+    for n in 0..100u32 {
+        store
+            .put(
+                format!("key{:03}", n * 7 % 100).as_bytes(),
+                &[n as u8; 40],
+                Durability::Buffered,
+            )
+            .expect("put");
+    }
+    let slots = SlotsFrozen {
+        slots: vec![SlotId(3), SlotId(9)],
+        topology_version: 4,
+        mover_epoch: 2,
+        target: ShardId(1),
+    };
+    store.append_slots_frozen(&slots).expect("recorded");
+    store.delete(b"key000", Durability::Buffered).expect("deleted");
+    let held = store.snapshot();
+    store.put(b"key001", b"newer", Durability::Buffered).expect("put");
+    store
+        .compact(&CompactionLimits::default(), &mut |_| {})
+        .expect("compacted");
+    drop(held);
+    store.put(b"key002", b"after", Durability::Buffered).expect("put");
+    store.close().expect("closes");
+}
+
+#[test]
+fn compacted_store_keeps_its_bytes() {
+    let disk = SimDisk::new(1);
+    write_compacted(&disk);
+    check("store-compacted-1.0.bin", &pack(&disk));
+    let tables: Vec<PathBuf> = disk
+        .paths()
+        .into_iter()
+        .filter(|path| path.extension().is_some_and(|extension| extension == "tbl"))
+        .collect();
+    assert_eq!(tables.len(), 1);
+    check("table.bin", &disk.read_whole(&tables[0]).expect("readable"));
+}
+
+#[test]
+fn compacted_store_written_by_format_1_0_opens_reads_and_goes_on() {
+    let disk = unpack(&std::fs::read(golden("store-compacted-1.0.bin")).expect("golden file"));
+    let store = Store::open(&env(&disk), Path::new(DIR), &options()).expect("opens");
+    assert!(store.recovery().was_clean());
+    let get = |key: &[u8]| store.get(key).expect("readable").map(|value| value.to_vec());
+    assert_eq!(get(b"alpha").as_deref(), Some(&b"again"[..]));
+    assert_eq!(get("이름".as_bytes()), Some(vec![9; 300]));
+    assert_eq!(get(b"key000"), None);
+    assert_eq!(get(b"key001").as_deref(), Some(&b"newer"[..]));
+    assert_eq!(get(b"key002").as_deref(), Some(&b"after"[..]));
+    assert_eq!(store.stats().tables, 1);
+    let scan = store.snapshot().scan(Bound::Unbounded, Bound::Unbounded);
+    assert_eq!(scan.expect("opens").count(), 102);
+    assert_eq!(store.epoch_vector().len(), 2);
+    assert_eq!(store.hand_overs().expect("readable").len(), 1);
+    assert!(store.verify(&mut |_, _| {}).expect("verifies").damage.is_empty());
+    store
+        .resume_epoch(Epoch(2))
+        .expect("it was closed by its primary");
+    store
+        .compact(&CompactionLimits::default(), &mut |_| {})
+        .expect("compacted");
+    store.close().expect("closes");
 }
 
 #[test]

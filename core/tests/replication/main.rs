@@ -1,6 +1,7 @@
 //! Clusters: consistency levels, failover, wiped replicas, hand-overs, power cuts.
 
 mod chaos;
+mod compacting;
 mod failover;
 mod harness;
 mod levels;

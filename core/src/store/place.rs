@@ -1,0 +1,155 @@
+//! Where an index entry leads to, for the moment of one operation.
+//!
+//! In: a location. Out: the record or table entry there, in a file that stays mapped as long as the
+//! place lives. It holds the list of files rather than the file: no count that all readers share
+//! changes, so point reads scale over cores.
+
+use std::sync::Arc;
+
+use arc_swap::Guard;
+
+use super::files::{FIRST_SLOT, FileSet};
+use super::index::Location;
+use super::table::Table;
+use super::version::{Pin, Value, Version};
+use super::{Store, StoreError};
+use crate::ids::Lsn;
+use crate::log::SegmentList;
+use crate::log::format::RecordKind;
+use crate::log::segment::Segment;
+use crate::log::view::RecordView;
+
+/// A place; see the head of this file.
+pub(super) enum Place {
+    /// A record of the log.
+    Record {
+        segments: Guard<Arc<SegmentList>>,
+        index: usize,
+        lsn: Lsn,
+    },
+    /// An entry of a table.
+    Entry {
+        files: Guard<Arc<FileSet>>,
+        index: usize,
+        offset: usize,
+    },
+}
+
+/// The record at `lsn`, whose header the caller has checked, with its payload checked too, and the
+/// offset of its value in the file; `None` for a deletion.
+fn checked_value(segment: &Segment, lsn: Lsn) -> Result<Option<(usize, RecordView<'_>)>, StoreError> {
+    let damaged = |error| StoreError::from(segment.damaged(lsn, &error));
+    let record = segment.record_unchecked(lsn).map_err(damaged)?;
+    if record.kind() == RecordKind::Delete {
+        return Ok(None);
+    }
+    record.verify_payload(segment.seed()).map_err(damaged)?;
+    let offset = segment.offset_of(lsn).expect("the record was read there");
+    Ok(Some((offset + record.value_offset(), record)))
+}
+
+impl Store {
+    /// The place an index entry points to, if its file still exists.
+    #[inline]
+    pub(super) fn resolve(&self, location: Location) -> Option<Place> {
+        if location.file_slot() >= FIRST_SLOT {
+            let files = self.files.load();
+            let index = files.index_of_slot(location.file_slot())?;
+            let offset = location.offset() as usize;
+            return Some(Place::Entry { files, index, offset });
+        }
+        let segments = self.log.segments();
+        let index = segments.index_of_slot(location.file_slot())?;
+        let segment = &segments.all[index];
+        let lsn = segment.lsn_at(location.offset() as usize * 8)?;
+        (lsn < segment.end()).then_some(Place::Record { segments, index, lsn })
+    }
+}
+
+impl Place {
+    /// Whether it holds a version of `key`. What cannot be read is an error, never a "no": a damaged
+    /// key must not turn into a missing one.
+    #[inline]
+    pub(super) fn is_version_of(&self, key: &[u8], system: bool) -> Result<bool, StoreError> {
+        match self {
+            Place::Record { segments, index, lsn } => {
+                let segment = &segments.all[*index];
+                let damaged = |error| StoreError::from(segment.damaged(*lsn, &error));
+                let record = segment.record_unchecked(*lsn).map_err(damaged)?;
+                record.verify_header(segment.seed()).map_err(damaged)?;
+                Ok(record.key() == key && record.is_system() == system)
+            }
+            Place::Entry { offset, .. } => {
+                let entry = self.table().key_at(*offset)?;
+                Ok(entry.key == key && entry.is_system() == system)
+            }
+        }
+    }
+
+    fn table(&self) -> &Arc<Table> {
+        match self {
+            Place::Entry { files, index, .. } => files.table_at(*index),
+            Place::Record { .. } => unreachable!("asked of entries only"),
+        }
+    }
+
+    /// Position of the version.
+    pub(super) fn lsn(&self) -> Result<Lsn, StoreError> {
+        match self {
+            Place::Record { lsn, .. } => Ok(*lsn),
+            Place::Entry { offset, .. } => Ok(self.table().key_at(*offset)?.lsn),
+        }
+    }
+
+    /// The version, for longer than an operation.
+    pub(super) fn version(&self) -> Version {
+        match self {
+            Place::Record { segments, index, lsn } => Version::Log {
+                segment: Arc::clone(&segments.all[*index]),
+                lsn: *lsn,
+            },
+            Place::Entry { offset, .. } => Version::Table {
+                table: Arc::clone(self.table()),
+                offset: *offset,
+            },
+        }
+    }
+
+    /// The value, checked and pinned; `None` for a deletion.
+    #[inline]
+    pub(super) fn value(&self) -> Result<Option<Value>, StoreError> {
+        match self {
+            Place::Record { segments, index, lsn } => {
+                let segment = &segments.all[*index];
+                let found = checked_value(segment, *lsn)?;
+                Ok(found.map(|(offset, record)| {
+                    let (len, hlc) = (record.value().len(), record.hlc());
+                    Value::new(Pin::Log(Arc::clone(segment)), offset, len, *lsn, hlc)
+                }))
+            }
+            Place::Entry { offset, .. } => {
+                let table = self.table();
+                let entry = table.entry_at(*offset)?;
+                Ok((entry.kind != RecordKind::Delete).then(|| {
+                    let pin = Pin::Table(Arc::clone(table));
+                    Value::new(pin, entry.value_start, entry.value.len(), entry.lsn, entry.hlc)
+                }))
+            }
+        }
+    }
+
+    /// Calls `read` with the value, checked; `None` for a deletion.
+    #[inline]
+    pub(super) fn with_value<R>(&self, read: impl FnOnce(&[u8]) -> R) -> Result<Option<R>, StoreError> {
+        match self {
+            Place::Record { segments, index, lsn } => {
+                let value = checked_value(&segments.all[*index], *lsn)?;
+                Ok(value.map(|(_, record)| read(record.value())))
+            }
+            Place::Entry { offset, .. } => {
+                let entry = self.table().entry_at(*offset)?;
+                Ok((entry.kind != RecordKind::Delete).then(|| read(entry.value)))
+            }
+        }
+    }
+}
