@@ -3,8 +3,8 @@
 //! In: what may be compacted, and what must be kept. Out: a new set of files, and a key index that
 //! points into it. Work comes in *steps* of one flush or one table merged, each of them whole: a
 //! manifest replaces the one before, then the index is pointed at the new files, then the old ones go.
-//! A store that never takes a step behaves as one without this module. Read [`policy`] (when), `input`
-//! and [`keep`] (what), `output` (where to), `install` (how it takes effect), then [`background`].
+//! A store that never takes a step behaves as one without this module. Read `policy` (when), `input`
+//! and `keep` (what), `output` (where to), `install` (how it takes effect), then `background`.
 //!
 //! What must never happen: a version goes that somebody may read; a file goes that the manifest on disk
 //! or an index entry names; a failed step changes what the store answers.

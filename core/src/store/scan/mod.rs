@@ -2,7 +2,7 @@
 //!
 //! In: bounds and a position. Out: keys in order, forward or backward, of each the newest version below
 //! the position. Writers pay nothing for order: tables are ordered already, and the rest is sorted when
-//! somebody scans ([`sorted`]). A scan merges its sources; the one that gave the last key usually gives
+//! somebody scans (`sorted`). A scan merges its sources; the one that gave the last key usually gives
 //! the next, so only that much is looked at first. It owns what it reads, so writers, compaction,
 //! closing and truncation do not disturb it.
 
