@@ -11,6 +11,7 @@
 //! | [`store`] | keys → versions, over one log |
 //! | [`replication`] | one log → other replicas |
 //! | [`cluster`] | shards × replicas → what users call |
+//! | [`versioning`] | two writes of one key → which came first, or what both come to |
 //! | [`io`] | the operating system, or one that loses power on request |
 
 pub mod cluster;
@@ -21,6 +22,7 @@ pub mod replication;
 pub mod routing;
 pub mod store;
 mod sync;
+pub mod versioning;
 
 /// Version of this library, as in `Cargo.toml`.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
