@@ -21,6 +21,34 @@ OUT = HERE.parent.parent / "core/tests/routing/vectors"
 SKIP = "x"
 dice = random.Random(20261123)
 
+def chain(host, port, count):
+    """The points nginx gives a server."""
+    points, point = [], 0
+    for _ in range(count):
+        point = zlib.crc32(host + b"\0" + port + point.to_bytes(4, "little"))
+        points.append(point)
+    return points
+
+def forge(crc, start):
+    """A key whose CRC-32 is the one given: the beginning, then the four bytes that lead there."""
+    table = []
+    for i in range(256):
+        for _ in range(8):
+            i = i >> 1 ^ (0xEDB88320 if i & 1 else 0)
+        table.append(i)
+    # Backwards from the wanted register: the top byte of a register names the table entry that made it.
+    register, entries = crc ^ 0xFFFFFFFF, []
+    for _ in range(4):
+        entry = next(i for i in range(256) if table[i] >> 24 == register >> 24)
+        entries.append(entry)
+        register = (register ^ table[entry]) << 8 & 0xFFFFFFFF
+    register, end = zlib.crc32(start) ^ 0xFFFFFFFF, b""
+    for entry in reversed(entries):
+        end += bytes([entry ^ register & 0xFF])
+        register = register >> 8 ^ table[entry]
+    assert zlib.crc32(start + end) == crc
+    return start + end
+
 KEYS = [b"", b" ", b"  two spaces ", "서울".encode(), "제주 섬:1".encode(), b"\xff\xfe", b"\x80" * 17, b"a" * 300]
 KEYS += [b"k" * 10_000, "키".encode() * 3_334, dice.randbytes(10_240)]
 KEYS += [b"{}", b"{a}b", b"a{b", b"a{}{b}", b"x{{y}}z", b"}{", b"{a}{b}", b"{\xff\x00}t", b"123456789", b"/", b"a\tb\r\nc", b"%2F?#&"]
@@ -29,6 +57,9 @@ KEYS += [dice.randbytes(i % 65) for i in range(390)]
 KEYS += [f"user:{i}".encode() for i in range(900)] + [f"키 {i}".encode() for i in range(200)]
 KEYS += [f"{{tag{i % 17}}}:{i}".encode() for i in range(200)]
 KEYS += [f"alpha:{i}".encode() for i in range(40)] + [b"alpha\0" + i.to_bytes(8, "little") for i in range(40)]
+# Keys that hash exactly to a point, where "first point above" and "first point not below" part ways.
+KEYS += [b"10.0.0.%d-%d" % (i, j) for i in range(3) for j in (0, 7, 38)] + [b"cache-0-%d.example.org:11212-%d" % (i, i) for i in range(5)]
+KEYS += [forge(point, b"#%d " % at) for at, point in enumerate(chain(b"127.0.30.0", b"20000", 40) + chain(b"127.0.30.1", b"20001", 40))]
 KEYS = list(dict.fromkeys(KEYS))
 NUMBERS = [0, 1, 2, 2**31, 2**32 - 1, 2**32, 2**53 + 1, 2**63 - 1, 2**63, 2**64 - 1] + list(range(3, 300))
 NUMBERS += [dice.getrandbits(dice.randrange(20, 65)) for _ in range(700)]
