@@ -1,7 +1,7 @@
 # Every target is a line or two into scripts/ or cargo; the work is done there.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-large histories loom check fix bench install-pg clean
+.PHONY: help demo test test-large histories loom plan-report check fix bench install-pg clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -33,6 +33,9 @@ fix: ## rewrites what `check` compares: format, the C header, the extension's SQ
 
 bench: ## criterion benches of the engine's hot paths
 	@scripts/cargo.sh bench --package atoll-benches
+
+plan-report: ## what plans move over 1,000 random clusters, against the least possible
+	@scripts/cargo.sh run --release --package atoll --example planner_report
 
 install-pg: ## builds the extension and copies it into PostgreSQL; run as root
 	@scripts/cargo.sh build --release --package atoll-pg
