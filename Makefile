@@ -1,7 +1,7 @@
 # Every target is a line or two into scripts/ or cargo; the work is done there.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-large histories loom plan-report check fix bench install-pg clean
+.PHONY: help demo test test-large histories loom fuzz plan-report check fix bench install-pg clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -19,6 +19,9 @@ test-large: ## imports a real gigabyte, killed twice on the way (GIGABYTES=1)
 
 histories: ## random histories of versions under every resolver (COUNT=1000000, SEED=1)
 	@HISTORIES=$(or $(COUNT),1000000) SEED=$(or $(SEED),1) scripts/cargo.sh test --release --package atoll --test versioning -- --nocapture
+
+fuzz: ## coverage-guided mutation of every decoder (SECONDS=60 for each)
+	@scripts/fuzz.sh $(or $(SECONDS),60)
 
 loom: ## the append protocol under every interleaving of its steps
 	@RUSTFLAGS="--cfg loom" scripts/cargo.sh test --release --package atoll --lib --target-dir target/loom loom_
