@@ -16,7 +16,8 @@ host=$(rustc -vV | sed -n "s/^host: //p")
 RUSTFLAGS=$flags scripts/cargo.sh build --quiet --release --manifest-path fuzz/Cargo.toml --target "$host" --target-dir "$work/build"
 
 status=0
-for decoder in $(sed -n 's/^    ("\([a-z_]*\)", [a-z_]*),$/\1/p' fuzz/src/main.rs); do
+mapfile -t decoders < <(sed -n 's/^    ("\([a-z_]*\)", [a-z_]*),$/\1/p' fuzz/src/main.rs)
+for decoder in "${decoders[@]}"; do
     mkdir -p "$work/corpus/$decoder"
     log=$work/$decoder.log
     if DECODER=$decoder "$work/build/$host/release/decoders" "$work/corpus/$decoder" -max_total_time="$seconds" \
