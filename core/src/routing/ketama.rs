@@ -4,11 +4,15 @@
 //! for three oddities. The number of points is computed in single precision: at some sizes even equal
 //! servers get 156 points instead of 160. The port 11211 is left out of the name that is hashed. The
 //! owner is the first point **not below** the hash of the key.
+//!
+//! Replicas are what libmemcached makes of `MEMCACHED_BEHAVIOR_NUMBER_OF_REPLICAS`: the servers that
+//! follow the owner in the list, whatever their points. libmemcached takes weight 0 for 1, which nobody
+//! means: it is refused here.
 
 use md5::{Digest as _, Md5};
 
 use super::error::RoutingError;
-use super::node::{NodeSpec, check_nodes};
+use super::node::{NodeSpec, check_no_zero_weight, check_nodes};
 
 const POINTS: u32 = 160;
 const POINTS_PER_DIGEST: u32 = 4;
@@ -25,13 +29,11 @@ impl Ketama {
     /// The continuum of the servers, in the order given (it decides between equal points).
     ///
     /// # Errors
-    /// Those of a bad list of nodes; [`RoutingError::NoWeight`] also when one server has weight 0,
-    /// which the format cannot express, and when rounding leaves no points at all.
+    /// Those of a bad list of nodes; [`RoutingError::ZeroWeight`], which the format cannot express;
+    /// [`RoutingError::NoWeight`] when rounding leaves no points at all.
     pub fn new(nodes: &[NodeSpec]) -> Result<Ketama, RoutingError> {
         check_nodes(nodes)?;
-        if nodes.iter().any(|node| node.weight == 0) {
-            return Err(RoutingError::NoWeight);
-        }
+        check_no_zero_weight("ketama", nodes)?;
         let total: u64 = nodes.iter().map(|node| u64::from(node.weight)).sum();
         let mut points = Vec::new();
         for (index, node) in (0u16..).zip(nodes) {
@@ -61,7 +63,24 @@ impl Ketama {
         }
         let digest = Md5::digest(key);
         let hash = u32::from_le_bytes([digest[0], digest[1], digest[2], digest[3]]);
-        first_not_below(&self.points, hash)
+        self.points[first_not_below(&self.points, hash)].1
+    }
+
+    /// Puts the indexes of the owner and the servers after it in the list into `out`, `replicas` in
+    /// all, and returns how many could not be found because there are too few servers.
+    pub fn owners(&self, key: &[u8], replicas: usize, out: &mut Vec<u16>) -> usize {
+        out.clear();
+        let wanted = replicas.min(self.nodes.len());
+        if wanted > 0 {
+            let (owner, servers) = (usize::from(self.owner(key)), self.nodes.len());
+            out.extend((owner..owner + wanted).map(|at| (at % servers) as u16));
+        }
+        replicas - wanted
+    }
+
+    /// Points and their owners, ascending.
+    pub(super) fn points(&self) -> &[(u32, u16)] {
+        &self.points
     }
 
     /// The servers as given.
@@ -78,10 +97,10 @@ fn point_count(weight: u32, total: u64, servers: usize) -> u32 {
     ((points + 0.000_000_000_1).floor() * POINTS_PER_DIGEST as f32) as u32
 }
 
-/// Owner of the first point at or above `hash`, wrapping.
-pub(super) fn first_not_below(points: &[(u32, u16)], hash: u32) -> u16 {
+/// Position of the first point at or above `hash`, wrapping.
+pub(super) fn first_not_below(points: &[(u32, u16)], hash: u32) -> usize {
     let at = points.partition_point(|&(point, _)| point < hash);
-    points.get(at).unwrap_or(&points[0]).1
+    if at == points.len() { 0 } else { at }
 }
 
 #[cfg(test)]

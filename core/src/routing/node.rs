@@ -208,6 +208,17 @@ pub(super) fn check_unweighted(algorithm: &'static str, nodes: &[NodeSpec]) -> R
     }
 }
 
+/// Refuses weight 0 on behalf of a foreign format that cannot express it.
+pub(super) fn check_no_zero_weight(algorithm: &'static str, nodes: &[NodeSpec]) -> Result<(), RoutingError> {
+    match nodes.iter().find(|node| node.weight == 0) {
+        None => Ok(()),
+        Some(node) => Err(RoutingError::ZeroWeight {
+            algorithm,
+            name: node.name.clone(),
+        }),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

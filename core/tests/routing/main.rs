@@ -2,5 +2,6 @@
 
 mod formats;
 mod golden;
+mod golden_router;
 mod moves;
 mod vectors;
