@@ -1,7 +1,7 @@
 # Every target is a line or two into scripts/ or cargo; the work is done there.
 
 .DEFAULT_GOAL := help
-.PHONY: help vectors demo test test-large histories check fix bench install-pg clean
+.PHONY: help demo test test-large histories vectors loom fuzz plan-report check fix bench install-pg clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -23,6 +23,12 @@ histories: ## random histories of versions under every resolver (COUNT=1000000, 
 vectors: ## atoll route over the answers of libmemcached, nginx, Redis, Cassandra and others: counts per format
 	@scripts/route-vectors.sh
 
+fuzz: ## coverage-guided mutation of every decoder (SECONDS=60 for each)
+	@scripts/fuzz.sh $(or $(SECONDS),60)
+
+loom: ## the append protocol under every interleaving of its steps
+	@RUSTFLAGS="--cfg loom" scripts/cargo.sh test --release --package atoll --lib --target-dir target/loom loom_
+
 check: ## format, lints, docs, header and binary interface; writes nothing
 	@scripts/check.sh
 
@@ -33,6 +39,9 @@ fix: ## rewrites what `check` compares: format, the C header, the extension's SQ
 
 bench: ## criterion benches of the engine's hot paths
 	@scripts/cargo.sh bench --package atoll-benches
+
+plan-report: ## what plans move over 1,000 random clusters, against the least possible
+	@scripts/cargo.sh run --release --package atoll --example planner_report
 
 install-pg: ## builds the extension and copies it into PostgreSQL; run as root
 	@scripts/cargo.sh build --release --package atoll-pg

@@ -35,7 +35,7 @@ pub struct RouteArgs {
     #[arg(long, value_name = "HASH")]
     pub hash: Option<String>,
 
-    /// Nodes as NAME or NAME=WEIGHT, separated by commas
+    /// Nodes as NAME or NAME=WEIGHT, separated by commas; for slots also NAME=WEIGHT@ZONE/RACK
     #[arg(long, value_name = "N1[=W],N2...", conflicts_with = "buckets")]
     pub nodes: Option<String>,
 

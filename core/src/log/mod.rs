@@ -21,6 +21,8 @@ pub mod format;
 pub mod group_commit;
 pub mod header;
 mod in_flight;
+#[cfg(all(test, loom))]
+mod interleavings;
 pub mod payload;
 pub mod read;
 pub mod recovery;

@@ -16,6 +16,70 @@ pub enum RoutingError {
         /// What is wrong with it.
         reason: &'static str,
     },
+    /// A rack is told apart within its zone.
+    #[error("node {name:?} has a rack and no zone: a rack is part of a zone, write NAME=WEIGHT@ZONE/RACK")]
+    RackWithoutZone {
+        /// The node.
+        name: String,
+    },
+    /// Column groups that contradict each other or the topology.
+    #[error("column group {name:?}: {reason}")]
+    BadColumnGroup {
+        /// The group.
+        name: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// No column group of that number.
+    #[error("no column group {group}: there are {groups}")]
+    UnknownGroup {
+        /// The number as given.
+        group: u16,
+        /// Groups there are, the main one included.
+        groups: usize,
+    },
+    /// A hand-over between shards of different column groups.
+    #[error("shard {from} and shard {to} are of different column groups")]
+    GroupsDiffer {
+        /// The source.
+        from: ShardId,
+        /// The target.
+        to: ShardId,
+    },
+    /// A phase was set for a slot that is not on its way there.
+    #[error("slot {} is not on its way to shard {to}", slot.0)]
+    SlotNotMoving {
+        /// The slot.
+        slot: SlotId,
+        /// The target as given.
+        to: ShardId,
+    },
+    /// A topology that does not follow the published one.
+    #[error("topology version {found} does not follow version {published}")]
+    VersionGap {
+        /// Version that readers have.
+        published: u64,
+        /// Version that was to be published.
+        found: u64,
+    },
+    /// A plan made for another topology than the one it was to be applied to.
+    #[error("the plan was made for topology version {planned}, this is version {found}: plan again")]
+    StalePlan {
+        /// Version the plan was made for.
+        planned: u64,
+        /// Version it was to be applied to.
+        found: u64,
+    },
+    /// A plan that breaks the bound it is documented to keep. It is refused, never returned.
+    #[error("a plan that moves {moved} where at most {bound} are needed was refused: {what}")]
+    PlanBound {
+        /// What the plan would have moved.
+        moved: u64,
+        /// What it may move.
+        bound: u64,
+        /// Which bound, in words.
+        what: &'static str,
+    },
     /// The part after `=` of a node is not a whole number from 0 to 4,294,967,295.
     #[error("bad weight {weight:?} of node {name:?}: a whole number from 0 to 4294967295 is needed")]
     BadWeight {
@@ -259,6 +323,18 @@ pub enum RoutingError {
     #[error("node {name:?} is a member already")]
     NodeExists {
         /// The name as given.
+        name: String,
+    },
+    /// A change that is about one node twice.
+    #[error("the change names node {name:?} twice")]
+    NodeTwice {
+        /// The name.
+        name: String,
+    },
+    /// Nothing of that name can be balanced.
+    #[error("unknown balance {name:?}: one of slots, bytes, load")]
+    UnknownBalance {
+        /// The text as given.
         name: String,
     },
     /// The member is on its way out.

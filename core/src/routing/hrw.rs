@@ -8,7 +8,7 @@
 //! With unequal weights (the logarithmic method of C. Schindelhauer and G. Schomaker, 2005) the node
 //! with the lowest `-log2((score + 1) / 2^64) / weight` wins, then the higher score, then the name.
 //! Logarithms of mathematical libraries differ in their last bits from machine to machine, so
-//! [`cost`] computes its own, in integers, and fractions are compared by cross-multiplication. Equal
+//! `cost` computes its own, in integers, and fractions are compared by cross-multiplication. Equal
 //! weights, whatever they are, give exactly the unweighted answer. A node of weight 0 gets nothing.
 
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};

@@ -46,13 +46,14 @@ pub use maglev::Maglev;
 pub use modulo::Modulo;
 pub use nginx::Nginx;
 pub use node::{MAX_NAME_BYTES, MAX_NODES, NodeSpec};
-pub use plan::{Change, Move, NodeShare, Plan, SlotLoad, SlotWeight, UniformLoad};
+pub use plan::{Balance, Change, Move, NodeShare, Plan, SlotLoad, SlotWeight, UniformLoad};
 pub use range::{Domain, RangeMap};
 pub use redis::redis_slot;
 pub use ring::Ring;
 pub use router::{Router, RouterPlan, RouterShare, RouterSpec};
 pub use topology::{
-    MAX_SLOTS, Member, MemberState, Partitioning, PartitioningSpec, Shard, ShardState, Shortfall, Topology,
-    TopologySpec,
+    ColumnGroup, ColumnGroupSpec, GroupId, MAX_COLUMNS, MAX_GROUPS, MAX_PLACES, MAX_SLOTS, Member,
+    MemberState, MovePhase, Moving, Part, Partitioning, PartitioningSpec, Request, Shard, ShardState,
+    SharedTopology, Shortfall, SlotAnswer, Topology, TopologyReader, TopologySpec, Verdict, Writes,
 };
 pub use tuple::decode_tuple;

@@ -162,7 +162,7 @@ impl Router {
     pub fn from_topology(topology: Topology) -> Router {
         let node = |member: &super::Member| {
             let mut node = NodeSpec::new(member.name.as_str()).with_weight(member.weight);
-            node.zone = member.zone.clone();
+            (node.zone, node.rack) = (member.zone.clone(), member.rack.clone());
             node
         };
         Router {

@@ -10,12 +10,14 @@
 
 pub mod apply;
 pub mod compact;
+pub mod conditional;
 mod error;
 mod files;
 pub mod hand_over;
 mod history;
 pub mod index;
 pub mod manifest;
+mod multi_get;
 mod place;
 pub mod read;
 pub mod scan;
@@ -34,6 +36,7 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
 pub use compact::{CompactionHealth, CompactionLimits, CompactionReport, CompactionStep, StepKind};
+pub use conditional::{CompareAndSet, Expected};
 pub use error::{Damage, StoreError};
 pub use hand_over::{HandOver, HandOverKind};
 pub use read::Snapshot;

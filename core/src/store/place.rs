@@ -93,6 +93,24 @@ impl Place {
         }
     }
 
+    /// Starts fetching the first lines of the version, without waiting.
+    #[inline]
+    pub(super) fn prefetch(&self) {
+        const LINES: usize = 3;
+        const LINE_BYTES: usize = 64;
+        for line in 0..LINES {
+            match self {
+                Place::Record { segments, index, lsn } => {
+                    let segment = &segments.all[*index];
+                    if let Some(offset) = segment.offset_of(*lsn) {
+                        segment.prefetch(offset + line * LINE_BYTES);
+                    }
+                }
+                Place::Entry { offset, .. } => self.table().prefetch(offset + line * LINE_BYTES),
+            }
+        }
+    }
+
     /// Position of the version.
     pub(super) fn lsn(&self) -> Result<Lsn, StoreError> {
         match self {

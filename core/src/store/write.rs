@@ -187,6 +187,17 @@ impl Store {
         self.index.prefetch(hash);
         let _stripe = self.stripes.lock(hash);
         let found = self.lookup_hashed(hash, parts.key, system)?;
+        self.append_over(hash, found, parts)
+    }
+
+    /// Appends a version over the one that was found, and indexes it. The stripe of the key has been
+    /// held since then. Not synced.
+    pub(super) fn append_over(
+        &self,
+        hash: u64,
+        found: Option<(Location, Place)>,
+        parts: &RecordParts<'_>,
+    ) -> Result<Written, StoreError> {
         let (old, prev) = Store::predecessor(found)?;
         // Space for the entry first: a record that cannot be indexed must not be logged.
         self.index.reserve(1)?;

@@ -4,6 +4,8 @@
 //! in the changelog, and these files written again (`ATOLL_BLESS=1 cargo test --test compat`).
 //! Files of released versions stay, and must keep opening.
 
+mod versions;
+
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

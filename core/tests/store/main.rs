@@ -2,6 +2,7 @@
 
 mod compaction;
 mod concurrent;
+mod conditional;
 mod edges;
 mod follower;
 mod index_damage;

@@ -1,6 +1,6 @@
 //! `fields`: JSON or MessagePack maps merged field by field, each field by its own stamp.
 //!
-//! In: maps, or what [`write`] has made of them. Out: a map in which no field that one writer touched is
+//! In: maps, or what [`write()`] has made of them. Out: a map in which no field that one writer touched is
 //! lost to another writer who touched a different one. A field is a path; nested maps are merged inside,
 //! arrays are fields as a whole. A path written at one stamp replaces everything below it that is older.
 //! Deleted fields stay as stamped markers. A whole document's tombstone counts as the empty document.
