@@ -161,7 +161,7 @@ fn tuples_and_tokens(data: &[u8]) {
 
 type Decoder = (&'static str, fn(&[u8]));
 
-const DECODERS: [Decoder; 10] = [
+const DECODERS: [Decoder; 11] = [
     ("pages", pages),
     ("records", records),
     ("payloads", payloads),

@@ -38,7 +38,7 @@ struct RouterJson {
     nodes: Vec<NodeSpec>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     splits: Option<Vec<KeyJson>>,
-    /// The whole table, in the form of [`Topology::to_json`]; nothing else is then looked at.
+    /// The whole table, in the form of [`Topology::to_json`]; it stands alone with what it repeats.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     topology: Option<serde_json::Value>,
 }
@@ -110,11 +110,12 @@ impl Router {
     /// or the whole table of a cluster under `topology`.
     ///
     /// # Errors
-    /// [`RoutingError::Json`], and those of [`Router::new`] and [`Topology::from_json`].
+    /// [`RoutingError::Json`], [`RoutingError::OptionConflict`] for options beside a topology,
+    /// [`RoutingError::Inconsistent`] where they contradict it, and those of [`Router::new`] and [`Topology::from_json`].
     pub fn from_json(text: &str) -> Result<Router, RoutingError> {
         let json: RouterJson = serde_json::from_str(text)?;
-        if let Some(topology) = json.topology {
-            return Ok(Router::from_topology(Topology::from_json(&topology.to_string())?));
+        if let Some(table) = &json.topology {
+            return from_table(table, &json);
         }
         let splits = json.splits.map(|splits| splits.into_iter().map(read).collect());
         Router::new(&RouterSpec {
@@ -131,6 +132,33 @@ impl Router {
             splits: splits.transpose()?,
         })
     }
+}
+
+/// A router by the table alone. The table says everything, so whatever else is given must be what
+/// [`Router::to_json`] repeats of it.
+fn from_table(table: &serde_json::Value, json: &RouterJson) -> Result<Router, RoutingError> {
+    let given = [
+        ("hash", json.hash.is_some()),
+        ("buckets", json.buckets.is_some()),
+        ("vnodes", json.vnodes.is_some()),
+        ("table_size", json.table_size.is_some()),
+        ("slots", json.slots.is_some()),
+        ("replicas", json.replicas.is_some()),
+        ("nodes", !json.nodes.is_empty()),
+        ("splits", json.splits.is_some()),
+    ];
+    if let Some(&(second, _)) = given.iter().find(|(_, given)| *given) {
+        let first = "topology";
+        return Err(RoutingError::OptionConflict { first, second });
+    }
+    let router = Router::from_topology(Topology::from_json(&table.to_string())?);
+    let said = (json.algorithm, json.encoding, json.locality.as_str());
+    let is = (router.algorithm(), router.encoding, router.locality.to_string());
+    if said != (is.0, is.1, is.2.as_str()) {
+        let what = "algorithm, encoding or locality are not those of the topology".into();
+        return Err(RoutingError::Inconsistent { what });
+    }
+    Ok(router)
 }
 
 fn show(key: &[u8]) -> KeyJson {

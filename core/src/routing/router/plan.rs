@@ -4,6 +4,8 @@
 //! themselves, not from samples. A share is the fraction of uniformly spread hashes, which is what the
 //! keys of a large set come to.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::circle::{self, Point};
@@ -113,20 +115,31 @@ impl Tally {
     }
 
     fn arcs(&mut self, before: &[Point], after: &[Point]) {
-        // Summed as whole numbers first: a million tiny fractions would gather rounding errors.
-        let mut sums = std::collections::BTreeMap::<(u16, u16), u128>::new();
+        let mut sums = Sums::new();
         circle::arcs(before, after, |length, old, new| {
-            *sums.entry((old, new)).or_default() += length
+            *sums.entry((old, new)).or_default() += length;
         });
+        self.add_sums(sums, 18_446_744_073_709_551_616.0);
+    }
+
+    fn entries(&mut self, before: &[u16], after: &[u16]) {
+        let mut sums = Sums::new();
+        for (&old, &new) in before.iter().zip(after) {
+            *sums.entry((old, new)).or_default() += 1;
+        }
+        self.add_sums(sums, before.len() as f64);
+    }
+
+    fn add_sums(&mut self, sums: Sums, whole: f64) {
         for ((old, new), length) in sums {
-            self.add(
-                length as f64 / 18_446_744_073_709_551_616.0,
-                old.into(),
-                new.into(),
-            );
+            self.add(length as f64 / whole, old.into(), new.into());
         }
     }
 }
+
+/// Lengths by owner before and after, summed as whole numbers: a million tiny fractions would gather
+/// rounding errors.
+type Sums = BTreeMap<(u16, u16), u128>;
 
 impl Router {
     /// What adding a node at the end of the list would move.
@@ -217,10 +230,7 @@ impl Router {
                 tally.arcs(&circle::widened(old.points()), &circle::widened(new.points()));
             }
             (Kind::Maglev(old), Kind::Maglev(new)) => {
-                let entry = 1.0 / old.table().len() as f64;
-                for (&old, &new) in old.table().iter().zip(new.table()) {
-                    tally.add(entry, old.into(), new.into());
-                }
+                tally.entries(old.table(), new.table());
             }
             (Kind::Hrw(_), Kind::Hrw(_)) => hrw(&mut tally, &self.nodes, &next.nodes),
             (Kind::Jump(_), Kind::Jump(_)) => jump(&mut tally, &self.nodes, &next.nodes),

@@ -325,6 +325,21 @@ fn bytes_and_json_give_the_same_router_again() {
 }
 
 #[test]
+fn json_beside_a_topology_must_not_contradict_it() {
+    let router = Router::new(&RouterSpec::new(Algorithm::Slots, nodes("a,b"))).unwrap();
+    let json = router.to_json();
+    let ring = json.replacen("\"slots\"", "\"ring\"", 1);
+    let error = Router::from_json(&ring).unwrap_err();
+    assert!(matches!(error, RoutingError::Inconsistent { .. }), "{error}");
+    let more = json.replacen('{', "{\"vnodes\":3,", 1);
+    let error = Router::from_json(&more).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the options topology and vnodes exclude each other"
+    );
+}
+
+#[test]
 fn damaged_bytes_are_refused_wherever_the_damage_is() {
     for router in every().into_iter().filter(|router| router.topology().is_none()) {
         let bytes = router.to_bytes();
@@ -455,6 +470,27 @@ fn shares_before_are_what_keys_do() {
                 router.algorithm()
             );
         }
+    }
+}
+
+#[test]
+fn the_last_but_one_node_hands_everything_to_the_last() {
+    for algorithm in Algorithm::ALL {
+        let Ok(router) = Router::new(&RouterSpec::new(algorithm, nodes("a,b"))) else {
+            assert!(!algorithm.has_replicas(), "{algorithm}");
+            continue;
+        };
+        let plan = router.plan_remove("a").unwrap();
+        let shares: Vec<f64> = plan.nodes.iter().map(|share| share.after).collect();
+        assert!(
+            shares[0] == 0.0 && (shares[1] - 1.0).abs() < 1e-12,
+            "{algorithm}: {plan:?}"
+        );
+        assert!((plan.moved - plan.minimum).abs() < 1e-12, "{algorithm}: {plan:?}");
+        assert!(
+            plan.moved_between_old_nodes.abs() < 1e-12,
+            "{algorithm}: {plan:?}"
+        );
     }
 }
 
