@@ -1,7 +1,7 @@
 # Every target is a line or two into scripts/ or cargo; the work is done there.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-large histories loom fuzz plan-report check fix bench install-pg clean
+.PHONY: help demo test test-large histories kills loom fuzz plan-report check fix bench install-pg clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -22,6 +22,9 @@ histories: ## random histories of versions under every resolver (COUNT=1000000, 
 
 fuzz: ## coverage-guided mutation of every decoder (SECONDS=60 for each)
 	@scripts/fuzz.sh $(or $(SECONDS),60)
+
+kills: ## kills a writing process COUNT times (2000) and looks for each acknowledged write
+	@ATOLL_KILLS=$(or $(COUNT),2000) scripts/cargo.sh test --package atoll --test processes kills -- --nocapture
 
 loom: ## the append protocol under every interleaving of its steps
 	@RUSTFLAGS="--cfg loom" scripts/cargo.sh test --release --package atoll --lib --target-dir target/loom loom_
