@@ -1,7 +1,7 @@
 # Every target is a line or two into scripts/ or cargo; the work is done there.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-large histories kills loom fuzz plan-report check fix bench install-pg clean
+.PHONY: help demo test test-large vectors histories kills loom fuzz plan-report check fix bench install-pg clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -28,6 +28,9 @@ kills: ## kills a writing process COUNT times (2000) and looks for each acknowle
 
 loom: ## the append protocol under every interleaving of its steps
 	@RUSTFLAGS="--cfg loom" scripts/cargo.sh test --release --package atoll --lib --target-dir target/loom loom_
+
+vectors: ## atoll route over the answers of libmemcached, nginx, Redis, Cassandra and others: counts per format
+	@scripts/route-vectors.sh
 
 check: ## format, lints, docs, header and binary interface; writes nothing
 	@scripts/check.sh

@@ -6,5 +6,5 @@ mod demo;
 mod help;
 mod import;
 mod keyvalue;
-mod route_formats;
+mod route_vectors;
 mod run;

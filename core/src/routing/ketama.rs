@@ -2,12 +2,14 @@
 //!
 //! Servers as `host` or `host:port` and a key come in, the server goes out. Bit-exact agreement asks
 //! for three oddities. The number of points is computed in single precision: at some sizes even equal
-//! servers get 156 points instead of 160. The port 11211 is left out of the name that is hashed. The
-//! owner is the first point **not below** the hash of the key.
+//! servers get 156 points instead of 160. The port 11211 is left out of the name that is hashed, while a
+//! Unix socket counts as port 0. The owner is the first point **not below** the hash of the key.
 //!
 //! Replicas are what libmemcached makes of `MEMCACHED_BEHAVIOR_NUMBER_OF_REPLICAS`: the servers that
 //! follow the owner in the list, whatever their points. libmemcached takes weight 0 for 1, which nobody
 //! means: it is refused here.
+
+use std::borrow::Cow;
 
 use md5::{Digest as _, Md5};
 
@@ -17,6 +19,7 @@ use super::node::{NodeSpec, check_no_zero_weight, check_nodes};
 const POINTS: u32 = 160;
 const POINTS_PER_DIGEST: u32 = 4;
 const DEFAULT_PORT: &str = ":11211";
+const NO_PORT: &str = ":0";
 
 /// An immutable continuum. Thread-safe.
 #[derive(Clone, Debug)]
@@ -37,7 +40,7 @@ impl Ketama {
         let total: u64 = nodes.iter().map(|node| u64::from(node.weight)).sum();
         let mut points = Vec::new();
         for (index, node) in (0u16..).zip(nodes) {
-            let name = node.name.strip_suffix(DEFAULT_PORT).unwrap_or(&node.name);
+            let name = hashed_name(&node.name);
             for i in 0..point_count(node.weight, total, nodes.len()) / POINTS_PER_DIGEST {
                 let digest = Md5::digest(format!("{name}-{i}"));
                 let (words, _) = digest.as_chunks::<4>();
@@ -88,6 +91,16 @@ impl Ketama {
     pub fn nodes(&self) -> &[NodeSpec] {
         &self.nodes
     }
+}
+
+/// The name as libmemcached hashes it: without the default port, also where that is written as 0, and
+/// a Unix socket (a path from the root) with port 0.
+fn hashed_name(name: &str) -> Cow<'_, str> {
+    let portless = name.strip_suffix(NO_PORT);
+    if name.starts_with('/') {
+        return Cow::Owned(format!("{}{NO_PORT}", portless.unwrap_or(name)));
+    }
+    Cow::Borrowed(portless.or(name.strip_suffix(DEFAULT_PORT)).unwrap_or(name))
 }
 
 /// Points of one server: every step rounds to single precision, as in C.
