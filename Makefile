@@ -1,7 +1,7 @@
 # Every target is a line or two into scripts/ or cargo; the work is done there.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-large histories vectors loom fuzz plan-report check fix bench install-pg clean
+.PHONY: help demo test test-large vectors histories kills loom fuzz plan-report check fix bench install-pg clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -20,14 +20,17 @@ test-large: ## imports a real gigabyte, killed twice on the way (GIGABYTES=1)
 histories: ## random histories of versions under every resolver (COUNT=1000000, SEED=1)
 	@HISTORIES=$(or $(COUNT),1000000) SEED=$(or $(SEED),1) scripts/cargo.sh test --release --package atoll --test versioning -- --nocapture
 
-vectors: ## atoll route over the answers of libmemcached, nginx, Redis, Cassandra and others: counts per format
-	@scripts/route-vectors.sh
-
 fuzz: ## coverage-guided mutation of every decoder (SECONDS=60 for each)
 	@scripts/fuzz.sh $(or $(SECONDS),60)
 
+kills: ## kills a writing process COUNT times (2000) and looks for each acknowledged write
+	@ATOLL_KILLS=$(or $(COUNT),2000) scripts/cargo.sh test --package atoll --test processes kills -- --nocapture
+
 loom: ## the append protocol under every interleaving of its steps
 	@RUSTFLAGS="--cfg loom" scripts/cargo.sh test --release --package atoll --lib --target-dir target/loom loom_
+
+vectors: ## atoll route over the answers of libmemcached, nginx, Redis, Cassandra and others: counts per format
+	@scripts/route-vectors.sh
 
 check: ## format, lints, docs, header and binary interface; writes nothing
 	@scripts/check.sh
