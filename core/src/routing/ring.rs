@@ -135,6 +135,13 @@ impl Ring {
         out.clear();
         let wanted = replicas.min(self.distinct);
         let mut at = self.successor(key);
+        // Neighbouring points mostly belong to different nodes.
+        match (wanted, self.points.run(at)) {
+            (1, [a, ..]) => out.push(a),
+            (2, [a, b, ..]) if a != b => out.extend_from_slice(&[a, b]),
+            (3, [a, b, c, _]) if (a != b) & (a != c) & (b != c) => out.extend_from_slice(&[a, b, c]),
+            _ => {}
+        }
         while out.len() < wanted {
             let owner = self.points.owner(at);
             if !out.contains(&owner) {
@@ -144,6 +151,44 @@ impl Ring {
             at = if at >= self.points.len() { 1 } else { at + 1 };
         }
         replicas - wanted
+    }
+
+    /// The first N distinct nodes of a key, owner first: [`Self::owners`] without a vector, for
+    /// programs whose number of copies is fixed. `None` if fewer nodes have points.
+    #[must_use]
+    #[inline]
+    pub fn first<const N: usize>(&self, key: &[u8]) -> Option<[u16; N]> {
+        let at = self.successor(key);
+        if let Some(&owners) = self.points.run(at).first_chunk::<N>() {
+            let mut clash = false;
+            for i in 1..N {
+                for j in 0..i {
+                    clash |= owners[i] == owners[j];
+                }
+            }
+            if !clash {
+                return Some(owners);
+            }
+        }
+        self.first_slowly(at)
+    }
+
+    #[cold]
+    fn first_slowly<const N: usize>(&self, mut at: usize) -> Option<[u16; N]> {
+        if N > self.distinct {
+            return None;
+        }
+        let mut owners = [0; N];
+        let mut found = 0;
+        while found < N {
+            let owner = self.points.owner(at);
+            if !owners[..found].contains(&owner) {
+                owners[found] = owner;
+                found += 1;
+            }
+            at = if at >= self.points.len() { 1 } else { at + 1 };
+        }
+        Some(owners)
     }
 
     /// Names of the first `replicas` distinct nodes of a key, owner first; fewer when the ring has
@@ -207,10 +252,13 @@ impl Ring {
     /// Position of the first point strictly greater than the hash of `key`.
     #[inline]
     fn successor(&self, key: &[u8]) -> usize {
-        if self.hash == HashKind::Xxh3 {
-            return self.points.above(xxhash_rust::xxh3::xxh3_64(key));
+        match self.hash {
+            HashKind::Xxh3 => self.points.above(xxhash_rust::xxh3::xxh3_64(key), || [0; 12]),
+            hash => {
+                let digest = hash.digest(key);
+                self.points.above(digest.high(), || digest.low())
+            }
         }
-        self.points.above_digest(&self.hash.digest(key))
     }
 }
 
@@ -363,6 +411,13 @@ mod tests {
             let ring = Ring::new(&nodes, vnodes, hash).unwrap();
             for key in keys {
                 prop_assert_eq!(ring.nodes_of(&key, replicas), walk(&ring, &key, replicas));
+                let three = walk(&ring, &key, 3);
+                let first = ring.first::<3>(&key);
+                prop_assert_eq!(first.is_some(), three.len() == 3);
+                for (owner, name) in first.into_iter().flatten().zip(three) {
+                    prop_assert_eq!(ring.nodes()[usize::from(owner)].name.as_str(), name);
+                }
+                prop_assert_eq!(ring.first::<1>(&key), Some([ring.owner(&key)]));
             }
         }
 

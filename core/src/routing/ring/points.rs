@@ -15,6 +15,9 @@ use crate::routing::node::NodeSpec;
 /// Bits of a word that hold the owner.
 const OWNER: u64 = 0xFFFF;
 
+/// Copies of the first words behind the last one, so that a short walk never has to wrap.
+const AFTER: usize = 8;
+
 /// Bytes of a digest beyond the 48 bits of the word: of 64 bits, and of up to 160.
 const NARROW: usize = 2;
 const WIDE: usize = 14;
@@ -31,8 +34,8 @@ pub(super) struct Point {
 /// Immutable sorted points; at least one.
 #[derive(Clone, Debug)]
 pub(super) struct Points {
-    /// `digest[..48 bits] ‖ owner`, ascending, then once more the owner of the first point under the
-    /// greatest digest: where a walk off the end arrives.
+    /// `digest[..48 bits] ‖ owner`, ascending, then the owners of the first [`AFTER`] points once more
+    /// under the greatest digest: where a walk off the end arrives.
     words: Vec<u64>,
     /// The bits of every digest below those of its word, `width` bytes each, big-endian.
     rest: Vec<u8>,
@@ -109,10 +112,10 @@ impl Points {
 
     /// Number of points.
     pub(super) fn len(&self) -> usize {
-        self.words.len() - 1
+        self.words.len() - AFTER
     }
 
-    /// Owner of a point, or, at [`Self::len`], of the first one.
+    /// Owner of a point; at [`Self::len`] and the seven places after it, of the first ones.
     #[inline]
     pub(super) fn owner(&self, at: usize) -> u16 {
         (self.words[at] & OWNER) as u16
@@ -124,38 +127,26 @@ impl Points {
         (self.words[at] & !OWNER) | u64::from(u16::from_be_bytes([rest[0], rest[1]]))
     }
 
-    /// Position of the first point strictly above a hash of 64 bits; [`Self::len`] where it wraps.
+    /// Position of the first point strictly above a digest, given as its 64 upper bits and a way to get
+    /// at the bits below them; [`Self::len`] where it wraps.
     #[inline]
-    pub(super) fn above(&self, hash: u64) -> usize {
-        let (at, decided) = self.not_below(hash);
-        if decided {
-            at
-        } else {
-            self.above_slowly(at, hash, [0; 12])
+    pub(super) fn above(&self, high: u64, low: impl FnOnce() -> [u8; 12]) -> usize {
+        let bucket = self.buckets[(high >> self.shift) as usize] as usize;
+        let floor = high & !OWNER;
+        // Where in its bucket a hash falls is a coin toss that no branch predicts; so the first words
+        // are counted instead. Few buckets have more.
+        let mut at = bucket;
+        if let Some(&[a, b, c]) = self.words[bucket..].first_chunk() {
+            at += usize::from(a < floor) + usize::from(b < floor) + usize::from(c < floor);
         }
-    }
-
-    /// Position of the first point strictly above a digest; [`Self::len`] where it wraps.
-    #[inline]
-    pub(super) fn above_digest(&self, digest: &Digest) -> usize {
-        let (at, decided) = self.not_below(digest.high());
-        if decided {
-            at
-        } else {
-            self.above_slowly(at, digest.high(), digest.low())
-        }
-    }
-
-    /// The first point that is not below the 48 upper bits, and whether it is above them.
-    #[inline]
-    fn not_below(&self, hash: u64) -> (usize, bool) {
-        let mut at = self.buckets[(hash >> self.shift) as usize] as usize;
-        let floor = hash & !OWNER;
-        // The last word is not below any floor.
+        // The last words are not below any floor.
         while self.words[at] < floor {
             at += 1;
         }
-        (at, self.words[at] & !OWNER != floor)
+        if self.words[at] & !OWNER == floor {
+            return self.above_slowly(at, high, low());
+        }
+        at
     }
 
     /// Goes on from the first point with the same 48 bits. Happens once in 2^48 divided by the number
@@ -168,6 +159,18 @@ impl Points {
             at += 1;
         }
         at
+    }
+
+    /// Owners of four points that follow each other from `at` on.
+    ///
+    /// # Panics
+    /// If a walk cannot begin there, beyond [`Self::len`].
+    #[inline]
+    pub(super) fn run(&self, at: usize) -> [u16; 4] {
+        let words = self.words[at..].first_chunk::<4>();
+        words
+            .expect("as many words follow the last point")
+            .map(|word| (word & OWNER) as u16)
     }
 
     fn rest_of(&self, at: usize) -> &[u8] {
@@ -243,7 +246,7 @@ impl Merge {
             HashKind::Xxh3 | HashKind::Xxh64 | HashKind::Crc32 | HashKind::Murmur3 => NARROW,
         };
         Merge {
-            words: Vec::with_capacity(points + 1),
+            words: Vec::with_capacity(points + AFTER),
             rest: Vec::with_capacity(points * width),
             width,
         }
@@ -271,9 +274,12 @@ impl Merge {
     }
 
     fn finish(mut self) -> Points {
-        let shift = 64 - self.words.len().next_power_of_two().ilog2().max(1);
+        let shift = 64 - (self.words.len() / 2).next_power_of_two().ilog2().max(1);
         let buckets = bucket_starts(&self.words, shift);
-        self.words.push(!OWNER | (self.words[0] & OWNER));
+        let points = self.words.len();
+        for at in 0..AFTER {
+            self.words.push(!OWNER | (self.words[at % points] & OWNER));
+        }
         Points {
             words: self.words,
             rest: self.rest,
