@@ -1,13 +1,13 @@
 //! What plans move, over many random clusters: `cargo run --release --example planner_report [N]`.
 //!
-//! Every cluster has random weights, zones and copies, and goes through adds, removals, new weights
+//! Every cluster has random weights, zones, racks in them, and copies, and goes through adds, removals, new weights
 //! and several of these at once. Moves are counted from replica lists, not taken from the plan.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use atoll::ids::SlotId;
-use atoll::routing::{Change, NodeSpec, Plan, Topology, TopologySpec, UniformLoad};
+use atoll::routing::{Change, Member, NodeSpec, Plan, Topology, TopologySpec, UniformLoad};
 
 struct Dice(u64);
 
@@ -53,27 +53,33 @@ fn copies_moved(before: &Topology, after: &Topology) -> u64 {
     gained.sum()
 }
 
-/// Slots whose copies share a zone although as many zones as copies have nodes.
-fn avoidable_violations(topology: &Topology) -> u64 {
-    let mut zones: Vec<&str> = Vec::new();
-    for member in topology.members().iter().filter(|m| m.placing_weight() > 0) {
-        match &member.zone {
-            Some(zone) if !zones.contains(&zone.as_str()) => zones.push(zone),
-            _ => {}
-        }
-    }
-    let possible = zones.len().min(usize::from(topology.replicas()));
+/// Slots whose copies share a domain (a zone, or a rack in one) although as many domains as copies
+/// have nodes.
+fn avoidable(topology: &Topology, domain: impl Fn(&Member) -> Option<String>) -> u64 {
+    let able = topology.members().iter().filter(|m| m.placing_weight() > 0);
+    let domains: BTreeSet<String> = able.filter_map(&domain).collect();
+    let possible = domains.len().min(usize::from(topology.replicas()));
     let slots = (0..topology.slots()).map(SlotId);
     let shared = slots.filter(|&slot| {
         let shard = topology.shard(topology.shard_of_slot(slot)).expect("an owner");
-        let mut held: Vec<_> = (shard.replicas.iter())
-            .map(|&at| topology.members()[usize::from(at)].zone.as_deref())
-            .collect();
-        held.sort_unstable();
-        held.dedup();
-        !zones.is_empty() && held.len() < possible.min(shard.replicas.len())
+        let members = shard
+            .replicas
+            .iter()
+            .map(|&at| &topology.members()[usize::from(at)]);
+        let held: BTreeSet<_> = members.map(&domain).collect();
+        !domains.is_empty() && held.len() < possible.min(shard.replicas.len())
     });
     shared.count() as u64
+}
+
+fn in_zones(topology: &Topology) -> u64 {
+    avoidable(topology, |member| member.zone.clone())
+}
+
+fn in_racks(topology: &Topology) -> u64 {
+    avoidable(topology, |member| {
+        Some(format!("{}/{}", member.zone.as_ref()?, member.rack.as_ref()?))
+    })
 }
 
 fn main() {
@@ -82,19 +88,29 @@ fn main() {
         .and_then(|n| n.parse().ok())
         .unwrap_or(1_000);
     let mut tallies: BTreeMap<&str, Tally> = BTreeMap::new();
-    let (mut violations, mut between_old) = (0, 0);
+    let (mut zone_violations, mut rack_violations, mut between_old) = (0, 0, 0);
+    let (mut zoned, mut racked) = (0, 0);
     for seed in 0..clusters {
         let mut dice = Dice(seed);
         let count = 4 + dice.below(21) as usize;
         let zones = [0, 0, 3, 4][dice.below(4) as usize];
+        let racks = if zones > 0 {
+            [0, 2, 3][dice.below(3) as usize]
+        } else {
+            0
+        };
+        zoned += u64::from(zones > 0);
+        racked += u64::from(racks > 0);
         let weighted = dice.below(2) == 1;
         let node = |i: u64, dice: &mut Dice| {
             let weight = if weighted { 1 + dice.below(4) as u32 } else { 1 };
             let node = NodeSpec::new(format!("n{i}")).with_weight(weight);
-            if zones > 0 {
-                node.with_zone(format!("z{}", i % zones))
-            } else {
-                node
+            match (zones, racks) {
+                (0, _) => node,
+                (_, 0) => node.with_zone(format!("z{}", i % zones)),
+                _ => node
+                    .with_zone(format!("z{}", i % zones))
+                    .with_rack(format!("r{}", i / zones % racks)),
             }
         };
         let nodes: Vec<_> = (0..count as u64).map(|i| node(i, &mut dice)).collect();
@@ -102,7 +118,8 @@ fn main() {
         let shards = count as u32 * (1 + dice.below(4) as u32);
         let spec = TopologySpec::new(nodes, shards, replicas);
         let (mut topology, _) = Topology::create(&spec).expect("a cluster");
-        violations += avoidable_violations(&topology);
+        zone_violations += in_zones(&topology);
+        rack_violations += in_racks(&topology);
         for step in 0..4u64 {
             let able: Vec<String> = topology
                 .members()
@@ -141,11 +158,12 @@ fn main() {
             tally.took += took;
             tally.longest = tally.longest.max(took);
             between_old += plan.moved_between_old_nodes;
-            violations += avoidable_violations(&next);
+            zone_violations += in_zones(&next);
+            rack_violations += in_racks(&next);
             topology = next;
         }
     }
-    println!("{clusters} clusters, 4 changes each");
+    println!("{clusters} clusters, {zoned} with zones and {racked} of them with racks, 4 changes each");
     println!(
         "change      plans  moved/minimum mean  max    fullest/share mean  max    over bound  time mean  max"
     );
@@ -164,7 +182,8 @@ fn main() {
         );
     }
     println!("copies between two old nodes: {between_old}");
-    println!("slots whose copies share a zone although they need not: {violations}");
+    println!("slots whose copies share a zone although they need not: {zone_violations}");
+    println!("slots whose copies share a rack although they need not: {rack_violations}");
     sixteen();
 }
 

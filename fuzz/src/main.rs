@@ -8,7 +8,7 @@
 
 use std::sync::OnceLock;
 
-use atoll::ids::Lsn;
+use atoll::ids::{Hlc, Lsn};
 use atoll::log::format::CrcSeed;
 use atoll::log::header::{Control, SegmentFooter, SegmentHeader};
 use atoll::log::payload::{EpochStart, Group, SlotsFrozen, SlotsOwned};
@@ -16,7 +16,8 @@ use atoll::log::view::RecordView;
 use atoll::replication::token::Token;
 use atoll::routing::{Plan, Router, Topology, decode_tuple};
 use atoll::store::manifest::Manifest;
-use atoll::versioning::resolve::{counter::Counter, fields};
+use atoll::store::table::format::{EntryView, TableFooter, TableHeader, Widths};
+use atoll::versioning::resolve::{Outcome, RESOLVERS, counter::Counter, fields, resolver};
 use atoll::versioning::{Context, Dot, HlcStamp, SiblingSet, VectorClock, Version};
 use libfuzzer_sys::fuzz_target;
 
@@ -116,6 +117,67 @@ fn manifest(data: &[u8]) {
     let _ = Manifest::decode(&sealed(data)).is_ok();
 }
 
+/// Entries by both ways of reading them, which must agree; first and last pages with their checksums right.
+fn tables(data: &[u8]) {
+    let page = page(data);
+    if let Ok(Ok(header)) = TableHeader::decode(&page) {
+        assert_eq!(TableHeader::decode(&header.encode()).unwrap().unwrap(), header);
+    }
+    let Some((head, entries)) = data.split_first_chunk::<10>() else {
+        return;
+    };
+    let file_bytes = u64::from(u16::from_le_bytes([head[0], head[1]])) * PAGE as u64;
+    if let Ok(Ok(footer)) = TableFooter::decode(&page, file_bytes) {
+        assert_eq!(
+            TableFooter::decode(&footer.encode(), file_bytes)
+                .unwrap()
+                .unwrap(),
+            footer
+        );
+    }
+    let widths = Widths {
+        lsn_base: Lsn(u64::from(u32::from_le_bytes([head[2], head[3], head[4], head[5]])) * 8),
+        hlc_base: Hlc(u64::from(u16::from_le_bytes([head[6], head[7]]))),
+        lsn_bytes: head[8] % 9,
+        hlc_bytes: head[9] % 9,
+    };
+    let mut at = 0;
+    while at < entries.len() {
+        let slowly = EntryView::parse(entries, at, &widths);
+        let quickly = EntryView::parse_quickly(entries, at, &widths);
+        assert_eq!(format!("{slowly:?}"), format!("{quickly:?}"));
+        let Ok(entry) = slowly else { break };
+        let mut bytes = Vec::new();
+        entry.parts().encode_into(&widths, entry.same_key, &mut bytes);
+        let again = EntryView::parse(&bytes, 0, &widths).unwrap();
+        assert_eq!(format!("{:?}", again.parts()), format!("{:?}", entry.parts()));
+        assert!(entry.end > at);
+        at = entry.end;
+    }
+}
+
+/// The same bytes as one value, as two, and as what a rule made of them.
+fn resolvers(data: &[u8]) {
+    let (left, right) = data.split_at(data.len() / 2);
+    let version = |node, value: &[u8]| Version {
+        dot: Dot::new(node, 1, 1),
+        stamp: Hlc(node),
+        context: Context::new(),
+        value: Some(value.to_vec()),
+    };
+    for name in RESOLVERS.split(", ") {
+        let rule = resolver(name).expect("it is in the list");
+        let _ = rule.present(data).is_ok();
+        for versions in [vec![version(1, data)], vec![version(1, left), version(2, right)]] {
+            if let Ok(Outcome::One(one)) = rule.resolve(b"k", &versions)
+                && let Some(value) = &one.value
+            {
+                rule.present(value).expect("what a rule made it can show");
+            }
+        }
+    }
+}
+
 fn clocks(data: &[u8]) {
     if let Ok(clock) = VectorClock::from_bytes(data) {
         assert_eq!(clock.to_bytes(), data);
@@ -161,7 +223,7 @@ fn tuples_and_tokens(data: &[u8]) {
 
 type Decoder = (&'static str, fn(&[u8]));
 
-const DECODERS: [Decoder; 11] = [
+const DECODERS: [Decoder; 13] = [
     ("pages", pages),
     ("records", records),
     ("payloads", payloads),
@@ -169,9 +231,11 @@ const DECODERS: [Decoder; 11] = [
     ("router", router),
     ("json", json),
     ("manifest", manifest),
+    ("tables", tables),
     ("clocks", clocks),
     ("siblings", siblings),
     ("values", values),
+    ("resolvers", resolvers),
     ("tuples_and_tokens", tuples_and_tokens),
 ];
 

@@ -17,6 +17,7 @@ mod bound;
 mod build;
 mod even;
 mod ideal;
+mod mend;
 mod solve;
 mod take;
 #[cfg(test)]

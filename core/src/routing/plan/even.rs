@@ -300,12 +300,12 @@ impl Solver<'_, '_> {
     }
 }
 
-fn replaced(replicas: &[u16], loser: u16, gainer: u16) -> Vec<u16> {
+pub(super) fn replaced(replicas: &[u16], loser: u16, gainer: u16) -> Vec<u16> {
     let replace = |&replica: &u16| if replica == loser { gainer } else { replica };
     replicas.iter().map(replace).collect()
 }
 
-fn lead(replicas: &mut [u16], first: u16) {
+pub(super) fn lead(replicas: &mut [u16], first: u16) {
     if let Some(at) = replicas.iter().position(|&replica| replica == first) {
         replicas.swap(0, at);
     }

@@ -192,6 +192,7 @@ impl<'s, 't> Solver<'s, 't> {
             }
         }
         self.even_out();
+        self.mend();
         let mut merged: BTreeMap<(ShardId, Key), Piece> = BTreeMap::new();
         for class in self.classes {
             if !class.moved || class.slots.is_empty() {

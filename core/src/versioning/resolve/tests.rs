@@ -1,6 +1,8 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use proptest::prelude::*;
+
 use crate::ids::Hlc;
 use crate::versioning::conformance::{Law, Search};
 use crate::versioning::resolve::counter::Counter;
@@ -334,4 +336,54 @@ fn a_conflict_can_be_replayed_under_another_rule() {
             .to_string()
             .ends_with("under max: [0000000000000001.1:1 = \"3\"] [0000000000000002.1:1 = \"4\"] -> \"4\"")
     );
+}
+
+/// A map as the rule keeps it, of either form.
+fn stamped(random: u64) -> Vec<u8> {
+    let plain = match random % 2 {
+        0 => json(random / 2),
+        // {"a": 1, "b": {"x": nil}} as MessagePack.
+        _ => vec![0x82, 0xA1, b'a', 1, 0xA1, b'b', 0x81, 0xA1, b'x', 0xC0],
+    };
+    let versions = [version(1, 1, 5, &plain), version(2, 1, 4 + random % 3, &plain)];
+    match resolver("fields").unwrap().resolve(b"k", &versions).unwrap() {
+        Outcome::One(one) => one.value.unwrap(),
+        Outcome::Siblings(_) => unreachable!("fields always merges"),
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_value_makes_a_rule_panic_and_what_it_made_it_can_show(
+        random: u64,
+        flips in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+        cut: prop::sample::Index,
+        raw: Vec<u8>,
+    ) {
+        for whole in [counter(random), stamped(random), json(random), raw] {
+            let mut value = whole.clone();
+            for (at, byte) in &flips {
+                if !value.is_empty() {
+                    let at = at.index(value.len());
+                    value[at] ^= byte;
+                }
+            }
+            if flips.is_empty() {
+                value.truncate(cut.index(value.len() + 1));
+            }
+            for name in RESOLVERS.split(", ") {
+                let rule = resolver(name).unwrap();
+                let _ = rule.present(&value);
+                let versions = [version(1, 1, 1, &value), version(2, 1, 2, &whole)];
+                if let Ok(Outcome::One(one)) = rule.resolve(b"k", &versions)
+                    && let Some(value) = &one.value
+                {
+                    prop_assert!(rule.present(value).is_ok(), "{} cannot show {:?}", name, value);
+                }
+            }
+            if let Ok(counter) = Counter::from_bytes(&value) {
+                prop_assert_eq!(counter.to_bytes(), value);
+            }
+        }
+    }
 }
