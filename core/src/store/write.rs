@@ -45,13 +45,13 @@ pub struct Written {
 /// A later operation on a key replaces an earlier one of the same batch.
 #[derive(Clone, Debug, Default)]
 pub struct WriteBatch {
-    operations: BTreeMap<Vec<u8>, Operation>,
+    pub(super) operations: BTreeMap<Vec<u8>, Operation>,
 }
 
 #[derive(Clone, Debug)]
-struct Operation {
+pub(super) struct Operation {
     /// `None` deletes.
-    value: Option<Vec<u8>>,
+    pub(super) value: Option<Vec<u8>>,
     hlc: Option<Hlc>,
 }
 
@@ -135,10 +135,15 @@ impl Stripes {
         self.0[hash as usize % STRIPES].lock()
     }
 
+    /// Locks every stripe: nobody writes any key meanwhile.
+    pub(super) fn lock_all(&self) -> Vec<MutexGuard<'_, ()>> {
+        self.0.iter().map(|stripe| stripe.lock()).collect()
+    }
+
     /// Locks the stripes of all `hashes`, in one order for everybody.
-    fn lock_many(&self, hashes: &[u64]) -> Vec<MutexGuard<'_, ()>> {
+    pub(super) fn lock_many(&self, hashes: &[u64]) -> Vec<MutexGuard<'_, ()>> {
         if hashes.len() > MANY_KEYS {
-            return self.0.iter().map(|stripe| stripe.lock()).collect();
+            return self.lock_all();
         }
         let mut stripes: Vec<usize> = hashes.iter().map(|hash| *hash as usize % STRIPES).collect();
         stripes.sort_unstable();
@@ -221,17 +226,25 @@ impl Store {
     pub fn write(&self, batch: &WriteBatch, durability: Durability) -> Result<Written, StoreError> {
         assert!(!batch.is_empty(), "an empty batch has no position");
         let hashes: Vec<u64> = batch.keys().map(|key| self.hash(key, false)).collect();
-        let stripes = self.stripes.lock_many(&hashes);
+        let written = {
+            let _stripes = self.stripes.lock_many(&hashes);
+            self.append_operations(batch, &hashes)?
+        };
+        self.settle(written, durability)
+    }
+
+    /// Appends the batch, whose keys have these hashes, and indexes it. Its stripes are held. Not synced.
+    pub(super) fn append_operations(&self, batch: &WriteBatch, hashes: &[u64]) -> Result<Written, StoreError> {
         let mut members = Vec::with_capacity(batch.len());
         let mut olds = Vec::with_capacity(batch.len());
-        for (key, operation) in &batch.operations {
+        for ((key, operation), hash) in batch.operations.iter().zip(hashes) {
             let kind = if operation.value.is_some() {
                 RecordKind::Put
             } else {
                 RecordKind::Delete
             };
             let value = operation.value.as_deref().unwrap_or(&[]);
-            let (old, prev) = Store::predecessor(self.lookup(key, false)?)?;
+            let (old, prev) = Store::predecessor(self.lookup_hashed(*hash, key, false)?)?;
             olds.push(old);
             members.push(RecordParts {
                 hlc: operation.hlc,
@@ -243,15 +256,13 @@ impl Store {
         let appended = self.log.append_batch(&members)?;
         for ((old, offset), hash) in olds.into_iter().zip(offsets).zip(hashes) {
             let location = Store::location(appended.segment(), appended.lsn.advance(offset));
-            self.point(hash, old, location)?;
+            self.point(*hash, old, location)?;
         }
-        let written = Written {
+        Ok(Written {
             lsn: appended.lsn,
             end: appended.end,
             epoch: appended.epoch,
-        };
-        drop((appended, stripes));
-        self.settle(written, durability)
+        })
     }
 
     /// Index entry and position of the version that comes before a new one; 0 if there is none.

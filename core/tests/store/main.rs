@@ -7,6 +7,7 @@ mod edges;
 mod follower;
 mod index_damage;
 mod model;
+mod transactions;
 
 use std::path::Path;
 use std::sync::Arc;

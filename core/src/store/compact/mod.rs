@@ -468,6 +468,7 @@ impl Store {
         if !is_worth_it {
             return Ok(0);
         }
+        let upto = self.history.release_log(upto);
         if self.log.is_leader() && self.log.chained_through() < upto {
             // The hash chain has to pass what goes.
             self.log.advance_chain()?;

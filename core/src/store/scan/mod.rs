@@ -149,7 +149,7 @@ pub(super) fn open(
 }
 
 /// Whether no key lies between the bounds.
-fn is_empty(start: Bound<&[u8]>, end: Bound<&[u8]>) -> bool {
+pub(super) fn is_empty(start: Bound<&[u8]>, end: Bound<&[u8]>) -> bool {
     match (start, end) {
         (Bound::Unbounded, _) | (_, Bound::Unbounded) => false,
         (Bound::Included(start), Bound::Included(end)) => start > end,
