@@ -20,6 +20,7 @@ const COMMANDS: [&str; 17] = [
     "plan",
     "rebalance",
     "status",
+    "options",
     "verify",
     "dump",
     "ring",
