@@ -16,6 +16,7 @@ pub mod append;
 pub(crate) mod background;
 pub mod dump;
 pub mod error;
+pub mod expiry;
 mod find;
 pub mod format;
 pub mod group_commit;
@@ -218,6 +219,11 @@ impl Log {
             }
         }
         vector
+    }
+
+    /// The highest stamp of the log.
+    pub(crate) fn hlc(&self) -> Hlc {
+        self.append.lock().hlc
     }
 
     /// Facts of the control page, as of now.

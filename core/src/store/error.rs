@@ -90,6 +90,9 @@ pub enum ConflictCause {
         /// Position of the newer version.
         at: Lsn,
     },
+    /// The value of the key was read, and its time has passed since.
+    #[error("its value was read by the transaction and has expired since")]
+    Expired,
 }
 
 /// A key for people: text where it is text, escaped otherwise, and not all of a long one.

@@ -12,6 +12,7 @@ pub mod apply;
 pub mod compact;
 pub mod conditional;
 mod error;
+mod expiry;
 mod files;
 pub mod hand_over;
 mod history;
@@ -39,6 +40,7 @@ use parking_lot::Mutex;
 pub use compact::{CompactionHealth, CompactionLimits, CompactionReport, CompactionStep, StepKind};
 pub use conditional::{CompareAndSet, Expected};
 pub use error::{ConflictCause, Damage, StoreError};
+pub use expiry::Expires;
 pub use hand_over::{HandOver, HandOverKind};
 pub use read::Snapshot;
 pub use scan::{Entry, EntryRef, Scan, ScanOptions};
@@ -47,6 +49,7 @@ pub use verify::VerifyReport;
 pub use version::Value;
 pub use write::{Durability, WriteBatch, Written};
 
+pub use crate::log::expiry::Expiry;
 pub use crate::log::payload::{SlotsFrozen, SlotsOwned};
 pub use crate::log::read::LogChunk;
 pub use crate::log::recovery::{Cut, RecoveryKind, RecoveryReport};
@@ -195,6 +198,7 @@ pub struct Shared {
     sorted: Mutex<scan::SortedSegments>,
     files: ArcSwap<FileSet>,
     history: History,
+    expiry_clock: expiry::ExpiryClock,
     /// Held for a step of compaction, and by whoever must not run beside one; says what the last was.
     compaction: Mutex<Option<StepKind>>,
     compaction_health: Mutex<CompactionHealth>,
@@ -256,6 +260,7 @@ impl Store {
             .transpose()?;
         let shared = Shared {
             _background: background,
+            expiry_clock: expiry::ExpiryClock::not_before(log.hlc().wall_ms()),
             log,
             index,
             index_seed: seed,

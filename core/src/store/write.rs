@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use crossbeam::utils::CachePadded;
 use parking_lot::{Mutex, MutexGuard};
 
+use super::expiry::{Expires, ExpiryExt};
 use super::index::Location;
 use super::{Place, Store, StoreError};
 use crate::ids::{Epoch, Hlc, Lsn};
@@ -53,6 +54,7 @@ pub(super) struct Operation {
     /// `None` deletes.
     pub(super) value: Option<Vec<u8>>,
     hlc: Option<Hlc>,
+    pub(super) expires: Expires,
 }
 
 impl WriteBatch {
@@ -64,11 +66,18 @@ impl WriteBatch {
 
     /// Adds a put.
     pub fn put(&mut self, key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) {
+        self.put_expiring(key, value, Expires::Never);
+    }
+
+    /// Adds a put of a value that goes by itself. A time to live counts from the moment the batch is
+    /// written.
+    pub fn put_expiring(&mut self, key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>, expires: Expires) {
         self.operations.insert(
             key.into(),
             Operation {
                 value: Some(value.into()),
                 hlc: None,
+                expires,
             },
         );
     }
@@ -80,17 +89,26 @@ impl WriteBatch {
             Operation {
                 value: None,
                 hlc: None,
+                expires: Expires::Never,
             },
         );
     }
 
-    /// Adds a version that exists elsewhere already, with the stamp it got there.
-    pub fn copy_version(&mut self, key: impl Into<Vec<u8>>, value: Option<Vec<u8>>, hlc: Hlc) {
+    /// Adds a version that exists elsewhere already, with the stamp it got there and its expiry in
+    /// milliseconds since 1970.
+    pub fn copy_version(
+        &mut self,
+        key: impl Into<Vec<u8>>,
+        value: Option<Vec<u8>>,
+        hlc: Hlc,
+        expires_at_ms: Option<u64>,
+    ) {
         self.operations.insert(
             key.into(),
             Operation {
                 value,
                 hlc: Some(hlc),
+                expires: expires_at_ms.map_or(Expires::Never, Expires::AtMs),
             },
         );
     }
@@ -234,10 +252,17 @@ impl Store {
     }
 
     /// Appends the batch, whose keys have these hashes, and indexes it. Its stripes are held. Not synced.
-    pub(super) fn append_operations(&self, batch: &WriteBatch, hashes: &[u64]) -> Result<Written, StoreError> {
+    pub(super) fn append_operations(
+        &self,
+        batch: &WriteBatch,
+        hashes: &[u64],
+    ) -> Result<Written, StoreError> {
         let mut members = Vec::with_capacity(batch.len());
+        let expiries: Vec<ExpiryExt> = (batch.operations.values())
+            .map(|operation| ExpiryExt::of(self.resolve_expiry(operation.expires)))
+            .collect();
         let mut olds = Vec::with_capacity(batch.len());
-        for ((key, operation), hash) in batch.operations.iter().zip(hashes) {
+        for (((key, operation), hash), expiry) in batch.operations.iter().zip(hashes).zip(&expiries) {
             let kind = if operation.value.is_some() {
                 RecordKind::Put
             } else {
@@ -246,10 +271,10 @@ impl Store {
             let value = operation.value.as_deref().unwrap_or(&[]);
             let (old, prev) = Store::predecessor(self.lookup_hashed(*hash, key, false)?)?;
             olds.push(old);
-            members.push(RecordParts {
+            members.push(expiry.add_to(RecordParts {
                 hlc: operation.hlc,
                 ..RecordParts::new(kind, key, value, prev)
-            });
+            }));
         }
         let (offsets, _) = Log::batch_layout(&members)?;
         self.index.reserve(members.len())?;

@@ -4,6 +4,7 @@ mod compaction;
 mod concurrent;
 mod conditional;
 mod edges;
+mod expiry;
 mod follower;
 mod index_damage;
 mod model;

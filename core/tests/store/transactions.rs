@@ -137,7 +137,8 @@ fn a_transaction_given_up_leaves_nothing() {
 fn a_key_written_since_it_was_read_is_named_and_nothing_is_written() {
     let store = simulated();
     store.put("이름".as_bytes(), b"1", BUFFERED).unwrap();
-    let writes: [(&str, fn(&Store)); 3] = [
+    type Write = (&'static str, fn(&Store));
+    let writes: [Write; 3] = [
         ("이름", |store| {
             store.put("이름".as_bytes(), b"1", BUFFERED).map(drop).unwrap()
         }),

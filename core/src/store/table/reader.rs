@@ -15,6 +15,7 @@ use super::format::{DATA_START, EntryView, TableFooter, TableHeader, level_sizes
 use super::tree;
 use crate::ids::Lsn;
 use crate::io::{Disk, Map, MapAccess, OpenMode};
+use crate::log::expiry::Expiry;
 use crate::log::header::PAGE_BYTES;
 
 /// Walks fetch so far ahead.
@@ -494,6 +495,7 @@ impl Table {
         let wrong = |offset: usize, what: &str| Err(TableError::damaged(&self.path, offset as u64, what));
         let (_, offsets) = self.index()?;
         let (mut entries, mut keys, mut anchors, mut at) = (0u64, 0u64, 0usize, DATA_START);
+        let (mut expiring, mut first_expiry) = (0u64, Expiry::NEVER);
         let mut before: Option<EntryView<'_>> = None;
         while at < self.footer.data_end as usize {
             let entry = self.entry_at(at)?;
@@ -519,13 +521,17 @@ impl Table {
                 anchors += 1;
             }
             entries += 1;
+            expiring += u64::from(entry.expiry != Expiry::NEVER);
+            first_expiry = first_expiry.min(entry.expiry);
             keys += u64::from(!same && !system);
             before = Some(entry);
             at = entry.end;
         }
         let counted = (entries, keys, anchors as u64);
         let footer = &self.footer;
-        if counted != (footer.entries, footer.keys, u64::from(footer.anchors)) {
+        let expected = (footer.entries, footer.keys, u64::from(footer.anchors));
+        let expiries = (expiring, first_expiry.ms().unwrap_or(0));
+        if counted != expected || expiries != (footer.expiring, footer.first_expiry_ms) {
             return wrong(
                 self.map.len() - PAGE_BYTES,
                 "the footer's counts differ from the entries",

@@ -22,12 +22,14 @@ use std::collections::BTreeSet;
 use std::ops::{Bound, Deref};
 use std::time::Duration;
 
+use scan::OwnWrites;
 pub use scan::{TransactionEntry, TransactionScan};
 
+use super::expiry::Expires;
 use super::history::History;
 use super::read::Snapshot;
 use super::scan::{ScanOptions, end_of_prefix};
-use super::write::{Durability, WriteBatch, Written};
+use super::write::{Durability, Operation, WriteBatch, Written};
 use super::{ConflictCause, Store, StoreError, Value, for_each_version};
 use crate::ids::{Epoch, Lsn};
 use crate::log::LogError;
@@ -70,6 +72,27 @@ impl Eq for TransactionValue {}
 struct Seen {
     keys: BTreeSet<Vec<u8>>,
     ranges: Vec<Bounds>,
+    /// Of the values shown, the one that expires first.
+    first_expiry: Option<(u64, Vec<u8>)>,
+}
+
+impl Seen {
+    /// A value was shown that expires at `expires_at_ms`, if ever.
+    fn note_expiry(&mut self, key: &[u8], expires_at_ms: Option<u64>) {
+        if let Some(ms) = expires_at_ms
+            && self.first_expiry.as_ref().is_none_or(|(first, _)| ms < *first)
+        {
+            self.first_expiry = Some((ms, key.to_vec()));
+        }
+    }
+}
+
+/// What a transaction sees of its own write: a value whose time was over before it began is none.
+fn own_value(operation: &Operation, now_ms: u64) -> Option<TransactionValue> {
+    let expires = operation.expires;
+    let is_over = matches!(expires, Expires::AtMs(_)) && expires.expiry(0).is_over(now_ms);
+    let value = operation.value.clone().filter(|_| !is_over);
+    value.map(TransactionValue::Own)
 }
 
 /// Keeps the log from a position on.
@@ -214,12 +237,15 @@ impl<'s> Transaction<'s> {
     /// Damage, naming file and offset.
     pub fn get(&mut self, key: &[u8]) -> Result<Option<TransactionValue>, StoreError> {
         if let Some(operation) = self.writes.operations.get(key) {
-            return Ok(operation.value.clone().map(TransactionValue::Own));
+            return Ok(own_value(operation, self.snapshot.taken_at_ms()));
         }
         if !self.seen.keys.contains(key) {
             self.seen.keys.insert(key.to_vec());
         }
-        Ok(self.snapshot.get(key)?.map(TransactionValue::Stored))
+        let found = self.snapshot.get(key)?;
+        let expires_at_ms = found.as_ref().and_then(Value::expires_at_ms);
+        self.seen.note_expiry(key, expires_at_ms);
+        Ok(found.map(TransactionValue::Stored))
     }
 
     /// As [`Transaction::get`] for several keys.
@@ -259,6 +285,7 @@ impl<'s> Transaction<'s> {
             ..options
         };
         let stored = self.snapshot.scan_with(start, end, stored)?;
+        let own = OwnWrites::new(own, self.snapshot.taken_at_ms());
         Ok(TransactionScan::new(
             stored,
             own,
@@ -285,6 +312,11 @@ impl<'s> Transaction<'s> {
     /// Gives `key` the value, once the transaction commits.
     pub fn put(&mut self, key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) {
         self.writes.put(key, value);
+    }
+
+    /// As [`Transaction::put`], of a value that goes by itself. A time to live counts from the commit.
+    pub fn put_expiring(&mut self, key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>, expires: Expires) {
+        self.writes.put_expiring(key, value, expires);
     }
 
     /// Takes the value of `key` away, once the transaction commits.
@@ -343,6 +375,7 @@ impl<'s> Transaction<'s> {
             for (key, hash) in self.seen.keys.iter().zip(reads) {
                 self.check_key(key, hash)?;
             }
+            self.check_expiry()?;
             store.append_operations(&self.writes, &writes)?
         };
         // Waiting for the disk is no reason to hold back compaction.
@@ -363,6 +396,18 @@ impl<'s> Transaction<'s> {
             key: key.to_vec(),
             cause: ConflictCause::Written { at },
         })
+    }
+
+    /// Whether every value shown is still there. The store's time does not go back, so what had expired
+    /// before is still gone.
+    fn check_expiry(&self) -> Result<(), StoreError> {
+        match &self.seen.first_expiry {
+            Some((ms, key)) if *ms <= self.store.now_ms() => Err(StoreError::Conflict {
+                key: key.clone(),
+                cause: ConflictCause::Expired,
+            }),
+            _ => Ok(()),
+        }
     }
 
     /// Whether anything from `from` on lies in the ranges; returns how far it has looked.

@@ -9,7 +9,7 @@ use std::ops::Bound;
 use super::super::scan::{Entry, Scan};
 use super::super::write::Operation;
 use super::super::{ScanOptions, StoreError};
-use super::{Seen, TransactionValue};
+use super::{Seen, TransactionValue, own_value};
 
 /// One key of a transaction's scan.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +20,19 @@ pub struct TransactionEntry {
     pub value: Option<TransactionValue>,
 }
 
+/// A transaction's own writes in a range, as they look at the time it began.
+#[derive(Debug)]
+pub(super) struct OwnWrites<'t> {
+    writes: btree_map::Range<'t, Vec<u8>, Operation>,
+    now_ms: u64,
+}
+
+impl<'t> OwnWrites<'t> {
+    pub(super) fn new(writes: btree_map::Range<'t, Vec<u8>, Operation>, now_ms: u64) -> OwnWrites<'t> {
+        OwnWrites { writes, now_ms }
+    }
+}
+
 /// The keys between two bounds as a transaction sees them. Dropped early, it counts as having looked
 /// only as far as it came.
 #[derive(Debug)]
@@ -27,7 +40,7 @@ pub struct TransactionScan<'t> {
     stored: Scan,
     /// Taken from `stored` and not handed out yet.
     stored_next: Option<Entry>,
-    own: btree_map::Range<'t, Vec<u8>, Operation>,
+    own: OwnWrites<'t>,
     own_next: Option<(&'t Vec<u8>, &'t Operation)>,
     options: ScanOptions,
     left: u64,
@@ -69,7 +82,7 @@ impl Drop for Progress<'_> {
 impl<'t> TransactionScan<'t> {
     pub(super) fn new(
         stored: Scan,
-        own: btree_map::Range<'t, Vec<u8>, Operation>,
+        own: OwnWrites<'t>,
         seen: &'t mut Seen,
         start: Bound<&[u8]>,
         end: Bound<&[u8]>,
@@ -107,9 +120,9 @@ impl<'t> TransactionScan<'t> {
             }
             if self.own_next.is_none() {
                 self.own_next = if self.options.reverse {
-                    self.own.next_back()
+                    self.own.writes.next_back()
                 } else {
-                    self.own.next()
+                    self.own.writes.next()
                 };
             }
             let own_first = match (&self.stored_next, self.own_next) {
@@ -134,10 +147,13 @@ impl<'t> TransactionScan<'t> {
                 let (key, operation) = self.own_next.take().expect("looked at above");
                 TransactionEntry {
                     key: key.clone(),
-                    value: operation.value.clone().map(TransactionValue::Own),
+                    value: own_value(operation, self.own.now_ms),
                 }
             } else {
                 let stored = self.stored_next.take().expect("looked at above");
+                if stored.value.is_some() {
+                    self.progress.seen.note_expiry(&stored.key, stored.expires_at_ms);
+                }
                 TransactionEntry {
                     key: stored.key.to_vec(),
                     value: stored.value.map(TransactionValue::Stored),
