@@ -61,6 +61,45 @@ fn value_with_a_time_to_live_goes_by_itself() {
 }
 
 #[test]
+fn approximate_count_of_little_is_exact_and_slots_add_up() {
+    let place = Place::with_cluster();
+    let lines: String = (0..300)
+        .map(|n| format!("{{\"id\":\"user:{n:03}\"}}\n"))
+        .collect();
+    place
+        .run_with_input(
+            &["import", "c", "-", "--format", "jsonl", "--key", "id"],
+            lines.as_bytes(),
+        )
+        .code(0);
+    place.run(&["delete", "c", "user:007"]).code(0);
+    place
+        .run(&["count", "c", "--approximate"])
+        .code(0)
+        .prints("299\n");
+    place
+        .run(&["count", "c", "--approximate", "--prefix", "user:00"])
+        .code(0)
+        .prints("9\n");
+    let all = place
+        .run(&["count", "c", "--approximate", "--json"])
+        .code(0)
+        .json();
+    assert_eq!((&all["count"], &all["count_error"]), (&299.into(), &0.into()));
+    assert!(all["bytes"].as_u64().unwrap() > 299 * 8);
+    let one = place
+        .run(&["count", "c", "--approximate", "--slot", "5", "--json"])
+        .code(0)
+        .json();
+    assert!(one["count"].as_u64().unwrap() < 299);
+    place
+        .run(&["count", "c", "--approximate", "--slot", "99999999"])
+        .code(2)
+        .says("there is no slot");
+    place.run(&["count", "c", "--slot", "5"]).code(2);
+}
+
+#[test]
 fn a_token_makes_a_write_visible_to_a_read() {
     let place = Place::with_cluster();
     let token = place.run(&["put", "c", "k", "v", "--print-token"]).code(0).out;

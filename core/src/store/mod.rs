@@ -9,6 +9,7 @@
 //! told "not found" because a record is damaged; an index entry outlives the record it points to.
 
 pub mod apply;
+mod approximate;
 pub mod compact;
 pub mod conditional;
 mod error;
@@ -37,6 +38,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
+pub use approximate::Approximate;
 pub use compact::{CompactionHealth, CompactionLimits, CompactionReport, CompactionStep, StepKind};
 pub use conditional::{CompareAndSet, Expected};
 pub use error::{ConflictCause, Damage, StoreError};

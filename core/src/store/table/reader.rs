@@ -6,6 +6,7 @@
 //! have been checked; a damaged page looks like a missing key.
 
 use std::cmp::Ordering;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering as Memory};
@@ -390,15 +391,7 @@ impl Table {
     /// whether there is one.
     pub(in crate::store) fn anchor_at(&self, offset: usize) -> Result<usize, TableError> {
         let (_, offsets) = self.index()?;
-        let (mut low, mut high) = (0, self.footer.anchors as usize);
-        while low < high {
-            let middle = low + (high - low) / 2;
-            if self.anchor(offsets, middle)? <= offset {
-                low = middle + 1;
-            } else {
-                high = middle;
-            }
-        }
+        let low = self.anchors_below(offset + 1)?;
         if low == 0 {
             return Err(TableError::damaged(
                 &self.path,
@@ -407,6 +400,36 @@ impl Table {
             ));
         }
         self.anchor(offsets, low - 1)
+    }
+
+    /// Numbers of the anchors within `[from, to)`.
+    pub(in crate::store) fn anchors_within(
+        &self,
+        from: usize,
+        to: usize,
+    ) -> Result<Range<usize>, TableError> {
+        let first = self.anchors_below(from)?;
+        Ok(first..self.anchors_below(to)?.max(first))
+    }
+
+    /// Offset of an anchor by its number.
+    pub(in crate::store) fn anchor_offset(&self, number: usize) -> Result<usize, TableError> {
+        self.anchor(self.index()?.1, number)
+    }
+
+    /// Anchors that stand before `offset`.
+    fn anchors_below(&self, offset: usize) -> Result<usize, TableError> {
+        let (_, offsets) = self.index()?;
+        let (mut low, mut high) = (0, self.footer.anchors as usize);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if self.anchor(offsets, middle)? < offset {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        Ok(low)
     }
 
     /// Offset of the newest version of `key` below position `below`.
