@@ -109,7 +109,7 @@ fn record_json(out: &mut dyn Write, record: &RecordFacts) -> io::Result<()> {
     let mut line = json!({
         "lsn": record.lsn.0, "offset": record.offset, "bytes": record.size, "kind": format!("{:?}", record.kind),
         "flags": record.flags.0, "hlc": record.hlc.0, "previous": record.prev.0,
-        "value_bytes": record.value_bytes, "members": record.members,
+        "value_bytes": record.value_bytes, "expires_at_ms": record.expires_at_ms, "members": record.members,
     });
     match std::str::from_utf8(&record.key) {
         Ok(text) => line["key"] = text.into(),

@@ -65,7 +65,7 @@ fn entry_json(out: &mut dyn Write, offset: usize, entry: &EntryView<'_>) -> io::
     let line = json!({
         "lsn": entry.lsn.0, "offset": offset, "kind": format!("{:?}", entry.kind), "hlc": entry.hlc.0,
         "flags": entry.flags.0, "older_version": entry.same_key, "key": String::from_utf8_lossy(entry.key),
-        "key_hex": hex(entry.key), "value_bytes": entry.value.len(),
+        "key_hex": hex(entry.key), "value_bytes": entry.value.len(), "expires_at_ms": entry.expiry.ms(),
     });
     writeln!(out, "{line}")
 }

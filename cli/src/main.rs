@@ -14,6 +14,7 @@ mod import;
 mod init;
 mod input;
 mod keyvalue;
+mod options;
 mod output;
 mod progress;
 mod records;
@@ -81,6 +82,8 @@ enum Command {
     Verify(verify::VerifyArgs),
     /// Turn logs into tables sorted by key, and many tables into fewer
     Compact(compact::CompactArgs),
+    /// Print every option with its default and what it costs
+    Options(options::OptionsArgs),
     /// Show the records of one segment or table file
     Dump(dump::DumpArgs),
 }
@@ -103,6 +106,7 @@ fn run(command: &Command) -> Outcome {
         Command::Ring(args) => ring::run(args),
         Command::Verify(args) => verify::run(args),
         Command::Compact(args) => compact::run(args),
+        Command::Options(args) => options::run(args),
         Command::Dump(args) => dump::run(args),
     }
 }

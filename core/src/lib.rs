@@ -11,10 +11,12 @@
 //! | [`store`] | keys → versions, over one log |
 //! | [`replication`] | one log → other replicas |
 //! | [`cluster`] | shards × replicas → what users call |
+//! | [`config`] | names and text → options of the rooms |
 //! | [`versioning`] | two writes of one key → which came first, or what both come to |
 //! | [`io`] | the operating system, or one that loses power on request |
 
 pub mod cluster;
+pub mod config;
 pub mod ids;
 pub mod io;
 pub mod log;

@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use crate::run::Place;
 
-const COMMANDS: [&str; 17] = [
+const COMMANDS: [&str; 18] = [
     "compact",
     "demo",
     "init",
@@ -20,6 +20,7 @@ const COMMANDS: [&str; 17] = [
     "plan",
     "rebalance",
     "status",
+    "options",
     "verify",
     "dump",
     "ring",

@@ -6,5 +6,6 @@ mod demo;
 mod help;
 mod import;
 mod keyvalue;
+mod options;
 mod route_vectors;
 mod run;

@@ -11,6 +11,7 @@
 //! What must never happen: a write is acknowledged with fewer fsynced copies than the quorum; a
 //! slot is served by two shards; a replica answers a strong read alone; a wiped replica counts.
 
+mod approximate;
 mod background;
 mod compact;
 pub mod config_store;

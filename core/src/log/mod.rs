@@ -17,6 +17,7 @@ pub(crate) mod background;
 mod checksum;
 pub mod dump;
 pub mod error;
+pub mod expiry;
 mod find;
 pub mod format;
 pub mod group_commit;
@@ -219,6 +220,11 @@ impl Log {
             }
         }
         vector
+    }
+
+    /// The highest stamp of the log.
+    pub(crate) fn hlc(&self) -> Hlc {
+        self.append.lock().hlc
     }
 
     /// Facts of the control page, as of now.

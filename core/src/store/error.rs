@@ -51,6 +51,19 @@ pub enum StoreError {
         /// The failure.
         cause: String,
     },
+    /// What a transaction has read is no longer so; nothing was written. Run it again:
+    /// [`super::Store::transact`] does.
+    #[error(
+        "conflict on key {}: {}; nothing was written, run the transaction again",
+        show_key(key),
+        cause
+    )]
+    Conflict {
+        /// The key.
+        key: Vec<u8>,
+        /// What has happened to it.
+        cause: ConflictCause,
+    },
     /// A record of the reserved keyspace that this version cannot read.
     #[error("malformed system record at log position {lsn}: {what}")]
     System {
@@ -59,6 +72,42 @@ pub enum StoreError {
         /// What is wrong with it.
         what: String,
     },
+}
+
+/// Why a transaction cannot commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConflictCause {
+    /// The key was read, and has been written since.
+    #[error("read by the transaction and written at {at} since it began")]
+    Written {
+        /// Position of the newer version.
+        at: Lsn,
+    },
+    /// The key lies in a range that was scanned, and has been written since.
+    #[error("in a range scanned by the transaction and written at {at} since it began")]
+    WrittenInRange {
+        /// Position of the newer version.
+        at: Lsn,
+    },
+    /// The value of the key was read, and its time has passed since.
+    #[error("its value was read by the transaction and has expired since")]
+    Expired,
+}
+
+/// A key for people: text where it is text, escaped otherwise, and not all of a long one.
+fn show_key(key: &[u8]) -> String {
+    const SHOWN_CHARS: usize = 80;
+    let text = match std::str::from_utf8(key) {
+        Ok(text) => text.escape_debug().take(SHOWN_CHARS).collect::<String>(),
+        Err(_) => key.escape_ascii().take(SHOWN_CHARS).map(char::from).collect(),
+    };
+    let rest = if text.chars().count() == SHOWN_CHARS {
+        "…"
+    } else {
+        ""
+    };
+    format!("\"{text}{rest}\" ({} bytes)", key.len())
 }
 
 /// A damaged place, for people and for exit codes.
@@ -115,6 +164,12 @@ impl StoreError {
             StoreError::Log(LogError::Locked { path, pid, host }) => Some((path, *pid, host)),
             _ => None,
         }
+    }
+
+    /// Whether a transaction met a newer write: nothing was written, and running it again may succeed.
+    #[must_use]
+    pub fn is_conflict(&self) -> bool {
+        matches!(self, StoreError::Conflict { .. })
     }
 
     /// Whether space ran out; nothing was written and reads go on.

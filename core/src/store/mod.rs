@@ -9,9 +9,11 @@
 //! told "not found" because a record is damaged; an index entry outlives the record it points to.
 
 pub mod apply;
+mod approximate;
 pub mod compact;
 pub mod conditional;
 mod error;
+mod expiry;
 mod files;
 pub mod hand_over;
 mod history;
@@ -22,6 +24,7 @@ mod place;
 pub mod read;
 pub mod scan;
 pub mod table;
+pub mod transaction;
 pub mod verify;
 mod version;
 pub mod write;
@@ -35,16 +38,20 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
+pub use approximate::Approximate;
 pub use compact::{CompactionHealth, CompactionLimits, CompactionReport, CompactionStep, StepKind};
 pub use conditional::{CompareAndSet, Expected};
-pub use error::{Damage, StoreError};
+pub use error::{ConflictCause, Damage, StoreError};
+pub use expiry::Expires;
 pub use hand_over::{HandOver, HandOverKind};
 pub use read::Snapshot;
 pub use scan::{Entry, EntryRef, Scan, ScanOptions};
+pub use transaction::{Committed, Transaction, TransactionEntry, TransactionScan, TransactionValue};
 pub use verify::VerifyReport;
 pub use version::Value;
 pub use write::{Durability, WriteBatch, Written};
 
+pub use crate::log::expiry::Expiry;
 pub use crate::log::payload::{SlotsFrozen, SlotsOwned};
 pub use crate::log::read::LogChunk;
 pub use crate::log::recovery::{Cut, RecoveryKind, RecoveryReport};
@@ -193,6 +200,7 @@ pub struct Shared {
     sorted: Mutex<scan::SortedSegments>,
     files: ArcSwap<FileSet>,
     history: History,
+    expiry_clock: expiry::ExpiryClock,
     /// Held for a step of compaction, and by whoever must not run beside one; says what the last was.
     compaction: Mutex<Option<StepKind>>,
     compaction_health: Mutex<CompactionHealth>,
@@ -254,6 +262,7 @@ impl Store {
             .transpose()?;
         let shared = Shared {
             _background: background,
+            expiry_clock: expiry::ExpiryClock::not_before(log.hlc().wall_ms()),
             log,
             index,
             index_seed: seed,

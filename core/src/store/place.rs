@@ -15,6 +15,7 @@ use super::version::{Pin, Value, Version};
 use super::{Store, StoreError};
 use crate::ids::Lsn;
 use crate::log::SegmentList;
+use crate::log::expiry::Expiry;
 use crate::log::format::RecordKind;
 use crate::log::segment::Segment;
 use crate::log::view::RecordView;
@@ -35,17 +36,26 @@ pub(super) enum Place {
     },
 }
 
-/// The record at `lsn`, whose header the caller has checked, with its payload checked too, and the
-/// offset of its value in the file; `None` for a deletion.
-fn checked_value(segment: &Segment, lsn: Lsn) -> Result<Option<(usize, RecordView<'_>)>, StoreError> {
+/// The record at `lsn`, whose header the caller has checked, with its payload checked too, the offset
+/// of its value in the file, and when it expires; `None` for a deletion and for what has expired.
+#[inline]
+fn checked_value<'s>(
+    store: &Store,
+    segment: &'s Segment,
+    lsn: Lsn,
+) -> Result<Option<(usize, RecordView<'s>, Expiry)>, StoreError> {
     let damaged = |error| StoreError::from(segment.damaged(lsn, &error));
     let record = segment.record_unchecked(lsn).map_err(damaged)?;
     if record.kind() == RecordKind::Delete {
         return Ok(None);
     }
     record.verify_payload(segment.seed()).map_err(damaged)?;
+    let expiry = record.expiry().map_err(damaged)?;
+    if store.is_over(expiry) {
+        return Ok(None);
+    }
     let offset = segment.offset_of(lsn).expect("the record was read there");
-    Ok(Some((offset + record.value_offset(), record)))
+    Ok(Some((offset + record.value_offset(), record, expiry)))
 }
 
 impl Store {
@@ -133,40 +143,47 @@ impl Place {
         }
     }
 
-    /// The value, checked and pinned; `None` for a deletion.
+    /// The value, checked and pinned; `None` for a deletion and for what has expired.
     #[inline]
-    pub(super) fn value(&self) -> Result<Option<Value>, StoreError> {
+    pub(super) fn value(&self, store: &Store) -> Result<Option<Value>, StoreError> {
         match self {
             Place::Record { segments, index, lsn } => {
                 let segment = &segments.all[*index];
-                let found = checked_value(segment, *lsn)?;
-                Ok(found.map(|(offset, record)| {
+                let found = checked_value(store, segment, *lsn)?;
+                Ok(found.map(|(offset, record, expiry)| {
                     let (len, hlc) = (record.value().len(), record.hlc());
-                    Value::new(Pin::Log(Arc::clone(segment)), offset, len, *lsn, hlc)
+                    Value::new(Pin::Log(Arc::clone(segment)), offset, len, *lsn, hlc, expiry)
                 }))
             }
             Place::Entry { offset, .. } => {
                 let table = self.table();
                 let entry = table.entry_at(*offset)?;
-                Ok((entry.kind != RecordKind::Delete).then(|| {
+                let is_there = entry.kind != RecordKind::Delete && !store.is_over(entry.expiry);
+                Ok(is_there.then(|| {
                     let pin = Pin::Table(Arc::clone(table));
-                    Value::new(pin, entry.value_start, entry.value.len(), entry.lsn, entry.hlc)
+                    let (at, len) = (entry.value_start, entry.value.len());
+                    Value::new(pin, at, len, entry.lsn, entry.hlc, entry.expiry)
                 }))
             }
         }
     }
 
-    /// Calls `read` with the value, checked; `None` for a deletion.
+    /// Calls `read` with the value, checked; `None` for a deletion and for what has expired.
     #[inline]
-    pub(super) fn with_value<R>(&self, read: impl FnOnce(&[u8]) -> R) -> Result<Option<R>, StoreError> {
+    pub(super) fn with_value<R>(
+        &self,
+        store: &Store,
+        read: impl FnOnce(&[u8]) -> R,
+    ) -> Result<Option<R>, StoreError> {
         match self {
             Place::Record { segments, index, lsn } => {
-                let value = checked_value(&segments.all[*index], *lsn)?;
-                Ok(value.map(|(_, record)| read(record.value())))
+                let value = checked_value(store, &segments.all[*index], *lsn)?;
+                Ok(value.map(|(_, record, _)| read(record.value())))
             }
             Place::Entry { offset, .. } => {
                 let entry = self.table().entry_at(*offset)?;
-                Ok((entry.kind != RecordKind::Delete).then(|| read(entry.value)))
+                let is_there = entry.kind != RecordKind::Delete && !store.is_over(entry.expiry);
+                Ok(is_there.then(|| read(entry.value)))
             }
         }
     }

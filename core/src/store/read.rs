@@ -20,7 +20,7 @@ pub struct VersionAt {
     pub lsn: Lsn,
     /// Stamp of the write.
     pub hlc: Hlc,
-    /// The value; `None` for a deletion.
+    /// The value; `None` for a deletion and for what has expired.
     pub value: Option<Value>,
 }
 
@@ -100,7 +100,7 @@ impl Store {
         let Some((_, place)) = self.lookup(key, false)? else {
             return Ok(None);
         };
-        place.value()
+        place.value(self)
     }
 
     /// Calls `read` with the value of `key`, without pinning it: the fastest way to copy it out.
@@ -111,7 +111,7 @@ impl Store {
         let Some((_, place)) = self.lookup(key, false)? else {
             return Ok(None);
         };
-        place.with_value(read)
+        place.with_value(self, read)
     }
 
     /// The value `key` had when the log ended at `at`.
@@ -122,17 +122,24 @@ impl Store {
         Ok(self.get_version(key, at)?.and_then(|version| version.value))
     }
 
-    /// The newest version of `key` below `at`, deletions included.
+    /// The newest version of `key` below `at`, deletions included. Whether it has expired is judged at
+    /// the time of the call, whatever the position.
     ///
     /// # Errors
     /// Damage, naming file and offset; [`StoreError::SnapshotTooOld`] when compaction has thinned out
     /// what was visible at `at`.
     pub fn get_version(&self, key: &[u8], at: Lsn) -> Result<Option<VersionAt>, StoreError> {
-        self.version_below(key, at, false)
+        self.version_below(key, at, self.now_ms(), false)
     }
 
-    /// As [`Store::get_version`]; a position that is `held` is never too old.
-    fn version_below(&self, key: &[u8], at: Lsn, held: bool) -> Result<Option<VersionAt>, StoreError> {
+    /// As [`Store::get_version`], at the time `now_ms`; a position that is `held` is never too old.
+    fn version_below(
+        &self,
+        key: &[u8],
+        at: Lsn,
+        now_ms: u64,
+        held: bool,
+    ) -> Result<Option<VersionAt>, StoreError> {
         let mut next = self.newest_version(key, false)?;
         let mut walked = false;
         while let Some(version) = next {
@@ -144,7 +151,7 @@ impl Store {
                 return Ok(Some(VersionAt {
                     lsn: view.lsn,
                     hlc: view.hlc,
-                    value: version.value(&view)?,
+                    value: version.value(&view, now_ms)?,
                 }));
             }
             walked = true;
@@ -172,7 +179,7 @@ impl Store {
             let at = self.log.tail();
             // A writer ahead of us may have reserved first and not finished: wait for its copy.
             self.log.wait_stable(at);
-            let snapshot = Snapshot::hold(self, at);
+            let snapshot = Snapshot::hold(self, at, || self.now_ms());
             if snapshot.held {
                 return snapshot;
             }
@@ -186,7 +193,7 @@ impl Store {
     pub fn snapshot_at(&self, at: Lsn) -> Snapshot<'_> {
         let at = at.min(self.log.tail());
         self.log.wait_stable(at);
-        Snapshot::hold(self, at)
+        Snapshot::hold(self, at, || self.now_ms())
     }
 
     /// Records from `from` on, about `max_bytes` of them, for a follower.
@@ -199,31 +206,37 @@ impl Store {
 }
 
 /// The store as it was at one position. Writers and compaction go on beside it; what it shows is kept
-/// until it is dropped.
+/// until it is dropped. Its time stands still as well: what had not expired when it was taken stays.
 #[derive(Debug)]
 pub struct Snapshot<'s> {
     store: &'s Store,
     at: Lsn,
+    now_ms: u64,
     held: bool,
 }
 
 impl<'s> Snapshot<'s> {
-    fn hold(store: &'s Store, at: Lsn) -> Snapshot<'s> {
-        let held = store.history.hold(at);
-        Snapshot { store, at, held }
+    fn hold(store: &'s Store, at: Lsn, now_ms: impl Fn() -> u64) -> Snapshot<'s> {
+        let held_at_ms = store.history.hold(at, &now_ms);
+        Snapshot {
+            store,
+            at,
+            now_ms: held_at_ms.unwrap_or_else(now_ms),
+            held: held_at_ms.is_some(),
+        }
     }
 }
 
 impl Clone for Snapshot<'_> {
     fn clone(&self) -> Self {
-        Snapshot::hold(self.store, self.at)
+        Snapshot::hold(self.store, self.at, || self.now_ms)
     }
 }
 
 impl Drop for Snapshot<'_> {
     fn drop(&mut self) {
         if self.held {
-            self.store.history.release(self.at);
+            self.store.history.release(self.at, self.now_ms);
         }
     }
 }
@@ -233,6 +246,12 @@ impl Snapshot<'_> {
     #[must_use]
     pub fn lsn(&self) -> Lsn {
         self.at
+    }
+
+    /// Milliseconds since 1970 at which it was taken, by the store's clock: see [`super::Shared::now_ms`].
+    #[must_use]
+    pub fn taken_at_ms(&self) -> u64 {
+        self.now_ms
     }
 
     fn check(&self) -> Result<(), StoreError> {
@@ -248,7 +267,7 @@ impl Snapshot<'_> {
     /// # Errors
     /// Damage, naming file and offset; [`StoreError::SnapshotTooOld`].
     pub fn get(&self, key: &[u8]) -> Result<Option<Value>, StoreError> {
-        let found = self.store.version_below(key, self.at, self.held)?;
+        let found = self.store.version_below(key, self.at, self.now_ms, self.held)?;
         Ok(found.and_then(|version| version.value))
     }
 
@@ -272,7 +291,7 @@ impl Snapshot<'_> {
         options: ScanOptions,
     ) -> Result<Scan, StoreError> {
         self.check()?;
-        scan::open(self.store, self.at, start, end, options)
+        scan::open(self.store, (self.at, self.now_ms), start, end, options)
     }
 
     /// The keys that begin with `prefix`.
@@ -285,13 +304,14 @@ impl Snapshot<'_> {
     }
 
     /// As [`Snapshot::scan`], but deleted keys appear too, without a value, as far as compaction has
-    /// kept the deletions.
+    /// kept the deletions, and expired ones with the value they had: versions as they are stored.
     ///
     /// # Errors
     /// As for [`Snapshot::scan`].
     pub fn scan_versions(&self, start: Bound<&[u8]>, end: Bound<&[u8]>) -> Result<Scan, StoreError> {
         let options = ScanOptions {
             deletions: true,
+            expired: true,
             ..ScanOptions::default()
         };
         self.scan_with(start, end, options)

@@ -7,10 +7,11 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use super::index::Location;
-use super::table::Table;
+use super::table::{Table, TableError};
 use super::{Store, StoreError};
 use crate::ids::{Hlc, Lsn};
-use crate::log::format::{RecordFlags, RecordKind};
+use crate::log::expiry::Expiry;
+use crate::log::format::{RecordError, RecordFlags, RecordKind};
 use crate::log::segment::Segment;
 
 /// A mapped file that stays mapped as long as this lives. Cheap to clone.
@@ -42,16 +43,19 @@ pub struct Value {
     len: usize,
     lsn: Lsn,
     hlc: Hlc,
+    expiry: Expiry,
 }
 
 impl Value {
-    pub(super) fn new(pin: Pin, offset: usize, len: usize, lsn: Lsn, hlc: Hlc) -> Value {
+    #[inline]
+    pub(super) fn new(pin: Pin, offset: usize, len: usize, lsn: Lsn, hlc: Hlc, expiry: Expiry) -> Value {
         Value {
             pin,
             offset,
             len,
             lsn,
             hlc,
+            expiry,
         }
     }
 
@@ -65,6 +69,12 @@ impl Value {
     #[must_use]
     pub fn hlc(&self) -> Hlc {
         self.hlc
+    }
+
+    /// When the value is gone, in milliseconds since 1970; `None` if it stays. Bytes in hand stay valid.
+    #[must_use]
+    pub fn expires_at_ms(&self) -> Option<u64> {
+        self.expiry.ms()
     }
 }
 
@@ -184,12 +194,30 @@ impl Version {
         }
     }
 
-    /// The value, checked; `None` for a deletion.
-    pub(super) fn value(&self, view: &VersionView<'_>) -> Result<Option<Value>, StoreError> {
+    /// When the value is gone, compared with its checksum.
+    pub(super) fn expiry(&self, view: &VersionView<'_>) -> Result<Expiry, StoreError> {
+        if !view.flags.has(RecordFlags::TTL) {
+            return Ok(Expiry::NEVER);
+        }
+        self.check_payload()?;
+        Expiry::of(view.flags, view.ext).map_err(|_| match self {
+            Version::Log { segment, lsn } => segment.damaged(*lsn, &RecordError::Malformed("expiry")).into(),
+            Version::Table { table, offset } => {
+                TableError::damaged(table.path(), *offset as u64, "malformed expiry").into()
+            }
+        })
+    }
+
+    /// The value, checked; `None` for a deletion and for what has expired at `now_ms`.
+    pub(super) fn value(&self, view: &VersionView<'_>, now_ms: u64) -> Result<Option<Value>, StoreError> {
         if view.kind == RecordKind::Delete {
             return Ok(None);
         }
         self.check_payload()?;
+        let expiry = self.expiry(view)?;
+        if expiry.is_over(now_ms) {
+            return Ok(None);
+        }
         let pin = match self {
             Version::Log { segment, .. } => Pin::Log(Arc::clone(segment)),
             Version::Table { table, .. } => Pin::Table(Arc::clone(table)),
@@ -200,6 +228,7 @@ impl Version {
             view.value.len(),
             view.lsn,
             view.hlc,
+            expiry,
         )))
     }
 }

@@ -9,6 +9,7 @@ mod versions;
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use atoll::ids::{Epoch, Hlc, Lsn, ShardId, SlotId, Uuid};
 use atoll::io::clock::{ManualClock, SeededEntropy};
@@ -19,7 +20,9 @@ use atoll::log::header::{Chain, Control, SegmentFooter, SegmentHeader, StoreStat
 use atoll::log::payload::{EpochStart, Group, SlotsFrozen, SlotsOwned};
 use atoll::log::view::RecordView;
 use atoll::store::manifest::{Manifest, RunRecord, TableRecord};
-use atoll::store::{CompactionLimits, Durability, Store, StoreIdentity, StoreOptions, WriteBatch, WritePath};
+use atoll::store::{
+    CompactionLimits, Durability, Expires, Store, StoreIdentity, StoreOptions, WriteBatch, WritePath,
+};
 
 fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -470,6 +473,66 @@ fn compacted_store_keeps_its_bytes() {
         .collect();
     assert_eq!(tables.len(), 1);
     check("table.bin", &disk.read_whole(&tables[0]).expect("readable"));
+}
+
+/// Values that expire, in a table and in the log after it.
+fn write_expiring(disk: &SimDisk) {
+    let store = Store::open(&env(disk), Path::new(DIR), &options()).expect("opens");
+    store.begin_epoch(Epoch(1), 0xAABB_CCDD, 1).expect("leads");
+    let minute = Expires::After(Duration::from_secs(60));
+    store
+        .put_expiring(b"minute", b"x", minute, Durability::Buffered)
+        .expect("put");
+    let mut batch = WriteBatch::new();
+    batch.put("stays", "y");
+    batch.put_expiring("이름", [9; 300], Expires::AtMs(1_700_000_001_000));
+    store.write(&batch, Durability::Buffered).expect("written");
+    store
+        .compact(&CompactionLimits::default(), &mut |_| {})
+        .expect("compacted");
+    store
+        .put_expiring(b"stays", b"no longer", minute, Durability::Buffered)
+        .expect("put");
+    store.close().expect("closes");
+}
+
+#[test]
+fn values_that_expire_keep_their_bytes() {
+    let disk = SimDisk::new(1);
+    write_expiring(&disk);
+    check("store-expiry-1.0.bin", &pack(&disk));
+    let is_table = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "tbl");
+    let table = disk.paths().into_iter().find(is_table).expect("one table");
+    let bytes = disk.read_whole(&table).expect("readable");
+    check("table-expiry.bin", &bytes);
+    let footer = &bytes[bytes.len() - 4096..];
+    let word = |at: usize| u64::from_le_bytes(footer[at..at + 8].try_into().expect("eight bytes"));
+    assert_eq!((word(160), word(168)), (2, 1_700_000_001_000));
+}
+
+#[test]
+fn values_that_expire_written_by_format_1_0_do_so_where_they_should() {
+    let disk = unpack(&std::fs::read(golden("store-expiry-1.0.bin")).expect("golden file"));
+    let clock = Arc::new(ManualClock::new(1_700_000_000_999));
+    let env = Env {
+        clock: clock.clone(),
+        ..env(&disk)
+    };
+    let store = Store::open(&env, Path::new(DIR), &options()).expect("opens");
+    let get = |key: &str| {
+        store
+            .get(key.as_bytes())
+            .expect("readable")
+            .map(|value| value.to_vec())
+    };
+    let there = || ["minute", "stays", "이름"].map(|key| get(key).is_some());
+    assert_eq!(there(), [true, true, true]);
+    assert_eq!(get("이름"), Some(vec![9; 300]));
+    clock.set_wall_ms(1_700_000_001_000);
+    assert_eq!(there(), [true, true, false]);
+    clock.set_wall_ms(1_700_000_060_000);
+    assert_eq!(there(), [false, false, false]);
+    assert!(store.verify(&mut |_, _| {}).expect("verifies").damage.is_empty());
 }
 
 #[test]

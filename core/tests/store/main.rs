@@ -1,12 +1,15 @@
 //! The store as a whole: against a model, with several threads, and as a follower.
 
+mod approximate;
 mod compaction;
 mod concurrent;
 mod conditional;
 mod edges;
+mod expiry;
 mod follower;
 mod index_damage;
 mod model;
+mod transactions;
 
 use std::path::Path;
 use std::sync::Arc;

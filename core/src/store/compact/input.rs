@@ -14,6 +14,7 @@ use super::super::version::table_location;
 use super::super::{Store, StoreError, for_each_version};
 use crate::ids::{Hlc, Lsn};
 use crate::log::LogError;
+use crate::log::expiry::Expiry;
 use crate::log::format::RecordKind;
 use crate::log::segment::{Segment, WalkEnd};
 use crate::store::table::tree::prefix_of;
@@ -23,6 +24,7 @@ use crate::store::table::tree::prefix_of;
 pub(super) struct Candidate {
     pub(super) lsn: Lsn,
     pub(super) kind: RecordKind,
+    pub(super) expiry: Expiry,
     /// Which segment, or which cursor and table.
     file: u32,
     table: u32,
@@ -161,6 +163,7 @@ impl Input for LogInput {
             group.push(Candidate {
                 lsn,
                 kind: record.kind(),
+                expiry: record.expiry().map_err(|error| segment.damaged(lsn, &error))?,
                 file: item.segment & !SYSTEM,
                 table: 0,
                 offset: item.word,
@@ -355,9 +358,12 @@ impl Input for RunsInput {
                 && (cursor.system, cursor.prefix) == (system, prefix)
                 && cursor.key()? == key
             {
+                let entry = cursor.table().key_at(cursor.offset)?;
+                let (kind, expiry) = (entry.kind, entry.expiry);
                 group.push(Candidate {
                     lsn: cursor.lsn,
-                    kind: cursor.table().key_at(cursor.offset)?.kind,
+                    kind,
+                    expiry,
                     file: i as u32,
                     table: cursor.table as u32,
                     offset: cursor.offset as u32,

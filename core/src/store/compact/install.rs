@@ -123,7 +123,7 @@ impl Store {
         Ok(())
     }
 
-    /// Takes keys out of the index whose last word, a deletion, has been left out.
+    /// Takes keys out of the index whose last word, a deletion or an expired value, has been left out.
     fn forget(&self, output: &Output<'_>) -> Result<(), StoreError> {
         for gone in &output.gone {
             let hash = self.hash(&gone.key, false);

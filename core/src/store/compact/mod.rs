@@ -260,7 +260,7 @@ impl Store {
             .iter()
             .map(|segment| segment.end().0 - segment.first().0)
             .sum();
-        let due = choose_merge(&files, eagerness);
+        let due = choose_merge(&files, eagerness, || self.now_ms());
         // Flushes first, since the log takes the most space; but a writer that always has another full
         // segment must not keep merges from their turn, or runs would pile up.
         let turn = last == Some(StepKind::Flush) || files.runs.len() >= MANY_RUNS;
@@ -299,6 +299,20 @@ impl Store {
             })
             .cloned()
             .collect()
+    }
+
+    /// What must stay when everything below `through` is in tables. From here on nobody may read below it
+    /// who has not held his position before.
+    fn keep_rule(&self, through: Lsn, limits: &CompactionLimits, is_oldest: bool) -> KeepRule {
+        // Before the floor rises: whoever takes a snapshot afterwards has a later time.
+        let now_ms = self.now_ms();
+        let needs = self.history.raise(through);
+        KeepRule {
+            visible_at: needs.visible_at,
+            tombstones_from: limits.keep_tombstones_from,
+            is_oldest,
+            now_ms: needs.earliest_ms.map_or(now_ms, |earliest| earliest.min(now_ms)),
+        }
     }
 
     fn output<'p>(&'p self, files: &'p FileSet) -> Result<Output<'p>, StoreError> {
@@ -347,12 +361,8 @@ impl Store {
         let through = segments.last().map_or(files.through, |last| last.end());
         let mut input = LogInput::new(segments)?;
         self.check_space(input.bytes_left())?;
-        let rule = KeepRule {
-            // Raised before anything is left out, so that no reader finds a gap without an error.
-            visible_at: self.history.raise(through),
-            tombstones_from: limits.keep_tombstones_from,
-            is_oldest: files.runs.is_empty(),
-        };
+        // Raised before anything is left out, so that no reader finds a gap without an error.
+        let rule = self.keep_rule(through, limits, files.runs.is_empty());
         let mut output = self.output(files)?;
         let mut fill = || -> Result<(), StoreError> {
             loop {
@@ -400,11 +410,8 @@ impl Store {
         self.check_space(
             (self.table_bytes as u64 + self.table_bytes as u64 / 8).min(input.bytes_left() + (1 << 20)),
         )?;
-        let rule = KeepRule {
-            visible_at: self.history.raise(files.through),
-            tombstones_from: limits.keep_tombstones_from,
-            is_oldest: start + count + usize::from(growing) == files.runs.len(),
-        };
+        let is_oldest = start + count + usize::from(growing) == files.runs.len();
+        let rule = self.keep_rule(files.through, limits, is_oldest);
         let mut output = self.output(files)?;
         let mut cut: Option<Vec<u8>> = None;
         let mut fill = || -> Result<bool, StoreError> {
@@ -468,6 +475,7 @@ impl Store {
         if !is_worth_it {
             return Ok(0);
         }
+        let upto = self.history.release_log(upto);
         if self.log.is_leader() && self.log.chained_through() < upto {
             // The hash chain has to pass what goes.
             self.log.advance_chain()?;
@@ -477,7 +485,7 @@ impl Store {
 }
 
 /// The runs to merge next: those whose merge is under way, else what the policy says.
-fn choose_merge(files: &FileSet, eagerness: Eagerness) -> Option<(usize, usize)> {
+fn choose_merge(files: &FileSet, eagerness: Eagerness, now_ms: impl Fn() -> u64) -> Option<(usize, usize)> {
     let runs = &files.runs;
     if let Some(start) = runs.iter().position(|run| run.after.is_some()) {
         let count = runs[start..].iter().take_while(|run| run.after.is_some()).count();
@@ -491,7 +499,10 @@ fn choose_merge(files: &FileSet, eagerness: Eagerness) -> Option<(usize, usize)>
     {
         let superfluous = run.tables.iter().any(|table| {
             let footer = table.footer();
-            footer.tombstones > 0 || (footer.user_end == footer.data_end && footer.entries > footer.keys)
+            let has_expired = footer.expiring > 0 && footer.first_expiry_ms <= now_ms();
+            footer.tombstones > 0
+                || has_expired
+                || (footer.user_end == footer.data_end && footer.entries > footer.keys)
         });
         return superfluous.then_some((0, 1));
     }

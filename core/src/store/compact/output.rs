@@ -114,8 +114,8 @@ impl<'p> Output<'p> {
             writer.add(&parts, throttle)?;
             self.before.push(before);
         }
-        // Only a deletion that is the last word on its key goes while it is the newest; an older
-        // version that goes is not what the index points to.
+        // Only a deletion or an expired value that is the last word on its key goes while it is the
+        // newest; an older version that goes is not what the index points to.
         if newest_goes {
             let (parts, at) = input.read(&group[0])?;
             self.gone.push(Gone {
@@ -199,7 +199,11 @@ pub(super) fn pour(
             keep.resize(group.len(), true);
         } else {
             versions.clear();
-            versions.extend(group.iter().map(|candidate| (candidate.lsn, candidate.kind)));
+            versions.extend(
+                group
+                    .iter()
+                    .map(|version| (version.lsn, version.kind, version.expiry)),
+            );
             rule.decide(&versions, &mut keep);
         }
         output.add(input, &group, &keep, throttle)?;

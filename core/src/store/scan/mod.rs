@@ -16,7 +16,7 @@ use super::version::{Pin, Value};
 use super::{Store, StoreError};
 use crate::ids::{Hlc, Lsn};
 pub(super) use sorted::SortedSegments;
-use source::{LogSource, Source, TableSource};
+use source::{Head, LogSource, Source, TableSource};
 
 /// A key of a scan where it lies.
 #[derive(Clone)]
@@ -51,6 +51,8 @@ pub struct Entry {
     pub lsn: Lsn,
     /// Stamp of the version.
     pub hlc: Hlc,
+    /// When the value is gone, in milliseconds since 1970; `None` if it stays.
+    pub expires_at_ms: Option<u64>,
 }
 
 /// One key of a scan, until the scan goes on.
@@ -64,6 +66,8 @@ pub struct EntryRef<'s> {
     pub lsn: Lsn,
     /// Stamp of the version.
     pub hlc: Hlc,
+    /// When the value is gone, in milliseconds since 1970; `None` if it stays.
+    pub expires_at_ms: Option<u64>,
 }
 
 /// How a scan goes.
@@ -73,6 +77,9 @@ pub struct ScanOptions {
     pub reverse: bool,
     /// Deleted keys appear too, without a value, as far as compaction has kept the deletions.
     pub deletions: bool,
+    /// Expired keys appear too, with the value they had, as far as compaction has kept them. With
+    /// `deletions` alone they appear without one.
+    pub expired: bool,
     /// Ends after so many keys; `None` for all.
     pub limit: Option<u64>,
 }
@@ -86,6 +93,7 @@ pub struct Scan {
     /// Sources that have something to give, in the order of their keys.
     ranks: Vec<Rank>,
     at: Lsn,
+    now_ms: u64,
     options: ScanOptions,
     left: u64,
     /// Whether the first source has given its head away.
@@ -109,9 +117,10 @@ impl std::fmt::Debug for Scan {
     }
 }
 
+/// The keys visible at a position and a time, in milliseconds since 1970.
 pub(super) fn open(
     store: &Store,
-    at: Lsn,
+    (at, now_ms): (Lsn, u64),
     start: Bound<&[u8]>,
     end: Bound<&[u8]>,
     options: ScanOptions,
@@ -120,6 +129,7 @@ pub(super) fn open(
         sources: Vec::new(),
         ranks: Vec::new(),
         at,
+        now_ms,
         options,
         left: options.limit.unwrap_or(u64::MAX),
         given: false,
@@ -149,7 +159,7 @@ pub(super) fn open(
 }
 
 /// Whether no key lies between the bounds.
-fn is_empty(start: Bound<&[u8]>, end: Bound<&[u8]>) -> bool {
+pub(super) fn is_empty(start: Bound<&[u8]>, end: Bound<&[u8]>) -> bool {
     match (start, end) {
         (Bound::Unbounded, _) | (_, Bound::Unbounded) => false,
         (Bound::Included(start), Bound::Included(end)) => start > end,
@@ -228,6 +238,12 @@ impl Scan {
         Ok(())
     }
 
+    /// Whether the version shows a value: it is no deletion, and not expired where that matters.
+    #[inline]
+    fn has_value(&self, head: &Head) -> bool {
+        !head.is_deleted && (self.options.expired || !head.expiry.is_over(self.now_ms))
+    }
+
     fn first(&self) -> Option<&Source> {
         self.ranks.first().map(|rank| &self.sources[rank.source as usize])
     }
@@ -255,7 +271,7 @@ impl Scan {
         }
         self.given = true;
         while let Some(first) = self.first() {
-            if !first.head().is_deleted || self.options.deletions {
+            if self.options.deletions || self.has_value(first.head()) {
                 first.check_value()?;
                 self.left -= 1;
                 return Ok(true);
@@ -284,9 +300,10 @@ impl Scan {
         let head = first.head();
         Ok(Some(EntryRef {
             key: first.slice(head.key),
-            value: (!head.is_deleted).then(|| first.slice(head.value)),
+            value: self.has_value(head).then(|| first.slice(head.value)),
             lsn: head.lsn,
             hlc: head.hlc,
+            expires_at_ms: head.expiry.ms(),
         }))
     }
 }
@@ -306,14 +323,17 @@ impl Iterator for Scan {
         let first = self.first().expect("a key was found");
         let head = *first.head();
         let pin = first.pin();
-        let value = (!head.is_deleted)
-            .then(|| Value::new(pin.clone(), head.value.0, head.value.1, head.lsn, head.hlc));
+        let value = self.has_value(&head).then(|| {
+            let (at, len) = head.value;
+            Value::new(pin.clone(), at, len, head.lsn, head.hlc, head.expiry)
+        });
         let (offset, len) = head.key;
         Some(Ok(Entry {
             key: KeyBytes { pin, offset, len },
             value,
             lsn: head.lsn,
             hlc: head.hlc,
+            expires_at_ms: head.expiry.ms(),
         }))
     }
 }

@@ -15,7 +15,8 @@ use super::super::table::{Table, TableError};
 use super::super::version::Pin;
 use super::sorted::Chunk;
 use crate::ids::{Hlc, Lsn};
-use crate::log::format::{RECORD_HEADER_BYTES, RecordKind};
+use crate::log::expiry::Expiry;
+use crate::log::format::{RECORD_HEADER_BYTES, RecordFlags, RecordKind};
 use crate::log::segment::Segment;
 
 /// Records of the log are fetched so many keys ahead: they lie anywhere.
@@ -29,6 +30,7 @@ pub(super) struct Head {
     pub(super) prefix: u64,
     pub(super) lsn: Lsn,
     pub(super) hlc: Hlc,
+    pub(super) expiry: Expiry,
     pub(super) is_deleted: bool,
     /// Offset and length in the file.
     pub(super) key: (usize, usize),
@@ -39,6 +41,7 @@ const NOWHERE: Head = Head {
     prefix: 0,
     lsn: Lsn::ZERO,
     hlc: Hlc::ZERO,
+    expiry: Expiry::NEVER,
     is_deleted: false,
     key: (0, 0),
     value: (0, 0),
@@ -122,6 +125,7 @@ fn head_of(entry: &EntryView<'_>) -> Head {
         prefix: prefix_of(entry.key, 0),
         lsn: entry.lsn,
         hlc: entry.hlc,
+        expiry: entry.expiry,
         is_deleted: entry.kind == RecordKind::Delete,
         key: (entry.key_start, entry.key.len()),
         value: (entry.value_start, entry.value.len()),
@@ -447,11 +451,20 @@ impl LogSource {
             .segment
             .record(lsn)
             .map_err(|error| self.segment.damaged(lsn, &error))?;
+        let expiry = if record.flags().has(RecordFlags::TTL) {
+            // What decides whether the key shows must have been compared with its checksum.
+            let checked = record.verify_payload(self.segment.seed());
+            let expiry = checked.and_then(|()| record.expiry());
+            expiry.map_err(|error| self.segment.damaged(lsn, &error))?
+        } else {
+            Expiry::NEVER
+        };
         let offset = self.chunk.offset(i).0;
         self.head = Head {
             prefix: self.chunk.prefix(i),
             lsn,
             hlc: record.hlc(),
+            expiry,
             is_deleted: record.kind() == RecordKind::Delete,
             key: (offset + RECORD_HEADER_BYTES, record.key().len()),
             value: (offset + record.value_offset(), record.value().len()),

@@ -7,6 +7,7 @@
 //! with random keys and cost every reader a copy of the key; readers would no longer get slices.
 
 use crate::ids::{Hlc, Lsn, ShardId, Uuid};
+use crate::log::expiry::Expiry;
 use crate::log::format::{MAX_EXT_BYTES, MAX_KEY_BYTES, MAX_VALUE_BYTES, RecordFlags, RecordKind};
 use crate::log::header::{PAGE_BYTES, PageError, check, preamble, seal};
 
@@ -117,6 +118,10 @@ pub struct TableFooter {
     pub lsns: (Lsn, Lsn),
     /// Smallest and largest stamp.
     pub hlcs: (Hlc, Hlc),
+    /// Entries that expire.
+    pub expiring: u64,
+    /// When the first of them does, in milliseconds since 1970; 0 without any.
+    pub first_expiry_ms: u64,
 }
 
 fn put<const N: usize>(page: &mut [u8; PAGE_BYTES], at: usize, bytes: [u8; N]) {
@@ -190,6 +195,8 @@ impl TableFooter {
             self.lsns.1.0,
             self.hlcs.0.0,
             self.hlcs.1.0,
+            self.expiring,
+            self.first_expiry_ms,
         ];
         for (i, word) in words.into_iter().enumerate() {
             put(&mut page, 40 + i * 8, word.to_le_bytes());
@@ -224,6 +231,8 @@ impl TableFooter {
             index_crc: word(10) as u32,
             lsns: (Lsn(word(11)), Lsn(word(12))),
             hlcs: (Hlc(word(13)), Hlc(word(14))),
+            expiring: word(15),
+            first_expiry_ms: word(16),
         };
         Ok(footer.check(file_bytes).map(|()| footer))
     }
@@ -292,6 +301,8 @@ pub struct EntryView<'a> {
     pub lsn: Lsn,
     /// Stamp of the write.
     pub hlc: Hlc,
+    /// When the value is gone.
+    pub expiry: Expiry,
     /// Whether it is an older version of the key of the entry before it.
     pub same_key: bool,
     /// Key bytes.
@@ -452,6 +463,8 @@ impl<'a> EntryView<'a> {
         if end > bytes.len() {
             return Err(cut);
         }
+        let expiry = Expiry::of(flags, &bytes[at + key_len..value_start])
+            .map_err(|_| Malformed("an entry that expires does not say when"))?;
         let lsn = lsn
             .checked_mul(8)
             .and_then(|lsn| lsn.checked_add(widths.lsn_base.0))
@@ -465,6 +478,7 @@ impl<'a> EntryView<'a> {
             codec,
             lsn: Lsn(lsn),
             hlc: Hlc(hlc),
+            expiry,
             same_key: tag & TAG_SAME_KEY != 0,
             key: &bytes[at..at + key_len],
             ext: &bytes[at + key_len..value_start],
@@ -514,6 +528,7 @@ impl<'a> EntryView<'a> {
                         codec: [0; 2],
                         lsn: Lsn(lsn),
                         hlc: Hlc(hlc),
+                        expiry: Expiry::NEVER,
                         same_key: tag & TAG_SAME_KEY != 0,
                         key: &bytes[key_start..value_start],
                         ext: &[],
@@ -591,7 +606,11 @@ mod tests {
             hlcs.sort_unstable();
             let lsn = |i: usize| Lsn(lsns[i] * 8);
             let widths = Widths::covering((lsn(0), lsn(2)), (Hlc(hlcs[0]), Hlc(hlcs[2])));
-            let ext: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+            let mut ext: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+            let expiry = if RecordFlags(flags).has(RecordFlags::TTL) { Expiry::at_ms(lsns[0]) } else { Expiry::NEVER };
+            if expiry != Expiry::NEVER {
+                ext = expiry.encode().to_vec();
+            }
             let parts = EntryParts {
                 kind: RecordKind::Put, flags: RecordFlags(flags), codec, lsn: lsn(1), hlc: Hlc(hlcs[1]),
                 key: &key, ext: &ext, value: &value,
@@ -602,7 +621,7 @@ mod tests {
             prop_assert_eq!(entry.end, out.len());
             prop_assert_eq!((entry.lsn, entry.hlc, entry.flags, entry.codec), (parts.lsn, parts.hlc, parts.flags, codec));
             prop_assert_eq!((entry.key, entry.ext, entry.value), (&key[..], &ext[..], &value[..]));
-            prop_assert_eq!((entry.kind, entry.same_key), (RecordKind::Put, same_key));
+            prop_assert_eq!((entry.kind, entry.same_key, entry.expiry), (RecordKind::Put, same_key, expiry));
             // Cut short anywhere, it is an error.
             for cut in 5..out.len().min(60) {
                 prop_assert!(EntryView::parse(&out[..cut], 5, &widths).is_err());
@@ -623,7 +642,7 @@ mod tests {
 
         #[test]
         fn arbitrary_footers_that_pass_the_check_lead_nowhere_outside_the_file(
-            words in prop::collection::vec(prop_oneof![0u64..100_000, any::<u64>()], 15), pages in 0u64..50
+            words in prop::collection::vec(prop_oneof![0u64..100_000, any::<u64>()], 17), pages in 0u64..50
         ) {
             let mut page = preamble(FOOTER_MAGIC);
             for (i, word) in words.iter().enumerate() {

@@ -6,6 +6,7 @@
 //! have been checked; a damaged page looks like a missing key.
 
 use std::cmp::Ordering;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering as Memory};
@@ -15,6 +16,7 @@ use super::format::{DATA_START, EntryView, TableFooter, TableHeader, level_sizes
 use super::tree;
 use crate::ids::Lsn;
 use crate::io::{Disk, Map, MapAccess, OpenMode};
+use crate::log::expiry::Expiry;
 use crate::log::header::PAGE_BYTES;
 
 /// Walks fetch so far ahead.
@@ -389,15 +391,7 @@ impl Table {
     /// whether there is one.
     pub(in crate::store) fn anchor_at(&self, offset: usize) -> Result<usize, TableError> {
         let (_, offsets) = self.index()?;
-        let (mut low, mut high) = (0, self.footer.anchors as usize);
-        while low < high {
-            let middle = low + (high - low) / 2;
-            if self.anchor(offsets, middle)? <= offset {
-                low = middle + 1;
-            } else {
-                high = middle;
-            }
-        }
+        let low = self.anchors_below(offset + 1)?;
         if low == 0 {
             return Err(TableError::damaged(
                 &self.path,
@@ -406,6 +400,36 @@ impl Table {
             ));
         }
         self.anchor(offsets, low - 1)
+    }
+
+    /// Numbers of the anchors within `[from, to)`.
+    pub(in crate::store) fn anchors_within(
+        &self,
+        from: usize,
+        to: usize,
+    ) -> Result<Range<usize>, TableError> {
+        let first = self.anchors_below(from)?;
+        Ok(first..self.anchors_below(to)?.max(first))
+    }
+
+    /// Offset of an anchor by its number.
+    pub(in crate::store) fn anchor_offset(&self, number: usize) -> Result<usize, TableError> {
+        self.anchor(self.index()?.1, number)
+    }
+
+    /// Anchors that stand before `offset`.
+    fn anchors_below(&self, offset: usize) -> Result<usize, TableError> {
+        let (_, offsets) = self.index()?;
+        let (mut low, mut high) = (0, self.footer.anchors as usize);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if self.anchor(offsets, middle)? < offset {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        Ok(low)
     }
 
     /// Offset of the newest version of `key` below position `below`.
@@ -494,6 +518,7 @@ impl Table {
         let wrong = |offset: usize, what: &str| Err(TableError::damaged(&self.path, offset as u64, what));
         let (_, offsets) = self.index()?;
         let (mut entries, mut keys, mut anchors, mut at) = (0u64, 0u64, 0usize, DATA_START);
+        let (mut expiring, mut first_expiry) = (0u64, Expiry::NEVER);
         let mut before: Option<EntryView<'_>> = None;
         while at < self.footer.data_end as usize {
             let entry = self.entry_at(at)?;
@@ -519,13 +544,17 @@ impl Table {
                 anchors += 1;
             }
             entries += 1;
+            expiring += u64::from(entry.expiry != Expiry::NEVER);
+            first_expiry = first_expiry.min(entry.expiry);
             keys += u64::from(!same && !system);
             before = Some(entry);
             at = entry.end;
         }
         let counted = (entries, keys, anchors as u64);
         let footer = &self.footer;
-        if counted != (footer.entries, footer.keys, u64::from(footer.anchors)) {
+        let expected = (footer.entries, footer.keys, u64::from(footer.anchors));
+        let expiries = (expiring, first_expiry.ms().unwrap_or(0));
+        if counted != expected || expiries != (footer.expiring, footer.first_expiry_ms) {
             return wrong(
                 self.map.len() - PAGE_BYTES,
                 "the footer's counts differ from the entries",

@@ -12,6 +12,7 @@ use super::format::{DATA_START, EntryParts, MAX_ENTRY_START, MAX_SHARED_BYTES, T
 use super::tree;
 use crate::ids::{Hlc, Lsn};
 use crate::io::{Disk, File};
+use crate::log::expiry::Expiry;
 use crate::log::format::{RecordFlags, RecordKind};
 use crate::log::header::PAGE_BYTES;
 
@@ -87,6 +88,8 @@ impl<'d> TableWriter<'d> {
             index_crc: 0,
             lsns: (Lsn(u64::MAX), Lsn::ZERO),
             hlcs: (Hlc(u64::MAX), Hlc::ZERO),
+            expiring: 0,
+            first_expiry_ms: 0,
         };
         Ok(TableWriter {
             disk,
@@ -121,6 +124,8 @@ impl<'d> TableWriter<'d> {
         let start = self.next_start();
         let system = parts.flags.has(RecordFlags::SYSTEM);
         let same_key = self.check_order(system, parts, start)?;
+        let expiry = Expiry::of(parts.flags, parts.ext)
+            .map_err(|error| TableError::damaged(&self.path, start as u64, error))?;
         if !system {
             if self.footer.keys == 0 {
                 self.first_key = parts.key.to_vec();
@@ -144,6 +149,15 @@ impl<'d> TableWriter<'d> {
         footer.payload_bytes += (parts.key.len() + parts.value.len()) as u64;
         footer.lsns = (footer.lsns.0.min(parts.lsn), footer.lsns.1.max(parts.lsn));
         footer.hlcs = (footer.hlcs.0.min(parts.hlc), footer.hlcs.1.max(parts.hlc));
+        if let Some(ms) = expiry.ms() {
+            let first = if footer.expiring == 0 {
+                ms
+            } else {
+                footer.first_expiry_ms
+            };
+            footer.first_expiry_ms = first.min(ms);
+            footer.expiring += 1;
+        }
         let end = self.written + self.buffer.len();
         if !system {
             self.footer.user_end = end as u64;
