@@ -1,5 +1,7 @@
 //! Workloads shared by the criterion files under `benches/`.
 
+pub mod store;
+
 /// `full` when measuring, `quick` when criterion is only asked to see whether everything runs
 /// (`cargo bench -- --test`).
 #[must_use]

@@ -4,3 +4,5 @@
 //! run, prints ratios, and puts its section into `docs/benchmarks.md`.
 
 pub mod page;
+#[cfg(feature = "storage")]
+pub mod storage;
