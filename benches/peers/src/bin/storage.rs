@@ -11,10 +11,10 @@ use atoll_bench_peers::page;
 use atoll_bench_peers::storage::conductor::{Plan, conduct, default_dir, needed_bytes};
 use atoll_bench_peers::storage::engines::Named;
 use atoll_bench_peers::storage::plot::PLOTS;
-use atoll_bench_peers::storage::report::Report;
+use atoll_bench_peers::storage::report::{Report, Run};
 use atoll_bench_peers::storage::rows::judge;
 use atoll_bench_peers::storage::work::Ground;
-use atoll_bench_peers::storage::{Result, worker};
+use atoll_bench_peers::storage::{Result, machine, worker};
 use clap::{Parser, Subcommand};
 
 /// Measures Atoll beside other storage engines: the same keys, the same work, one run.
@@ -35,7 +35,7 @@ struct Flags {
     #[arg(long, default_value_t = 1.5)]
     seconds: f64,
     /// How long a fill of an empty engine takes at most, in seconds.
-    #[arg(long, default_value_t = 10.0)]
+    #[arg(long, default_value_t = 5.0)]
     fill_seconds: f64,
     /// 200,000 keys and one short round: to see whether everything works.
     #[arg(long)]
@@ -52,6 +52,9 @@ struct Flags {
     /// Write the page although not everything is measured, or leave it although everything is.
     #[arg(long)]
     page: Option<bool>,
+    /// Measure nothing: make tables, plots and page again from the `storage.json` of a run that is over.
+    #[arg(long, value_name = "FILE")]
+    again: Option<PathBuf>,
     #[command(subcommand)]
     role: Option<Role>,
 }
@@ -88,6 +91,10 @@ fn main() -> ExitCode {
 
 fn measure(flags: &Flags) -> Result<()> {
     let dir = flags.dir.clone().unwrap_or_else(default_dir);
+    if let Some(path) = &flags.again {
+        let run: Run = serde_json::from_slice(&fs::read(path)?)?;
+        return tell(&run, &dir, flags.page.unwrap_or(true));
+    }
     let engines = if flags.only.is_empty() {
         Named::ALL.to_vec()
     } else {
@@ -111,37 +118,46 @@ fn measure(flags: &Flags) -> Result<()> {
         needed_bytes(&plan) >> 20,
         dir.display()
     );
-    let results = conduct(&plan)?;
-    let judged = judge(&results, plan.records, plan.value_bytes);
-    let report = Report {
-        plan: &plan,
-        results: &results,
-        judged: &judged,
+    let run = Run {
+        results: conduct(&plan)?,
+        machine: machine::describe(),
         command: command(),
+        records: plan.records,
+        value_bytes: plan.value_bytes,
+        rounds: plan.rounds,
+        seconds: plan.seconds,
     };
+    let is_whole = !flags.quick && flags.only.is_empty() && flags.rows.is_empty();
+    tell(&run, &dir, flags.page.unwrap_or(is_whole))
+}
+
+/// Prints the table, keeps the figures, and writes the page if wanted.
+fn tell(run: &Run, dir: &Path, page: bool) -> Result<()> {
+    let judged = judge(&run.results, run.records, run.value_bytes);
+    let report = Report { run, judged: &judged };
     println!("{}", report.terminal());
-    let name = name_of(&plan);
+    let name = name_of(run);
     let json = dir.join(format!("{name}.json"));
+    fs::create_dir_all(dir)?;
     fs::write(&json, report.json()?)?;
     eprintln!("Wrote {}.", json.display());
-    let is_whole = !flags.quick && flags.only.is_empty() && flags.rows.is_empty();
-    if flags.page.unwrap_or(is_whole) {
+    if page {
         write_page(&report, &name)?;
     }
     Ok(())
 }
 
 /// The usual setting is `storage`; others have their own sections beside it.
-fn name_of(plan: &Plan) -> String {
+fn name_of(run: &Run) -> String {
     let mut name = String::from("storage");
-    if plan.records != 2_000_000 {
-        name.push_str(&match plan.records {
+    if run.records != 2_000_000 {
+        name.push_str(&match run.records {
             n if n.is_multiple_of(1_000_000) => format!("-{}m", n / 1_000_000),
             n => format!("-{}k", n / 1000),
         });
     }
-    if plan.value_bytes != 100 {
-        name.push_str(&format!("-{}b", plan.value_bytes));
+    if run.value_bytes != 100 {
+        name.push_str(&format!("-{}b", run.value_bytes));
     }
     name
 }
@@ -155,11 +171,11 @@ fn write_page(report: &Report<'_>, name: &str) -> Result<()> {
     let page = page::path();
     let docs = page.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(docs.join("plots"))?;
-    let plan = report.plan;
+    let run = report.run;
     let what = format!(
         "{} million keys of 16 bytes, values of {} bytes",
-        plan.records as f64 / 1e6,
-        plan.value_bytes
+        run.records as f64 / 1e6,
+        run.value_bytes
     );
     let mut plots = Vec::new();
     for plot in &PLOTS {

@@ -9,13 +9,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 use std::time::Duration;
 
+use super::Result;
 use super::engine::{Promise, Setup};
 use super::engines::{Kind, Named};
 use super::keys::Choice;
 use super::results::{Figures, Results};
 use super::work::Job;
 use super::worker::{Answer, Command};
-use super::{Result, machine};
 
 /// What is to be measured.
 #[derive(Clone, Debug)]
@@ -538,10 +538,4 @@ pub fn needed_bytes(plan: &Plan) -> u64 {
 #[must_use]
 pub fn default_dir() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/bench-peers")
-}
-
-/// The machine in words.
-#[must_use]
-pub fn machine() -> String {
-    machine::describe()
 }

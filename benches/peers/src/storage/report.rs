@@ -2,25 +2,40 @@
 //!
 //! In: judged lines. Out: text. A line that was lost looks like one that was won.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use super::conductor::{Plan, machine};
-use super::engines::{Kind, Named};
+use super::engines::Named;
 use super::results::Results;
 use super::rows::{Judged, Unit};
 
-/// Everything about a run.
-pub struct Report<'r> {
-    /// What was asked for.
-    pub plan: &'r Plan,
-    /// What was measured.
-    pub results: &'r Results,
-    /// What is made of it.
-    pub judged: &'r [Judged],
-    /// The flags it was run with.
+/// A run that is over, as it is kept in `storage.json`.
+#[derive(Serialize, Deserialize)]
+pub struct Run {
+    /// The machine in words.
+    pub machine: String,
+    /// How to do it again.
     pub command: String,
+    /// Keys of a loaded engine.
+    pub records: u64,
+    /// Bytes of a value.
+    pub value_bytes: usize,
+    /// Rounds of every row.
+    pub rounds: usize,
+    /// Seconds of a round at one engine.
+    pub seconds: f64,
+    /// What was measured.
+    pub results: Results,
+}
+
+/// A run and what is made of it.
+pub struct Report<'r> {
+    /// The run.
+    pub run: &'r Run,
+    /// Its lines.
+    pub judged: &'r [Judged],
 }
 
 /// A row whose times are shown: title, row, and what its figures' names begin with.
@@ -49,10 +64,10 @@ const TIMES: [(&str, &str, &str); 21] = [
 ];
 
 impl Report<'_> {
-    fn engines(&self, kinds: &[Kind]) -> Vec<Named> {
-        let all = Named::ALL.into_iter();
-        all.filter(|named| self.plan.engines.contains(named) && kinds.contains(&named.kind()))
-            .collect()
+    /// Those that were measured.
+    fn engines(&self) -> Vec<Named> {
+        let was_measured = |named: &Named| self.judged.iter().any(|judged| judged.of(*named).is_some());
+        Named::ALL.into_iter().filter(was_measured).collect()
     }
 
     /// For the terminal: a line each, ours and the best peer.
@@ -72,7 +87,7 @@ impl Report<'_> {
             });
             let ratio = judged
                 .ratio
-                .map_or(String::new(), |ratio| format!("{ratio:.2} ×"));
+                .map_or(String::new(), |ratio| format!("{} ×", digits(ratio)));
             let verdict = judged.verdict().replace("**", "");
             let _ = writeln!(
                 text,
@@ -83,7 +98,7 @@ impl Report<'_> {
                 judged.target(),
             );
         }
-        for failure in &self.results.failures {
+        for failure in &self.run.results.failures {
             let _ = writeln!(text, "failed: {failure}");
         }
         text
@@ -92,7 +107,7 @@ impl Report<'_> {
     /// For the page.
     #[must_use]
     pub fn markdown(&self, heading: &str, plots: &[String]) -> String {
-        let plan = self.plan;
+        let run = self.run;
         let mut text = format!("## {heading}\n\n");
         let _ = writeln!(
             text,
@@ -101,12 +116,12 @@ impl Report<'_> {
              operations a second unless a line says keys; a ratio says how many times as good Atoll is as the best \
              peer, so below 1 Atoll has lost. \"Of the figure\" and \"of the ratio\" say how much of a target is \
              reached. Targets were set on a quiet machine of this kind.\n",
-            thousands(plan.records),
-            plan.value_bytes,
-            plan.rounds,
-            plan.seconds,
+            thousands(run.records),
+            run.value_bytes,
+            run.rounds,
+            run.seconds,
         );
-        let _ = writeln!(text, "Machine: {}. Command: `{}`.\n", machine(), self.command);
+        let _ = writeln!(text, "Machine: {}. Command: `{}`.\n", run.machine, run.command);
         for plot in plots {
             let _ = writeln!(text, "![]({plot})\n");
         }
@@ -117,11 +132,11 @@ impl Report<'_> {
         }
         self.times(&mut text);
         let _ = writeln!(text, "### Settings\n");
-        for named in self.engines(&[Kind::Store, Kind::Log, Kind::Floor]) {
+        for named in self.engines() {
             let _ = writeln!(text, "- **{}**: {}.", named.title(), named.settings());
         }
         text.push_str(NOTES);
-        for failure in &self.results.failures {
+        for failure in &self.run.results.failures {
             let _ = writeln!(text, "- Not measured further: {failure}.");
         }
         text
@@ -133,7 +148,7 @@ impl Report<'_> {
             .iter()
             .filter(|judged| judged.line.part == part)
             .collect();
-        let mut engines = self.engines(&[Kind::Store, Kind::Log, Kind::Floor]);
+        let mut engines = self.engines();
         engines.retain(|named| lines.iter().any(|judged| judged.of(*named).is_some()));
         let _ = write!(text, "### {part}\n\n| |");
         for named in &engines {
@@ -155,7 +170,7 @@ impl Report<'_> {
                 };
                 let _ = write!(text, " {mark}{figure}{mark} |");
             }
-            let ratio = judged.ratio.map_or(String::new(), |ratio| format!("{ratio:.2}"));
+            let ratio = judged.ratio.map_or(String::new(), digits);
             let _ = writeln!(text, " {ratio} | {} | {} |", judged.target(), judged.verdict());
         }
         text.push('\n');
@@ -163,7 +178,7 @@ impl Report<'_> {
 
     /// Median, slowest of a hundred, slowest of a thousand.
     fn times(&self, text: &mut String) {
-        let engines = self.engines(&[Kind::Store, Kind::Log, Kind::Floor]);
+        let engines = self.engines();
         let _ = write!(text, "### Times: median / 99 % / 99.9 %\n\n| |");
         for named in &engines {
             let _ = write!(text, " {} |", named.title());
@@ -171,7 +186,11 @@ impl Report<'_> {
         let _ = writeln!(text, "\n|---|{}", "---:|".repeat(engines.len()));
         for (title, row, prefix) in TIMES {
             let cell = |named: &Named| -> Option<String> {
-                let time = |name| self.results.median(row, named.id(), &format!("{prefix}{name}"));
+                let time = |name| {
+                    self.run
+                        .results
+                        .median(row, named.id(), &format!("{prefix}{name}"))
+                };
                 let times = [time("p50")?, time("p99")?, time("p999")?];
                 Some(times.map(|time| Unit::Nanoseconds.show(time)).join(" / "))
             };
@@ -195,14 +214,9 @@ impl Report<'_> {
     pub fn json(&self) -> serde_json::Result<String> {
         #[derive(Serialize)]
         struct Document<'d> {
-            machine: String,
-            command: &'d str,
-            records: u64,
-            value_bytes: usize,
-            rounds: usize,
-            seconds: f64,
+            #[serde(flatten)]
+            run: &'d Run,
             lines: Vec<JsonLine<'d>>,
-            results: &'d Results,
         }
         #[derive(Serialize)]
         struct JsonLine<'d> {
@@ -210,7 +224,7 @@ impl Report<'_> {
             title: &'d str,
             row: &'d str,
             figure: &'d str,
-            engines: std::collections::BTreeMap<&'d str, f64>,
+            engines: BTreeMap<&'d str, f64>,
             best_peer: Option<&'d str>,
             ratio: Option<f64>,
             target: String,
@@ -232,14 +246,8 @@ impl Report<'_> {
             verdict: judged.verdict().replace("**", ""),
         });
         serde_json::to_string_pretty(&Document {
-            machine: machine(),
-            command: &self.command,
-            records: self.plan.records,
-            value_bytes: self.plan.value_bytes,
-            rounds: self.plan.rounds,
-            seconds: self.plan.seconds,
+            run: self.run,
             lines: lines.collect(),
-            results: self.results,
         })
     }
 }
@@ -257,6 +265,16 @@ const NOTES: &str = "
 - Durable puts happen on the loaded engine; raft-engine and the bare file have no data but these.
 - raft-engine keeps no index by key, so its rows are less work than the others' puts.
 ";
+
+/// Two digits behind the point, or three that say something.
+fn digits(ratio: f64) -> String {
+    match ratio {
+        r if r >= 100.0 => format!("{r:.0}"),
+        r if r >= 0.1 => format!("{r:.2}"),
+        r if r >= 0.001 => format!("{r:.4}"),
+        r => format!("{r:.1e}"),
+    }
+}
 
 /// With commas.
 fn thousands(n: u64) -> String {

@@ -103,6 +103,8 @@ pub struct Line {
     pub scale: f64,
     /// What Atoll should reach.
     pub target: Target,
+    /// Whether one engine's figure says anything beside another's.
+    pub compares: bool,
 }
 
 /// A line with its figures.
@@ -163,11 +165,8 @@ impl Judged {
             return String::new();
         };
         let Target { figure, ratio } = self.line.target;
-        let of_figure = figure.map(|figure| match self.times(ours, figure) {
-            Some(part) => part,
-            // Nothing at all, where less is better.
-            None => f64::INFINITY,
-        });
+        // No ratio to nothing at all: as good as can be, where less is better.
+        let of_figure = figure.map(|figure| self.times(ours, figure).unwrap_or(f64::INFINITY));
         let of_ratio = ratio.and_then(|(versus, wanted)| {
             let other = match versus {
                 Versus::BestPeer => self.best_peer.map(|(_, figure)| figure),
@@ -206,6 +205,7 @@ pub fn judge(results: &Results, records: u64, value_bytes: usize) -> Vec<Judged>
             .iter()
             .filter(|(named, _)| *named != Named::Atoll && named.kind() != Kind::Floor);
         let best_peer = peers
+            .filter(|_| line.compares)
             .copied()
             .reduce(|a, b| if (a.1 > b.1) == more { a } else { b });
         let mut judged = Judged {
@@ -243,6 +243,10 @@ fn lines(records: u64, value_bytes: usize) -> Vec<Line> {
             } else {
                 Target::default()
             },
+            compares: !matches!(
+                (row, figure),
+                ("open-killed", "acknowledged") | ("settle", "seconds")
+            ),
         });
     };
     let none = Target::default();

@@ -51,14 +51,14 @@ struct Hand<'g, R, W> {
 }
 
 impl<'g, R: Reader, W: Writer> Hand<'g, R, W> {
-    fn new<'s, S: Store<Reader<'s> = R, Writer<'s> = W>>(
+    fn new<'s, S>(
         store: &'s S,
         ground: &'g Ground,
         picker: Picker,
         thread: usize,
     ) -> Result<Hand<'g, R, W>>
     where
-        S: 's,
+        S: Store<Reader<'s> = R, Writer<'s> = W> + 's,
     {
         Ok(Hand {
             reader: store.reader(false)?,
