@@ -78,13 +78,27 @@ pub fn peak_disk_bytes<T>(dir: &Path, work: impl FnOnce() -> T) -> (T, u64) {
     (done, most.into_inner())
 }
 
+/// A tick, the unit in which the kernel tells times.
+const TICK: Duration = Duration::from_millis(10);
+
+/// Processor time that all programs have taken since the machine started.
+pub fn taken_time() -> Result<Duration> {
+    let text = fs::read_to_string("/proc/stat")?;
+    let line = text.lines().next().unwrap_or_default();
+    let ticks: Vec<u32> = line.split_whitespace().skip(1).flat_map(str::parse).collect();
+    // User, nice, system; then idle and waiting for disks, which do not count; interrupts, and time taken by
+    // other machines on the same processors.
+    let taken = [0, 1, 2, 5, 6, 7].iter().filter_map(|place| ticks.get(*place));
+    Ok(TICK * taken.sum::<u32>())
+}
+
 /// Processor time of this process so far.
-fn processor_time() -> Result<Duration> {
+pub fn processor_time() -> Result<Duration> {
     let text = fs::read_to_string("/proc/self/stat")?;
     // Past the name, which may contain anything: user and system time are the 12th and 13th fields.
     let fields: Vec<&str> = text.rsplit(") ").next().unwrap_or("").split(' ').collect();
-    let ticks: u64 = fields[11].parse::<u64>()? + fields[12].parse::<u64>()?;
-    Ok(Duration::from_millis(ticks * 10))
+    let ticks: u32 = fields[11].parse::<u32>()? + fields[12].parse::<u32>()?;
+    Ok(TICK * ticks)
 }
 
 /// Waits until threads in the background have nothing more to do, at most `limit`. Returns for how many
@@ -95,8 +109,8 @@ pub fn rest(limit: Duration) -> Result<f64> {
     while began.elapsed() < limit {
         std::thread::sleep(Duration::from_millis(150));
         let now = processor_time()?;
-        // A tick is 10 ms: threads that only look whether there is work show up as one now and then.
-        if now - before <= Duration::from_millis(10) {
+        // Threads that only look whether there is work show up as a tick now and then.
+        if now - before <= TICK {
             break;
         }
         (before, busy) = (now, began.elapsed());

@@ -7,7 +7,7 @@ use std::fmt::Write;
 
 use serde::{Deserialize, Serialize};
 
-use super::engines::Named;
+use super::engines::{Kind, Named};
 use super::results::Results;
 use super::rows::{Judged, Unit};
 
@@ -61,6 +61,29 @@ const TIMES: [(&str, &str, &str); 21] = [
     ("YCSB-B, 2 threads, updates", "ycsb-b-2", "write_"),
     ("reads beside overwrites", "beside", ""),
     ("overwrites beside reads", "beside", "write_"),
+];
+
+/// Rows whose processor time is shown.
+const PROCESSOR_TIMES: [(&str, &str); 19] = [
+    ("fill, single puts, 1 thread", "fill-1"),
+    ("fill, single puts, 2 threads", "fill-2"),
+    ("fill, batches of 1,000", "fill-batch"),
+    ("fill, 1-KiB values", "fill-1k"),
+    ("burst (no compaction), 1 thread", "burst-1"),
+    ("overwrite, 1 thread", "overwrite-1"),
+    ("overwrite, 2 threads", "overwrite-2"),
+    ("get, hit, 1 thread", "get-1"),
+    ("get, hit, 2 threads", "get-2"),
+    ("get, hit, from one snapshot, 1 thread", "get-held-1"),
+    ("get, hit, zipfian, 1 thread", "get-zipfian-1"),
+    ("get, miss, 1 thread", "miss-1"),
+    ("16 keys at once, 1 thread", "multi-get-1"),
+    ("everything after the fill, again", "scan-filled"),
+    ("everything, settled", "scan-settled"),
+    ("100 keys from somewhere, settled", "scan-100"),
+    ("YCSB-A, 1 thread", "ycsb-a-1"),
+    ("YCSB-A, 2 threads", "ycsb-a-2"),
+    ("YCSB-B, 2 threads", "ycsb-b-2"),
 ];
 
 impl Report<'_> {
@@ -122,6 +145,13 @@ impl Report<'_> {
             run.seconds,
         );
         let _ = writeln!(text, "Machine: {}. Command: `{}`.\n", run.machine, run.command);
+        if let Some(cores) = run.results.overall("other_cores") {
+            let _ = writeln!(
+                text,
+                "Other programs took {cores:.1} cores of the machine meanwhile (median over all measurements). Where \
+                 that is not near 0, rates are lower than they could be, and the table of processor times says more.\n"
+            );
+        }
         for plot in plots {
             let _ = writeln!(text, "![]({plot})\n");
         }
@@ -130,6 +160,7 @@ impl Report<'_> {
         for part in parts {
             self.table(part, &mut text);
         }
+        self.processor_times(&mut text);
         self.times(&mut text);
         let _ = writeln!(text, "### Settings\n");
         for named in self.engines() {
@@ -172,6 +203,53 @@ impl Report<'_> {
             }
             let ratio = judged.ratio.map_or(String::new(), digits);
             let _ = writeln!(text, " {ratio} | {} | {} |", judged.target(), judged.verdict());
+        }
+        text.push('\n');
+    }
+
+    /// What an operation costs in processor time: hardly disturbed by what else runs.
+    fn processor_times(&self, text: &mut String) {
+        let engines: Vec<Named> = self
+            .engines()
+            .into_iter()
+            .filter(|named| named.kind() != Kind::Floor)
+            .collect();
+        let _ = write!(
+            text,
+            "### Processor time for each operation (of `multi_get` and whole scans: each key), threads in the \
+             background included\n\n| |"
+        );
+        for named in &engines {
+            let _ = write!(text, " {} |", named.title());
+        }
+        let _ = writeln!(
+            text,
+            " ratio to the best peer |\n|---|{}---:|",
+            "---:|".repeat(engines.len())
+        );
+        for (title, row) in PROCESSOR_TIMES {
+            let figures = engines
+                .iter()
+                .map(|named| (*named, self.run.results.median(row, named.id(), "cpu_ns")));
+            let figures: Vec<(Named, Option<f64>)> = figures.collect();
+            let ours = figures
+                .iter()
+                .find(|(named, _)| *named == Named::Atoll)
+                .and_then(|(_, figure)| *figure);
+            let peers = figures.iter().filter(|(named, _)| *named != Named::Atoll);
+            let Some(best) = peers.filter_map(|(_, figure)| *figure).reduce(f64::min) else {
+                continue;
+            };
+            let _ = write!(text, "| {title} |");
+            for (_, figure) in figures {
+                let _ = write!(
+                    text,
+                    " {} |",
+                    figure.map_or("–".into(), |ns| Unit::Nanoseconds.show(ns))
+                );
+            }
+            let ratio = ours.filter(|ours| *ours > 0.0).map(|ours| digits(best / ours));
+            let _ = writeln!(text, " {} |", ratio.unwrap_or_default());
         }
         text.push('\n');
     }

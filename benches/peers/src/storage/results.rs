@@ -54,6 +54,13 @@ impl Results {
         median(rounds.iter().filter_map(|round| round.get(figure)).collect())
     }
 
+    /// The median of a figure over everything that was measured.
+    #[must_use]
+    pub fn overall(&self, figure: &str) -> Option<f64> {
+        let rounds = self.rows.values().flat_map(BTreeMap::values).flatten();
+        median(rounds.filter_map(|round| round.get(figure)).collect())
+    }
+
     /// The lowest and the highest round.
     #[must_use]
     pub fn range(&self, row: &str, engine: &str, figure: &str) -> Option<(f64, f64)> {

@@ -200,16 +200,30 @@ impl<E: Engine> State<'_, E> {
         Ok(Figures::one("seconds", seconds))
     }
 
+    /// Does a job. Beside its own figures there are `cpu_ns`, processor time for each operation, threads in
+    /// the background included, and `other_cores`, what other programs took of the processors meanwhile.
     fn work(&self, job: &Job, watch_disk: bool) -> Result<Figures> {
         let engine = self.engine()?;
-        if !watch_disk {
-            return (self.abilities.work)(engine, self.ground, job);
-        }
         let dir = &self.setup.as_ref().ok_or("not open")?.dir;
+        let (own, all, began) = (machine::processor_time()?, machine::taken_time()?, Instant::now());
         let work = || (self.abilities.work)(engine, self.ground, job);
-        let (figures, peak) = machine::peak_disk_bytes(dir, work);
-        let mut figures = figures?;
-        figures.set("peak_disk_bytes", peak as f64);
+        let mut figures = if watch_disk {
+            let (figures, peak) = machine::peak_disk_bytes(dir, work);
+            let mut figures = figures?;
+            figures.set("peak_disk_bytes", peak as f64);
+            figures
+        } else {
+            work()?
+        };
+        let own = machine::processor_time()? - own;
+        let others = (machine::taken_time()? - all).saturating_sub(own);
+        figures.set(
+            "other_cores",
+            others.as_secs_f64() / began.elapsed().as_secs_f64(),
+        );
+        if let Some(operations) = figures.get("operations") {
+            figures.set("cpu_ns", own.as_secs_f64() * 1e9 / operations);
+        }
         Ok(figures)
     }
 }

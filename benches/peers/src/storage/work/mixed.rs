@@ -51,12 +51,7 @@ struct Hand<'g, R, W> {
 }
 
 impl<'g, R: Reader, W: Writer> Hand<'g, R, W> {
-    fn new<'s, S>(
-        store: &'s S,
-        ground: &'g Ground,
-        picker: Picker,
-        thread: usize,
-    ) -> Result<Hand<'g, R, W>>
+    fn new<'s, S>(store: &'s S, ground: &'g Ground, picker: Picker, thread: usize) -> Result<Hand<'g, R, W>>
     where
         S: Store<Reader<'s> = R, Writer<'s> = W> + 's,
     {

@@ -62,6 +62,7 @@ pub fn everything<S: Store>(store: &S, ground: &Ground) -> Result<Figures> {
     let seconds = began.elapsed().as_secs_f64();
     seen.expect(ground.records..=u64::MAX)?;
     let mut figures = Figures::one("rate", seen.count as f64 / seconds);
+    figures.set("operations", seen.count as f64);
     figures.set("seconds", seconds);
     Ok(figures)
 }
