@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use atoll_bench_peers::page;
-use atoll_bench_peers::storage::conductor::{Plan, conduct, default_dir, needed_bytes};
+use atoll_bench_peers::storage::conductor::conduct;
 use atoll_bench_peers::storage::engines::Named;
+use atoll_bench_peers::storage::plan::{Plan, default_dir, needed_bytes};
 use atoll_bench_peers::storage::plot::PLOTS;
 use atoll_bench_peers::storage::report::{Report, Run};
 use atoll_bench_peers::storage::rows::judge;

@@ -4,56 +4,18 @@
 //! slows down slows down everybody. An engine that fails is left out from there on and named as failed.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Stdio};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::Result;
 use super::engine::{Promise, Setup};
 use super::engines::{Kind, Named};
 use super::keys::Choice;
+use super::plan::Plan;
+use super::process::Worker;
 use super::results::{Figures, Results};
 use super::work::Job;
-use super::worker::{Answer, Command};
-
-/// What is to be measured.
-#[derive(Clone, Debug)]
-pub struct Plan {
-    /// Keys of the loaded engines, and of fills.
-    pub records: u64,
-    /// Bytes of a value.
-    pub value_bytes: usize,
-    /// Rounds of every row.
-    pub rounds: usize,
-    /// How long a round takes at one engine.
-    pub seconds: f64,
-    /// How long a fill takes at most.
-    pub fill_seconds: f64,
-    /// Who takes part.
-    pub engines: Vec<Named>,
-    /// Beginnings of names of rows; empty for all.
-    pub rows: Vec<String>,
-    /// Where the engines keep their files.
-    pub dir: PathBuf,
-}
-
-impl Plan {
-    fn wants(&self, row: &str) -> bool {
-        self.rows.is_empty() || self.rows.iter().any(|prefix| row.starts_with(prefix.as_str()))
-    }
-
-    fn wants_any(&self, rows: &[&str]) -> bool {
-        rows.iter().any(|row| self.wants(row))
-    }
-
-    /// Whether any row is wanted for which an engine must have all keys first.
-    fn needs_keys(&self) -> bool {
-        let without = ["fill", "burst", "durable"];
-        let is_without = |row: &String| without.iter().any(|name| row.starts_with(name));
-        self.rows.is_empty() || !self.rows.iter().all(is_without)
-    }
-}
+use super::worker::Command;
 
 /// Measures everything.
 pub fn conduct(plan: &Plan) -> Result<Results> {
@@ -469,82 +431,4 @@ impl Conductor<'_> {
         }
         Ok(())
     }
-}
-
-/// A process that has one engine open.
-struct Worker {
-    process: Child,
-    stdin: ChildStdin,
-    stdout: BufReader<ChildStdout>,
-}
-
-impl Worker {
-    fn start(engine: Named, records: u64, value_bytes: usize) -> Result<Worker> {
-        let mut process = std::process::Command::new(std::env::current_exe()?)
-            .args(["worker", engine.id()])
-            .args([records.to_string(), value_bytes.to_string()])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()?;
-        let stdin = process.stdin.take().ok_or("no stdin")?;
-        let stdout = BufReader::new(process.stdout.take().ok_or("no stdout")?);
-        Ok(Worker {
-            process,
-            stdin,
-            stdout,
-        })
-    }
-
-    fn tell(&mut self, command: &Command) -> Result<()> {
-        serde_json::to_writer(&mut self.stdin, command)?;
-        self.stdin.write_all(b"\n")?;
-        Ok(self.stdin.flush()?)
-    }
-
-    fn ask(&mut self, command: &Command) -> Result<Figures> {
-        self.tell(command)?;
-        let mut line = String::new();
-        if self.stdout.read_line(&mut line)? == 0 {
-            return Err(format!("its process ended: {}", self.process.wait()?).into());
-        }
-        let answer: Answer = serde_json::from_str(&line)?;
-        Ok(answer?)
-    }
-
-    /// Closes the engine and waits for the process to end.
-    fn close(mut self) -> Result<Figures> {
-        let figures = self.ask(&Command::Close)?;
-        let status = self.process.wait()?;
-        if !status.success() {
-            return Err(format!("its process ended: {status}").into());
-        }
-        Ok(figures)
-    }
-
-    fn kill(mut self) -> Result<()> {
-        self.process.kill()?;
-        self.process.wait()?;
-        Ok(())
-    }
-}
-
-impl Drop for Worker {
-    fn drop(&mut self) {
-        // One that has closed has ended already; any other is of no use any more.
-        if self.process.kill().is_ok() {
-            let _ = self.process.wait();
-        }
-    }
-}
-
-/// Bytes of disk that are free where `dir` is, or will be: a plan needs several times its data.
-pub fn needed_bytes(plan: &Plan) -> u64 {
-    let user = plan.records * (16 + plan.value_bytes as u64);
-    user * 3 * plan.engines.len() as u64 + (2 << 30)
-}
-
-/// Where files go unless said otherwise.
-#[must_use]
-pub fn default_dir() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/bench-peers")
 }

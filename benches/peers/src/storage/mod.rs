@@ -13,12 +13,16 @@ pub mod conductor;
 pub mod engine;
 pub mod engines;
 pub mod keys;
+pub mod lines;
 pub mod machine;
 pub mod measure;
+pub mod plan;
 pub mod plot;
+pub mod process;
 pub mod report;
 pub mod results;
 pub mod rows;
+pub mod unit;
 pub mod work;
 pub mod worker;
 

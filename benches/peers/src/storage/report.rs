@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::engines::{Kind, Named};
 use super::results::Results;
-use super::rows::{Judged, Unit};
+use super::rows::Judged;
+use super::unit::Unit;
 
 /// A run that is over, as it is kept in `storage.json`.
 #[derive(Serialize, Deserialize)]
