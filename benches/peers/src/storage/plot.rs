@@ -107,6 +107,8 @@ fn draw_panel(svg: &mut String, panel: &Judged, x: usize, y: usize) {
     let title = match (panel.line.row, panel.line.figure) {
         ("beside", "p999") => "read beside overwrites, slowest of 1,000",
         ("beside", "write_p999") => "overwrite beside reads, slowest of 1,000",
+        ("open-clean", _) => "opening after a clean close, with a first get",
+        ("open-killed", _) => "opening after kill -9 while writing, with a first get",
         ("fill-2", "sustained") => "fill, 2 threads, work in the background counted",
         _ => title,
     };
