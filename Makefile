@@ -43,8 +43,8 @@ fix: ## rewrites what `check` compares: format, the C header, the extension's SQ
 bench: ## criterion benches of the engine's hot paths
 	@scripts/cargo.sh bench --package atoll-benches
 
-bench-peers: ## the same work beside other libraries, as ratios, into docs/benchmarks.md (ONLY=routing)
-	@scripts/bench-peers.sh $(ONLY)
+bench-peers: ## the same work beside other libraries, as ratios, into docs/benchmarks.md (ONLY=routing FLAGS=--quick)
+	@FLAGS='$(FLAGS)' scripts/bench-peers.sh $(ONLY)
 
 instructions: ## instructions of one operation on every hot path, the same beside any neighbour
 	@scripts/instructions.sh

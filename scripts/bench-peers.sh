@@ -1,18 +1,21 @@
 #!/usr/bin/env bash
 # Runs comparisons with other people's libraries (benches/peers) and writes docs/benchmarks.md.
 #
-# In: names of comparisons (routing); none means all. Out: ratios on stdout, sections of the
+# In: names of comparisons (routing, storage); none means all. FLAGS: passed on to each (--help lists them). Out: ratios on stdout, sections of the
 # page. Must never: be part of `make test`, which compiles none of the peers.
 set -euo pipefail
 # shellcheck source=scripts/env.sh
 . "$(dirname "$0")/env.sh"
 cd "$ROOT"
-[ $# -gt 0 ] || set -- routing
+[ $# -gt 0 ] || set -- routing storage
 for comparison in "$@"; do
     case $comparison in
         routing) features=() ;;
-        *) echo "bench-peers: no comparison '$comparison'; there is: routing" >&2; exit 2 ;;
+        storage) features=(--features storage) ;;
+        *) echo "bench-peers: no comparison '$comparison'; there are: routing, storage" >&2; exit 2 ;;
     esac
+    # FLAGS are words.
+    # shellcheck disable=SC2086
     cargo run --release --manifest-path benches/peers/Cargo.toml --target-dir "$ROOT/target/peers" \
-        "${features[@]}" --bin "$comparison"
+        "${features[@]}" --bin "$comparison" -- ${FLAGS:-}
 done

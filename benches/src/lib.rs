@@ -2,6 +2,8 @@
 
 use atoll::routing::NodeSpec;
 
+pub mod store;
+
 /// `full` when measuring, `quick` when criterion is only asked to see whether everything runs
 /// (`cargo bench -- --test`).
 #[must_use]

@@ -6,3 +6,5 @@
 pub mod measure;
 pub mod page;
 pub mod routing;
+#[cfg(feature = "storage")]
+pub mod storage;
