@@ -1,10 +1,10 @@
 # Every target is a line or two into scripts/ or cargo; the work is done there.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-large vectors histories kills loom fuzz plan-report check fix bench install-pg clean
+.PHONY: help demo test test-pg-large test-large vectors histories kills loom fuzz plan-report check fix bench install-pg clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 
 demo: ## installs what is missing, builds, and shows the engine at work on real input
 	@scripts/setup.sh demo
@@ -12,6 +12,10 @@ demo: ## installs what is missing, builds, and shows the engine at work on real 
 
 test: ## installs what is missing, builds, runs every test, ends with one line of totals
 	@scripts/test.sh
+
+test-pg-large: ## PostgreSQL tests with KEYS=100000 keys and ROWS=1000000 rows of every type
+	@scripts/setup.sh test
+	@ATOLL_PG_KEYS=$(or $(KEYS),100000) ATOLL_PG_ROWS=$(or $(ROWS),1000000) scripts/test-pg.sh
 
 test-large: ## imports a real gigabyte, killed twice on the way (GIGABYTES=1)
 	@scripts/setup.sh demo

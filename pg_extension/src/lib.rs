@@ -6,6 +6,18 @@
 //! The SQL that declares these functions is committed in `sql/` and compared with this library by
 //! `scripts/test-pg.sh`.
 
+mod convert;
+mod error;
 mod functions;
+mod opclass;
+mod routing;
 
 pgrx::pg_module_magic!(name, version);
+
+// Routing functions and types are for everybody: they read nothing but their arguments. PostgreSQL gives
+// new functions to PUBLIC by itself, but not the schema they are in.
+pgrx::extension_sql!(
+    "GRANT USAGE ON SCHEMA @extschema@ TO PUBLIC;",
+    name = "schema_is_public",
+    bootstrap
+);
