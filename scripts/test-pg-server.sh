@@ -71,10 +71,36 @@ script() { # NAME COUNT PSQL-ARGUMENTS...
     fi
 }
 
+# Dumps a database, restores it into another, and asks both the same.
+dump_and_restore() {
+    local status=0 name
+    {
+        "$bindir/psql" -Xqc 'CREATE DATABASE atoll_dumped' -c 'CREATE DATABASE atoll_restored' &&
+            "$bindir/psql" -Xq --set=ON_ERROR_STOP=1 --dbname=atoll_dumped --file=pg_extension/tests/dump.sql &&
+            "$bindir/pg_dump" --dbname=atoll_dumped --file="$results/dump.sql" &&
+            "$bindir/psql" -Xq --set=ON_ERROR_STOP=1 --dbname=atoll_restored --file="$results/dump.sql"
+    } >"$results/dump.log" 2>&1 || status=1
+    for name in dumped restored; do
+        "$bindir/psql" -X --set=ON_ERROR_STOP=1 --dbname="atoll_$name" --file=pg_extension/tests/dump_questions.sql >"$results/$name.out" 2>&1 || status=1
+        "$bindir/psql" -Xqc "DROP DATABASE atoll_$name"
+    done
+    if [ $status = 0 ] && diff -u "$results/dumped.out" "$results/restored.out"; then
+        echo "ok a_restored_dump_answers_as_the_original"
+    else
+        cat "$results/dump.log"
+        tail -n 5 "$results/dumped.out"
+        echo "not ok a_restored_dump_answers_as_the_original"
+        failed=1
+    fi
+}
+
 regress surface pg_extension/tests
+dump_and_restore
 manual
 "$PYTHON" pg_extension/tests/vectors.py "$TARGET/debug/atoll" "$keys" >"$results/vectors.sql"
 script vectors "$(grep -c "THEN 'ok '" "$results/vectors.sql")" --file="$results/vectors.sql"
 rm "$results/vectors.sql"
+cargo run --quiet --package atoll-pg --example histories 1000 >"$results/histories.sql"
+script histories 1 --file="$results/histories.sql"
 script rows 7 --variable=rows="$rows" --file=pg_extension/tests/rows.sql
 exit $failed

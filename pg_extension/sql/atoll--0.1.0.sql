@@ -8,7 +8,27 @@ The ordering of items is not stable, it is driven by a dependency graph.
 */
 
 -- bootstrap
+-- Routing functions and types are for everybody: they read nothing but their arguments. PostgreSQL gives new
+-- functions to PUBLIC by itself, but not the schema they are in.
 GRANT USAGE ON SCHEMA @extschema@ TO PUBLIC;
+-- Shells, to be filled once their functions are there.
+CREATE TYPE vclock;
+CREATE TYPE hlc;
+
+CREATE  FUNCTION "compare"(
+	"a" vclock, /* VClock */
+	"b" vclock /* VClock */
+) RETURNS TEXT /* & '_ str */
+IMMUTABLE STRICT PARALLEL SAFE 
+LANGUAGE c /* Rust */
+AS 'MODULE_PATHNAME', 'vclock_compare_wrapper';
+
+CREATE  FUNCTION "counter"(
+	"stamp" hlc /* Stamp */
+) RETURNS INT /* i32 */
+IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE c /* Rust */
+AS 'MODULE_PATHNAME', 'counter_wrapper';
 
 CREATE  FUNCTION "encode_key"(
 	"x" bytea /* Bytes < '_ > */
@@ -142,6 +162,129 @@ IMMUTABLE STRICT PARALLEL SAFE
 LANGUAGE c /* Rust */
 AS 'MODULE_PATHNAME', 'hash64_uuid_wrapper';
 
+CREATE  FUNCTION "hlc_cmp"(
+	"a" hlc, /* Stamp */
+	"b" hlc /* Stamp */
+) RETURNS INT /* i32 */
+IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE c /* Rust */
+AS 'MODULE_PATHNAME', 'hlc_cmp_wrapper';
+
+CREATE  FUNCTION "hlc_eq"(
+	"a" hlc, /* Stamp */
+	"b" hlc /* Stamp */
+) RETURNS bool /* bool */
+IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE c /* Rust */
+AS 'MODULE_PATHNAME', 'hlc_eq_wrapper';
+
+CREATE  FUNCTION "hlc_ge"(
+	"a" hlc, /* Stamp */
+	"b" hlc /* Stamp */
+) RETURNS bool /* bool */
+IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE c /* Rust */
+AS 'MODULE_PATHNAME', 'hlc_ge_wrapper';
+
+CREATE  FUNCTION "hlc_gt"(
+	"a" hlc, /* Stamp */
+	"b" hlc /* Stamp */
+) RETURNS bool /* bool */
+IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE c /* Rust */
+AS 'MODULE_PATHNAME', 'hlc_gt_wrapper';
+
+CREATE  FUNCTION "hlc_hash"(
+	"stamp" hlc /* Stamp */
+) RETURNS INT /* i32 */
+IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE c /* Rust */
+AS 'MODULE_PATHNAME', 'hlc_hash_wrapper';
+
+CREATE  FUNCTION "hlc_hash_extended"(
+	"stamp" hlc, /* Stamp */
+	"seed" bigint /* i64 */
+) RETURNS bigint /* i64 */
+IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE c /* Rust */
+AS 'MODULE_PATHNAME', 'hlc_hash_extended_wrapper';
+
+CREATE  FUNCTION "hlc_in"(
+	"text" cstring /* & CStr */
+) RETURNS hlc /* Stamp */
+IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE c /* Rust */
+AS 'MODULE_PATHNAME', 'hlc_in_wrapper';
+
+CREATE  FUNCTION "hlc_larger"(
+	"a" hlc, /* Stamp */
+	"b" hlc /* Stamp */
+) RETURNS hlc /* Stamp */
+IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE c /* Rust */
+AS 'MODULE_PATHNAME', 'hlc_larger_wrapper';
+
+CREATE  FUNCTION "hlc_le"(
+	"a" hlc, /* Stamp */
+	"b" hlc /* Stamp */
+) RETURNS bool /* bool */
+IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE c /* Rust */
+AS 'MODULE_PATHNAME', 'hlc_le_wrapper';
+
+CREATE  FUNCTION "hlc_lt"(
+	"a" hlc, /* Stamp */
+	"b" hlc /* Stamp */
+) RETURNS bool /* bool */
+IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE c /* Rust */
+AS 'MODULE_PATHNAME', 'hlc_lt_wrapper';
+
+CREATE  FUNCTION "hlc_ne"(
+	"a" hlc, /* Stamp */
+	"b" hlc /* Stamp */
+) RETURNS bool /* bool */
+IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE c /* Rust */
+AS 'MODULE_PATHNAME', 'hlc_ne_wrapper';
+
+CREATE  FUNCTION "hlc_out"(
+	"stamp" hlc /* Stamp */
+) RETURNS cstring /* CString */
+IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE c /* Rust */
+AS 'MODULE_PATHNAME', 'hlc_out_wrapper';
+
+CREATE  FUNCTION "hlc_recv"(
+	"buffer" internal /* Internal */
+) RETURNS hlc /* Stamp */
+IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE c /* Rust */
+AS 'MODULE_PATHNAME', 'hlc_recv_wrapper';
+
+CREATE  FUNCTION "hlc_send"(
+	"stamp" hlc /* Stamp */
+) RETURNS bytea /* Vec < u8 > */
+IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE c /* Rust */
+AS 'MODULE_PATHNAME', 'hlc_send_wrapper';
+
+CREATE  FUNCTION "hlc_smaller"(
+	"a" hlc, /* Stamp */
+	"b" hlc /* Stamp */
+) RETURNS hlc /* Stamp */
+IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE c /* Rust */
+AS 'MODULE_PATHNAME', 'hlc_smaller_wrapper';
+
+CREATE  FUNCTION "hlc_tick"(
+	"last" hlc, /* Option < Stamp > */
+	"node" text /* Option < Text < '_ > > */
+) RETURNS hlc /* Option < Stamp > */
+VOLATILE PARALLEL SAFE
+LANGUAGE c /* Rust */
+AS 'MODULE_PATHNAME', 'hlc_tick_wrapper';
+
 CREATE  FUNCTION "jump"(
 	"x" bytea, /* Bytes < '_ > */
 	"n" INT /* i32 */
@@ -217,6 +360,13 @@ IMMUTABLE STRICT PARALLEL SAFE
 LANGUAGE c /* Rust */
 AS 'MODULE_PATHNAME', 'jump_uuid_wrapper';
 
+CREATE  FUNCTION "latest_stamp"(
+	"stored" jsonb /* JsonText */
+) RETURNS hlc /* Option < Stamp > */
+IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE c /* Rust */
+AS 'MODULE_PATHNAME', 'latest_stamp_wrapper';
+
 CREATE  FUNCTION "modulo"(
 	"x" bytea, /* Bytes < '_ > */
 	"n" INT, /* i32 */
@@ -273,6 +423,13 @@ CREATE  FUNCTION "modulo"(
 IMMUTABLE STRICT PARALLEL SAFE 
 LANGUAGE c /* Rust */
 AS 'MODULE_PATHNAME', 'modulo_uuid_wrapper';
+
+CREATE  FUNCTION "node"(
+	"stamp" hlc /* Stamp */
+) RETURNS text /* ServerText */
+IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE c /* Rust */
+AS 'MODULE_PATHNAME', 'node_wrapper';
 
 CREATE  FUNCTION "partition_hash_v1"(
 	"x" bytea, /* Bytes < '_ > */
@@ -436,6 +593,13 @@ CREATE  FUNCTION "range_of"(
 IMMUTABLE STRICT PARALLEL SAFE 
 LANGUAGE c /* Rust */
 AS 'MODULE_PATHNAME', 'range_of_uuid_wrapper';
+
+CREATE  FUNCTION "resolve_fields"(
+	"versions" VARIADIC jsonb[] /* pgrx :: VariadicArray < '_, JsonText > */
+) RETURNS jsonb /* Option < JsonText > */
+IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE c /* Rust */
+AS 'MODULE_PATHNAME', 'resolve_fields_wrapper';
 
 CREATE  FUNCTION "ring_node"(
 	"x" bytea, /* Bytes < '_ > */
@@ -644,7 +808,245 @@ IMMUTABLE STRICT PARALLEL SAFE
 LANGUAGE c /* Rust */
 AS 'MODULE_PATHNAME', 'slot_of_uuid_wrapper';
 
+CREATE  FUNCTION "tick"(
+	"clock" vclock, /* VClock */
+	"node" text /* Text < '_ > */
+) RETURNS vclock /* VClock */
+IMMUTABLE STRICT PARALLEL SAFE 
+LANGUAGE c /* Rust */
+AS 'MODULE_PATHNAME', 'vclock_tick_wrapper';
+
+CREATE  FUNCTION "vclock_after"(
+	"a" vclock, /* VClock */
+	"b" vclock /* VClock */
+) RETURNS bool /* bool */
+IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE c /* Rust */
+AS 'MODULE_PATHNAME', 'vclock_after_wrapper';
+
+CREATE  FUNCTION "vclock_after_or_equal"(
+	"a" vclock, /* VClock */
+	"b" vclock /* VClock */
+) RETURNS bool /* bool */
+IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE c /* Rust */
+AS 'MODULE_PATHNAME', 'vclock_after_or_equal_wrapper';
+
+CREATE  FUNCTION "vclock_before"(
+	"a" vclock, /* VClock */
+	"b" vclock /* VClock */
+) RETURNS bool /* bool */
+IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE c /* Rust */
+AS 'MODULE_PATHNAME', 'vclock_before_wrapper';
+
+CREATE  FUNCTION "vclock_before_or_equal"(
+	"a" vclock, /* VClock */
+	"b" vclock /* VClock */
+) RETURNS bool /* bool */
+IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE c /* Rust */
+AS 'MODULE_PATHNAME', 'vclock_before_or_equal_wrapper';
+
+CREATE  FUNCTION "vclock_concurrent"(
+	"a" vclock, /* VClock */
+	"b" vclock /* VClock */
+) RETURNS bool /* bool */
+IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE c /* Rust */
+AS 'MODULE_PATHNAME', 'vclock_concurrent_wrapper';
+
+CREATE  FUNCTION "vclock_eq"(
+	"a" vclock, /* VClock */
+	"b" vclock /* VClock */
+) RETURNS bool /* bool */
+IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE c /* Rust */
+AS 'MODULE_PATHNAME', 'vclock_eq_wrapper';
+
+CREATE  FUNCTION "vclock_hash"(
+	"clock" vclock /* VClock */
+) RETURNS INT /* i32 */
+IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE c /* Rust */
+AS 'MODULE_PATHNAME', 'vclock_hash_wrapper';
+
+CREATE  FUNCTION "vclock_hash_extended"(
+	"clock" vclock, /* VClock */
+	"seed" bigint /* i64 */
+) RETURNS bigint /* i64 */
+IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE c /* Rust */
+AS 'MODULE_PATHNAME', 'vclock_hash_extended_wrapper';
+
+CREATE  FUNCTION "vclock_in"(
+	"text" cstring /* & CStr */
+) RETURNS vclock /* VClock */
+IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE c /* Rust */
+AS 'MODULE_PATHNAME', 'vclock_in_wrapper';
+
+CREATE  FUNCTION "vclock_merge"(
+	"a" vclock, /* VClock */
+	"b" vclock /* VClock */
+) RETURNS vclock /* VClock */
+IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE c /* Rust */
+AS 'MODULE_PATHNAME', 'vclock_merge_wrapper';
+
+CREATE  FUNCTION "vclock_ne"(
+	"a" vclock, /* VClock */
+	"b" vclock /* VClock */
+) RETURNS bool /* bool */
+IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE c /* Rust */
+AS 'MODULE_PATHNAME', 'vclock_ne_wrapper';
+
+CREATE  FUNCTION "vclock_out"(
+	"clock" vclock /* VClock */
+) RETURNS cstring /* CString */
+IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE c /* Rust */
+AS 'MODULE_PATHNAME', 'vclock_out_wrapper';
+
+CREATE  FUNCTION "vclock_recv"(
+	"buffer" internal /* Internal */
+) RETURNS vclock /* VClock */
+IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE c /* Rust */
+AS 'MODULE_PATHNAME', 'vclock_recv_wrapper';
+
+CREATE  FUNCTION "vclock_send"(
+	"clock" vclock /* VClock */
+) RETURNS bytea /* Vec < u8 > */
+IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE c /* Rust */
+AS 'MODULE_PATHNAME', 'vclock_send_wrapper';
+
+-- requires:
+--   vclock::vclock_in
+--   vclock::vclock_out
+--   vclock::vclock_recv
+--   vclock::vclock_send
+--   hlc::hlc_in
+--   hlc::hlc_out
+--   hlc::hlc_recv
+--   hlc::hlc_send
+
+CREATE TYPE vclock (
+    INPUT = vclock_in, OUTPUT = vclock_out, RECEIVE = vclock_recv, SEND = vclock_send,
+    INTERNALLENGTH = VARIABLE, ALIGNMENT = int4, STORAGE = extended
+);
+CREATE TYPE hlc (
+    INPUT = hlc_in, OUTPUT = hlc_out, RECEIVE = hlc_recv, SEND = hlc_send,
+    INTERNALLENGTH = VARIABLE, ALIGNMENT = int4, STORAGE = extended
+);
+
+-- requires:
+--   types
+CREATE  FUNCTION "resolve_lww"(
+	"stamps" VARIADIC hlc[] /* pgrx :: VariadicArray < '_, Stamp > */
+) RETURNS hlc /* Option < Stamp > */
+IMMUTABLE STRICT PARALLEL SAFE 
+LANGUAGE c /* Rust */
+AS 'MODULE_PATHNAME', 'resolve_lww_wrapper';
+
 CREATE  FUNCTION "version"() RETURNS TEXT /* & '_ str */
 STRICT STABLE PARALLEL SAFE
 LANGUAGE c /* Rust */
 AS 'MODULE_PATHNAME', 'version_wrapper';
+
+CREATE  FUNCTION "wall_time"(
+	"stamp" hlc /* Stamp */
+) RETURNS timestamp with time zone /* TimestampWithTimeZone */
+IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE c /* Rust */
+AS 'MODULE_PATHNAME', 'wall_time_wrapper';
+
+CREATE  FUNCTION "write_fields"(
+	"stored" jsonb, /* Option < JsonText > */
+	"doc" jsonb, /* Option < JsonText > */
+	"stamp" hlc /* Option < Stamp > */
+) RETURNS jsonb /* Option < JsonText > */
+IMMUTABLE PARALLEL SAFE
+LANGUAGE c /* Rust */
+AS 'MODULE_PATHNAME', 'write_fields_wrapper';
+
+-- finalize
+-- Causal order is partial: there is no operator class of btree, and no operator is the negation of another
+-- but for equality. Sorting by a vector clock is refused by PostgreSQL for want of a total order.
+CREATE OPERATOR = (
+    LEFTARG = vclock, RIGHTARG = vclock, FUNCTION = vclock_eq, COMMUTATOR = =, NEGATOR = <>,
+    RESTRICT = eqsel, JOIN = eqjoinsel, HASHES
+);
+CREATE OPERATOR <> (
+    LEFTARG = vclock, RIGHTARG = vclock, FUNCTION = vclock_ne, COMMUTATOR = <>, NEGATOR = =,
+    RESTRICT = neqsel, JOIN = neqjoinsel
+);
+CREATE OPERATOR < (
+    LEFTARG = vclock, RIGHTARG = vclock, FUNCTION = vclock_before, COMMUTATOR = >,
+    RESTRICT = contsel, JOIN = contjoinsel
+);
+CREATE OPERATOR > (
+    LEFTARG = vclock, RIGHTARG = vclock, FUNCTION = vclock_after, COMMUTATOR = <,
+    RESTRICT = contsel, JOIN = contjoinsel
+);
+CREATE OPERATOR <= (
+    LEFTARG = vclock, RIGHTARG = vclock, FUNCTION = vclock_before_or_equal, COMMUTATOR = >=,
+    RESTRICT = contsel, JOIN = contjoinsel
+);
+CREATE OPERATOR >= (
+    LEFTARG = vclock, RIGHTARG = vclock, FUNCTION = vclock_after_or_equal, COMMUTATOR = <=,
+    RESTRICT = contsel, JOIN = contjoinsel
+);
+CREATE OPERATOR || (
+    LEFTARG = vclock, RIGHTARG = vclock, FUNCTION = vclock_concurrent, COMMUTATOR = ||,
+    RESTRICT = contsel, JOIN = contjoinsel
+);
+CREATE OPERATOR + (LEFTARG = vclock, RIGHTARG = vclock, FUNCTION = vclock_merge, COMMUTATOR = +);
+CREATE OPERATOR CLASS vclock_hash_ops DEFAULT FOR TYPE vclock USING hash AS
+    OPERATOR 1 =,
+    FUNCTION 1 vclock_hash(vclock),
+    FUNCTION 2 vclock_hash_extended(vclock, int8);
+CREATE AGGREGATE merge(vclock) (
+    SFUNC = vclock_merge, STYPE = vclock, COMBINEFUNC = vclock_merge, PARALLEL = SAFE
+);
+
+-- Stamps have a total order: by time, then by the bytes of the node's name.
+CREATE OPERATOR = (
+    LEFTARG = hlc, RIGHTARG = hlc, FUNCTION = hlc_eq, COMMUTATOR = =, NEGATOR = <>,
+    RESTRICT = eqsel, JOIN = eqjoinsel, HASHES, MERGES
+);
+CREATE OPERATOR <> (
+    LEFTARG = hlc, RIGHTARG = hlc, FUNCTION = hlc_ne, COMMUTATOR = <>, NEGATOR = =,
+    RESTRICT = neqsel, JOIN = neqjoinsel
+);
+CREATE OPERATOR < (
+    LEFTARG = hlc, RIGHTARG = hlc, FUNCTION = hlc_lt, COMMUTATOR = >, NEGATOR = >=,
+    RESTRICT = scalarltsel, JOIN = scalarltjoinsel
+);
+CREATE OPERATOR > (
+    LEFTARG = hlc, RIGHTARG = hlc, FUNCTION = hlc_gt, COMMUTATOR = <, NEGATOR = <=,
+    RESTRICT = scalargtsel, JOIN = scalargtjoinsel
+);
+CREATE OPERATOR <= (
+    LEFTARG = hlc, RIGHTARG = hlc, FUNCTION = hlc_le, COMMUTATOR = >=, NEGATOR = >,
+    RESTRICT = scalarlesel, JOIN = scalarlejoinsel
+);
+CREATE OPERATOR >= (
+    LEFTARG = hlc, RIGHTARG = hlc, FUNCTION = hlc_ge, COMMUTATOR = <=, NEGATOR = <,
+    RESTRICT = scalargesel, JOIN = scalargejoinsel
+);
+CREATE OPERATOR CLASS hlc_ops DEFAULT FOR TYPE hlc USING btree AS
+    OPERATOR 1 <, OPERATOR 2 <=, OPERATOR 3 =, OPERATOR 4 >=, OPERATOR 5 >,
+    FUNCTION 1 hlc_cmp(hlc, hlc);
+CREATE OPERATOR CLASS hlc_hash_ops DEFAULT FOR TYPE hlc USING hash AS
+    OPERATOR 1 =,
+    FUNCTION 1 hlc_hash(hlc),
+    FUNCTION 2 hlc_hash_extended(hlc, int8);
+CREATE AGGREGATE max(hlc) (
+    SFUNC = hlc_larger, STYPE = hlc, COMBINEFUNC = hlc_larger, SORTOP = >, PARALLEL = SAFE
+);
+CREATE AGGREGATE min(hlc) (
+    SFUNC = hlc_smaller, STYPE = hlc, COMBINEFUNC = hlc_smaller, SORTOP = <, PARALLEL = SAFE
+);

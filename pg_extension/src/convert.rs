@@ -14,7 +14,6 @@
 use std::cell::Cell;
 use std::marker::PhantomData;
 
-use pgrx::callconv::{BoxRet, FcInfo};
 use pgrx::datum::{Datum, UnboxDatum};
 use pgrx::pg_sys::{self, pg_enc};
 use pgrx::varlena::{varatt_is_1b, varatt_is_1b_e, varatt_is_4b_u, varlena_to_byte_slice};
@@ -40,6 +39,12 @@ unsafe fn contents<'a>(datum: pg_sys::Datum) -> &'a [u8] {
         };
         varlena_to_byte_slice(varlena)
     }
+}
+
+/// The contents of a varlena that an argument or a result of the running call is.
+pub(crate) fn varlena_bytes(datum: &pg_sys::Datum) -> &[u8] {
+    // SAFETY: callers are types that wrap nothing but non-null varlenas of the running call.
+    unsafe { contents(*datum) }
 }
 
 /// An argument of type `bytea`.
@@ -246,6 +251,27 @@ macro_rules! argument {
         }
     };
 }
+pub(crate) use argument;
+
+/// Lets a type be a result, by way of its `IntoDatum`.
+macro_rules! result {
+    ($type:ty) => {
+        // SAFETY: the datum is of the type that SQL declares, and was made in the caller's memory context.
+        unsafe impl pgrx::callconv::BoxRet for $type {
+            unsafe fn box_into<'fcx>(
+                self,
+                fcinfo: &mut pgrx::callconv::FcInfo<'fcx>,
+            ) -> pgrx::datum::Datum<'fcx> {
+                match pgrx::IntoDatum::into_datum(self) {
+                    // SAFETY: as above.
+                    Some(datum) => unsafe { fcinfo.return_raw_datum(datum) },
+                    None => fcinfo.return_null(),
+                }
+            }
+        }
+    };
+}
+pub(crate) use result;
 
 argument!(Bytes<'fcx>);
 argument!(Text<'fcx>);
@@ -274,10 +300,67 @@ impl IntoDatum for ServerText {
 
 impl_sql_translatable!(ServerText, "text");
 
-// SAFETY: the datum is a varlena of the server's encoding, as SQL declares.
-unsafe impl BoxRet for ServerText {
-    unsafe fn box_into<'fcx>(self, fcinfo: &mut FcInfo<'fcx>) -> Datum<'fcx> {
-        // SAFETY: the datum was made in the caller's memory context.
-        unsafe { fcinfo.return_raw_datum(self.0) }
+result!(ServerText);
+
+/// A value of type `jsonb`, as its text.
+///
+/// pgrx's own type goes through numbers of 64 bits; the text keeps every digit.
+pub(crate) struct JsonText(pg_sys::Datum);
+
+impl JsonText {
+    /// Reads JSON into the current memory context; the text must be valid.
+    pub(crate) fn new(json: &str) -> JsonText {
+        let text = std::ffi::CString::new(to_server(json.as_bytes())).expect("JSON holds no NUL");
+        // SAFETY: jsonb_in takes one terminated string, which outlives the call.
+        let value =
+            unsafe { pgrx::direct_function_call_as_datum(pg_sys::jsonb_in, &[Some(text.as_ptr().into())]) };
+        JsonText(value.expect("valid JSON is never NULL"))
+    }
+
+    /// The text, in the spelling of PostgreSQL.
+    pub(crate) fn as_str(&self) -> &str {
+        // SAFETY: jsonb_out takes one jsonb, which this is, and gives a terminated string in the current
+        // memory context, where it stays for the length of the call.
+        let text = unsafe {
+            let text = pgrx::direct_function_call_as_datum(pg_sys::jsonb_out, &[Some(self.0)]);
+            let text = text.expect("the text of a value is never NULL");
+            std::ffi::CStr::from_ptr(text.cast_mut_ptr())
+        };
+        std::str::from_utf8(to_utf8(text.to_bytes())).expect("the server checks or converts its text")
     }
 }
+
+impl FromDatum for JsonText {
+    unsafe fn from_polymorphic_datum(
+        datum: pg_sys::Datum,
+        is_null: bool,
+        _type: pg_sys::Oid,
+    ) -> Option<Self> {
+        (!is_null).then_some(JsonText(datum))
+    }
+}
+
+impl IntoDatum for JsonText {
+    fn into_datum(self) -> Option<pg_sys::Datum> {
+        Some(self.0)
+    }
+
+    fn type_oid() -> pg_sys::Oid {
+        pg_sys::JSONBOID
+    }
+}
+
+// SAFETY: the datum is used within the call whose argument the array is.
+unsafe impl UnboxDatum for JsonText {
+    type As<'src> = JsonText;
+    unsafe fn unbox<'src>(datum: Datum<'src>) -> JsonText
+    where
+        Self: 'src,
+    {
+        JsonText(datum.sans_lifetime())
+    }
+}
+
+impl_sql_translatable!(JsonText, "jsonb");
+argument!(JsonText);
+result!(JsonText);

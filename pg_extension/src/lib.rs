@@ -11,13 +11,8 @@ mod error;
 mod functions;
 mod opclass;
 mod routing;
+mod version;
 
 pgrx::pg_module_magic!(name, version);
 
-// Routing functions and types are for everybody: they read nothing but their arguments. PostgreSQL gives
-// new functions to PUBLIC by itself, but not the schema they are in.
-pgrx::extension_sql!(
-    "GRANT USAGE ON SCHEMA @extschema@ TO PUBLIC;",
-    name = "schema_is_public",
-    bootstrap
-);
+pgrx::extension_sql_file!("bootstrap.sql", name = "bootstrap", bootstrap);

@@ -111,6 +111,40 @@ def quoted_element(node):
     return '"' + node.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
+def versions():
+    """The rows of core/tests/compat/golden: clocks, relations, stamps, and text that is neither."""
+    golden = VECTORS.parents[1] / "compat/golden"
+    rows = [line.rstrip("\n").split("\t") for line in open(golden / "versions.tsv", encoding="utf8")]
+    of = lambda kind: [row[1:] for row in rows if row[0] == kind]
+    print("CREATE TEMP TABLE clock_rows (t text, hex text); CREATE TEMP TABLE compare_rows (a text, b text, word text, merged text);"
+          " CREATE TEMP TABLE hlc_rows (t text, packed numeric, node text); CREATE TEMP TABLE stamp_rows (t text, hex text);"
+          " CREATE TEMP TABLE bad_rows (type text, t text);")
+    copy("clock_rows", of("clock"))
+    copy("compare_rows", of("compare"))
+    copy("hlc_rows", of("hlc"))
+    copy("stamp_rows", (line.rstrip("\n").split("\t") for line in open(golden / "stamps.tsv", encoding="utf8")))
+    copy("bad_rows", [("vclock", *row) for row in of("badclock")] + [("hlc", *row) for row in of("badhlc")])
+    compare("golden clocks", "clock_rows", [("t::atoll.vclock", "t"), ("encode(atoll.vclock_send(t::atoll.vclock), 'hex')", "hex")])
+    words = {"=": "equal", "<": "before", ">": "after", "||": "concurrent"}
+    compare("golden relations", "compare_rows", [("atoll.compare(a::atoll.vclock, b::atoll.vclock)", "word"), ("a::atoll.vclock OPERATOR(atoll.+) b::atoll.vclock", "merged"),
+            ("b::atoll.vclock OPERATOR(atoll.+) a::atoll.vclock", "merged")]
+            + [(f"a::atoll.vclock OPERATOR(atoll.{sign}) b::atoll.vclock", f"(word = '{word}')::text") for sign, word in words.items()]
+            + [(f"a::atoll.vclock OPERATOR(atoll.{sign}=) b::atoll.vclock", f"(word IN ('equal', '{words[sign]}'))::text") for sign in "<>"])
+    compare("golden stamps", "hlc_rows", [("t::atoll.hlc", "t"), ("atoll.node(t::atoll.hlc)", "node"),
+            ("extract(epoch FROM atoll.wall_time(t::atoll.hlc)) * 65536000 + atoll.counter(t::atoll.hlc) = packed", "'true'")])
+    compare("golden stamps' bytes", "stamp_rows", [("encode(atoll.hlc_send(t::atoll.hlc), 'hex')", "hex")])
+    print("""CREATE FUNCTION pg_temp.refused(type text, t text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE detail text;
+BEGIN
+    EXECUTE format('SELECT %L::atoll.%I', t, type);
+    RETURN 'taken';
+EXCEPTION WHEN invalid_text_representation THEN
+    GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL;
+    RETURN CASE WHEN detail ~ 'at (line 1 column|byte) [0-9]+$' THEN 'refused with its place' ELSE detail END;
+END $$;""")
+    compare("golden bad text", "bad_rows", [("pg_temp.refused(type, t)", "'refused with its place'")])
+
+
 def engine(atoll, count):
     """The engine's own answers, by way of its command-line tool."""
     random.seed(20261123)
@@ -172,4 +206,5 @@ def engine(atoll, count):
 if __name__ == "__main__":
     print("\\set QUIET on\n\\set ON_ERROR_STOP on\n\\pset format unaligned\n\\pset tuples_only on\nSET client_encoding = 'UTF8';")
     golden()
+    versions()
     engine(sys.argv[1], int(sys.argv[2]))

@@ -321,7 +321,8 @@ impl FromStr for HlcStamp {
     /// Reads the text form, and nothing else: no other zone, precision or case.
     ///
     /// # Errors
-    /// [`VersionError::BadText`] naming the part that is wrong, [`VersionError::BadNodeName`].
+    /// [`VersionError::BadText`] naming the part that is wrong and the byte where it begins,
+    /// [`VersionError::WallClockRange`].
     fn from_str(text: &str) -> Result<HlcStamp, VersionError> {
         // `part` is a slice of `text`: its place in it is the difference of their addresses.
         let bad = |reason: &str, part: &str| VersionError::BadText {
@@ -376,6 +377,9 @@ impl FromStr for HlcStamp {
         };
         if hour > 23 || minute > 59 || second > 59 {
             return Err(bad("there is no such time of day", clock));
+        }
+        if let Some(fault) = name_fault(node) {
+            return Err(bad(&format!("bad node name: {fault}"), node));
         }
         let seconds = (hour * 60 + minute) * 60 + second;
         HlcStamp::new(
