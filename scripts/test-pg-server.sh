@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The extension's tests that need a running server; scripts/test-pg.sh starts it and runs this beside it.
 #
-#   scripts/test-pg-server.sh BINDIR RESULTS
+#   scripts/test-pg-server.sh RESULTS BINDIR
 #
 # In: PGHOST and the other variables of the server, which has the extension's files; its programs in
 # BINDIR; atoll of the debug profile. ATOLL_PG_KEYS and ATOLL_PG_ROWS set how many keys and rows of each
@@ -13,8 +13,8 @@ set -euo pipefail
 . "$(dirname "$0")/env.sh"
 cd "$ROOT"
 
-bindir=$1
-results=$2
+results=$1
+bindir=$2
 keys=${ATOLL_PG_KEYS:-20000}
 rows=${ATOLL_PG_ROWS:-20000}
 failed=0

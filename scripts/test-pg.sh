@@ -16,26 +16,9 @@ cd "$ROOT"
 failed=0
 scripts/pg-sql.sh check || failed=1
 
-# Debian's tree works from any place as long as its parts keep their places relative to each other.
-bindir=$("$PGRX_PG_CONFIG_PATH" --bindir)
-sharedir=$("$PGRX_PG_CONFIG_PATH" --sharedir)
-case $bindir:$sharedir in
-/usr/lib/postgresql/*/bin:/usr/share/postgresql/*) ;;
-*) die "Only Debian's layout of PostgreSQL can be copied; $PGRX_PG_CONFIG_PATH has $bindir and $sharedir." ;;
-esac
-copy=$(mktemp -d /tmp/atoll-pg-copy.XXXXXX)
-trap 'rm -rf "$copy"' EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM HUP
-chmod 755 "$copy"
-mkdir -p "$copy/usr/lib/postgresql" "$copy/usr/share/postgresql"
-cp -a "${bindir%/bin}" "$copy/usr/lib/postgresql/"
-cp -aL "$sharedir" "$copy/usr/share/postgresql/"
-scripts/install-pg.sh debug "$copy$PGRX_PG_CONFIG_PATH" 2>/dev/null
-
 results=$LOGS/pg
 rm -rf "$results"
 mkdir -p "$results"
 cargo build --quiet --package atoll-cli
-scripts/pg-cluster.sh "$copy$bindir" -- scripts/test-pg-server.sh "$copy$bindir" "$results" || failed=1
+scripts/pg-copy.sh debug scripts/test-pg-server.sh "$results" || failed=1
 exit $failed
