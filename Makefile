@@ -1,10 +1,10 @@
 # Every target is a line or two into scripts/ or cargo; the work is done there.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-large vectors histories kills loom fuzz plan-report check fix bench bench-peers instructions install-pg clean
+.PHONY: help demo test test-pg-large test-large vectors histories kills loom fuzz plan-report check fix bench bench-peers bench-pg-functions instructions install-pg clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
 
 demo: ## installs what is missing, builds, and shows the engine at work on real input
 	@scripts/setup.sh demo
@@ -12,6 +12,10 @@ demo: ## installs what is missing, builds, and shows the engine at work on real 
 
 test: ## installs what is missing, builds, runs every test, ends with one line of totals
 	@scripts/test.sh
+
+test-pg-large: ## PostgreSQL tests with KEYS=100000 keys and ROWS=1000000 rows of every type
+	@scripts/setup.sh test
+	@ATOLL_PG_KEYS=$(or $(KEYS),100000) ATOLL_PG_ROWS=$(or $(ROWS),1000000) scripts/test-pg.sh
 
 test-large: ## imports a real gigabyte, killed twice on the way (GIGABYTES=1)
 	@scripts/setup.sh demo
@@ -51,6 +55,11 @@ instructions: ## instructions of one operation on every hot path, the same besid
 
 plan-report: ## what plans move over 1,000 random clusters, against the least possible
 	@scripts/cargo.sh run --release --package atoll --example planner_report
+
+bench-pg-functions: ## a call of the routing functions in SQL beside one of PostgreSQL's own hashes
+	@scripts/setup.sh test
+	@scripts/cargo.sh build --release --package atoll-pg
+	@scripts/bench-pg-functions.sh
 
 install-pg: ## builds the extension and copies it into PostgreSQL; run as root
 	@scripts/cargo.sh build --release --package atoll-pg

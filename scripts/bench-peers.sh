@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # Runs comparisons with other people's libraries (benches/peers) and writes docs/benchmarks.md.
 #
-# In: names of comparisons (routing, storage); none means all. FLAGS: passed on to each (--help lists them). Out: ratios on stdout, sections of the
-# page. Must never: be part of `make test`, which compiles none of the peers.
+# In: names of comparisons (routing, storage), all if none; FLAGS, passed on to each (--help lists them).
+# Out: ratios on stdout, sections of the page. Must never: be part of `make test`, which compiles none of the peers.
 set -euo pipefail
 # shellcheck source=scripts/env.sh
 . "$(dirname "$0")/env.sh"
-cd "$ROOT"
+# The flags of benches/peers/.cargo hold below that folder only.
+cd "$ROOT/benches/peers"
 [ $# -gt 0 ] || set -- routing storage
 for comparison in "$@"; do
     case $comparison in
@@ -16,6 +17,6 @@ for comparison in "$@"; do
     esac
     # FLAGS are words.
     # shellcheck disable=SC2086
-    cargo run --release --manifest-path benches/peers/Cargo.toml --target-dir "$ROOT/target/peers" \
+    cargo run --release --target-dir "$ROOT/target/peers" \
         "${features[@]}" --bin "$comparison" -- ${FLAGS:-}
 done

@@ -182,6 +182,9 @@ fn clocks(data: &[u8]) {
     if let Ok(clock) = VectorClock::from_bytes(data) {
         assert_eq!(clock.to_bytes(), data);
     }
+    if let Ok(stamp) = HlcStamp::from_bytes(data) {
+        assert_eq!(stamp.to_bytes(), data);
+    }
     let _ = data
         .split_at_checked(data.len() / 2)
         .map(|(a, b)| VectorClock::compare_encoded(a, b).is_ok());
@@ -212,6 +215,9 @@ fn siblings(data: &[u8]) {
 
 fn values(data: &[u8]) {
     let _ = (Counter::from_bytes(data).is_ok(), fields::check(data).is_ok());
+    if let Ok(apart) = fields::json_fields(data) {
+        assert_eq!(fields::from_json_fields(apart).unwrap(), data);
+    }
 }
 
 fn tuples_and_tokens(data: &[u8]) {

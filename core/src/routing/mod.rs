@@ -40,7 +40,7 @@ pub use hash::{Digest, HashKind, hash64};
 pub use hrw::Hrw;
 pub use jump::{jump, jump_key};
 pub use ketama::Ketama;
-pub use key::{KeyBuf, KeyEncoding, KeyRef, encode_key};
+pub use key::{KeyBuf, KeyEncoding, KeyRef, encode_key, int_bytes};
 pub use locality::Locality;
 pub use maglev::Maglev;
 pub use modulo::Modulo;

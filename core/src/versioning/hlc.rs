@@ -7,12 +7,14 @@
 //! Source: Kulkarni et al., "Logical Physical Clocks", 2014. A stamp packs into the `u64` of
 //! [`Hlc`]: 48 bits of milliseconds, 16 bits of counter, so numeric order is time order.
 
+use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
 
 use crate::ids::Hlc;
+use crate::versioning::bytes::{Reader, put_slice};
 use crate::versioning::error::VersionError;
-use crate::versioning::vector_clock::check_name;
+use crate::versioning::vector_clock::{check_name, name_fault};
 
 /// How far ahead of the local wall clock a peer's stamp may be, in milliseconds, unless configured.
 pub const DEFAULT_MAX_SKEW_MS: u64 = 500;
@@ -23,6 +25,7 @@ pub const DEFAULT_RESERVE_MS: u64 = 200;
 const MAX_WALL_MS: u64 = (1 << 48) - 1;
 const DAY_MS: u64 = 86_400_000;
 const WHAT: &str = "stamp such as 2026-11-23T02:00:00.123Z/0007@node";
+const FORMAT: u8 = 1;
 
 /// A stamp for a local event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -250,6 +253,49 @@ impl HlcStamp {
     pub fn node(&self) -> &str {
         &self.node
     }
+
+    /// The one byte form of this stamp.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(11 + self.node.len());
+        out.push(FORMAT);
+        out.extend_from_slice(&self.hlc.0.to_le_bytes());
+        put_slice(&mut out, self.node.as_bytes());
+        out
+    }
+
+    /// Reads the byte form.
+    ///
+    /// # Errors
+    /// [`VersionError::BadBytes`] for anything but the one form of a stamp.
+    pub fn from_bytes(bytes: &[u8]) -> Result<HlcStamp, VersionError> {
+        let (hlc, node) = decode(bytes)?;
+        Ok(HlcStamp {
+            hlc,
+            node: Box::from(node),
+        })
+    }
+
+    /// Orders two stamps in their byte form as [`Ord`] does, without allocating. Both are checked to their
+    /// last byte.
+    ///
+    /// # Errors
+    /// [`VersionError::BadBytes`] if either is not the byte form of a stamp.
+    pub fn compare_encoded(left: &[u8], right: &[u8]) -> Result<Ordering, VersionError> {
+        Ok(decode(left)?.cmp(&decode(right)?))
+    }
+}
+
+fn decode(bytes: &[u8]) -> Result<(Hlc, &str), VersionError> {
+    let mut reader = Reader::new(bytes, "stamp");
+    reader.format(FORMAT)?;
+    let hlc = Hlc(u64::from_le_bytes(reader.array()?));
+    let node = std::str::from_utf8(reader.slice()?).map_err(|_| reader.bad("name is not UTF-8"))?;
+    if name_fault(node).is_some() {
+        return Err(reader.bad("bad node name"));
+    }
+    reader.end()?;
+    Ok((hlc, node))
 }
 
 impl fmt::Display for HlcStamp {
@@ -275,26 +321,36 @@ impl FromStr for HlcStamp {
     /// Reads the text form, and nothing else: no other zone, precision or case.
     ///
     /// # Errors
-    /// [`VersionError::BadText`] naming the part that is wrong, [`VersionError::BadNodeName`].
+    /// [`VersionError::BadText`] naming the part that is wrong and the byte where it begins,
+    /// [`VersionError::WallClockRange`].
     fn from_str(text: &str) -> Result<HlcStamp, VersionError> {
-        let bad = |reason: &str| VersionError::BadText {
+        // `part` is a slice of `text`: its place in it is the difference of their addresses.
+        let bad = |reason: &str, part: &str| VersionError::BadText {
             what: WHAT,
-            reason: reason.to_owned(),
+            reason: format!(
+                "{reason} at byte {}",
+                part.as_ptr() as usize - text.as_ptr() as usize
+            ),
         };
-        let (time, node) = text.split_once('@').ok_or_else(|| bad("no @node"))?;
-        let (time, counter) = time.split_once('/').ok_or_else(|| bad("no /counter"))?;
+        let (time, node) = text.split_once('@').ok_or_else(|| bad("no @node", after(text)))?;
+        let (time, counter) = time
+            .split_once('/')
+            .ok_or_else(|| bad("no /counter", after(time)))?;
         let time = time
             .strip_suffix('Z')
-            .ok_or_else(|| bad("the time must end in Z (UTC)"))?;
+            .ok_or_else(|| bad("the time must end in Z (UTC)", after(time)))?;
         let (date, clock) = time
             .split_once('T')
-            .ok_or_else(|| bad("no T between date and time"))?;
+            .ok_or_else(|| bad("no T between date and time", time))?;
         if counter.len() != 4 || !counter.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
-            return Err(bad("the counter must be four lower-case hexadecimal digits"));
+            return Err(bad(
+                "the counter must be four lower-case hexadecimal digits",
+                counter,
+            ));
         }
-        let counter = u16::from_str_radix(counter, 16).map_err(|_| bad("bad counter"))?;
+        let counter_value = u16::from_str_radix(counter, 16).map_err(|_| bad("bad counter", counter))?;
 
-        let (year_text, rest) = date.split_once('-').ok_or_else(|| bad("no month"))?;
+        let (year_text, rest) = date.split_once('-').ok_or_else(|| bad("no month", after(date)))?;
         let year = match year_text.len() {
             5 if !year_text.starts_with('0') => number(year_text, 5),
             _ => number(year_text, 4),
@@ -303,13 +359,13 @@ impl FromStr for HlcStamp {
             .split_once('-')
             .and_then(|(m, d)| Some((number(m, 2)?, number(d, 2)?)));
         let (Some(year), Some((month, day))) = (year, day_of_year) else {
-            return Err(bad("the date must be YYYY-MM-DD"));
+            return Err(bad("the date must be YYYY-MM-DD", date));
         };
         if year < 1970 {
-            return Err(bad("the year is before 1970"));
+            return Err(bad("the year is before 1970", date));
         }
         if !(1..=12).contains(&month) || day < 1 || day > days_in(year, month) {
-            return Err(bad("there is no such day"));
+            return Err(bad("there is no such day", rest));
         }
         let time = clock.split_once('.').and_then(|(hms, milli)| {
             let mut parts = hms.split(':').map(|part| number(part, 2));
@@ -317,20 +373,28 @@ impl FromStr for HlcStamp {
             parts.next().is_none().then_some((hms, number(milli, 3)?))
         });
         let Some(((hour, minute, second), milli)) = time else {
-            return Err(bad("the time must be HH:MM:SS.mmm"));
+            return Err(bad("the time must be HH:MM:SS.mmm", clock));
         };
         if hour > 23 || minute > 59 || second > 59 {
-            return Err(bad("there is no such time of day"));
+            return Err(bad("there is no such time of day", clock));
+        }
+        if let Some(fault) = name_fault(node) {
+            return Err(bad(&format!("bad node name: {fault}"), node));
         }
         let seconds = (hour * 60 + minute) * 60 + second;
         HlcStamp::new(
             pack(
                 days_of(year, month, day) * DAY_MS + seconds * 1000 + milli,
-                counter,
+                counter_value,
             )?,
             node,
         )
     }
+}
+
+/// What follows a text: nothing, in the place where something is missing.
+fn after(text: &str) -> &str {
+    &text[text.len()..]
 }
 
 fn number(text: &str, digits: usize) -> Option<u64> {

@@ -3,6 +3,7 @@
 use atoll::versioning::{HlcStamp, VectorClock};
 
 const ROWS: &str = include_str!("golden/versions.tsv");
+const STAMPS: &str = include_str!("golden/stamps.tsv");
 
 fn clock(text: &str) -> VectorClock {
     text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))
@@ -45,4 +46,20 @@ fn clocks_and_stamps_are_as_defined() {
         *counts.entry(fields[0]).or_insert(0) += 1;
     }
     assert!(counts["clock"] > 100 && counts["compare"] > 200 && counts["hlc"] > 100);
+}
+
+#[test]
+fn stamps_have_the_bytes_that_are_defined() {
+    for row in STAMPS.lines() {
+        let (text, hex) = row.split_once('\t').unwrap();
+        let stamp: HlcStamp = text.parse().unwrap();
+        let bytes: String = stamp
+            .to_bytes()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        assert_eq!(bytes, hex, "{text}");
+        assert_eq!(HlcStamp::from_bytes(&stamp.to_bytes()).unwrap(), stamp);
+    }
+    assert_eq!(STAMPS.lines().count(), 107);
 }

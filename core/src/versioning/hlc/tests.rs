@@ -87,6 +87,10 @@ fn text_is_read_in_one_form_only() {
     bad("10889-08-03T00:00:00.000Z/0000@a", "48 bits");
     bad("99999-12-31T23:59:59.999Z/0000@a", "48 bits");
     bad("2026-11-23T02:00:00.123Z/0007@", "empty");
+    bad("2026-11-23T02:00:00.123Z/000A@a", "at byte 25");
+    bad("2026-11-23T02:00:00.123Z/0007", "at byte 29");
+    bad("2026-11-23T25:00:00.123Z/0007@a", "at byte 11");
+    bad("", "at byte 0");
     let at = "2026-11-23T02:00:00.123Z/0007@a@b/c".parse::<HlcStamp>().unwrap();
     assert_eq!(at.node(), "a@b/c");
 }
@@ -98,6 +102,32 @@ proptest! {
     fn text_round_trips_over_the_whole_range(packed in any::<u64>()) {
         let stamp = HlcStamp::new(Hlc(packed), "노드").unwrap();
         prop_assert_eq!(stamp.to_string().parse::<HlcStamp>().unwrap(), stamp);
+    }
+
+    #[test]
+    fn bytes_round_trip_and_order_as_the_stamps_do(
+        a in (0u64..3, "[a-c섬]{1,3}"), b in (0u64..3, "[a-c섬]{1,3}"), high in any::<u32>()
+    ) {
+        let stamp = |(low, node): &(u64, String)| HlcStamp::new(Hlc(u64::from(high) << 32 | low), node).unwrap();
+        let (a, b) = (stamp(&a), stamp(&b));
+        prop_assert_eq!(HlcStamp::from_bytes(&a.to_bytes()).unwrap(), a.clone());
+        prop_assert_eq!(HlcStamp::compare_encoded(&a.to_bytes(), &b.to_bytes()).unwrap(), a.cmp(&b));
+    }
+
+    #[test]
+    fn decoding_arbitrary_bytes_never_panics_and_accepts_only_the_one_form(
+        bytes in proptest::collection::vec(any::<u8>(), 0..20), node in "[ -~]{0,3}", cut in 0usize..14
+    ) {
+        let mut near = HlcStamp::new(Hlc(7), "n").unwrap().to_bytes();
+        near.truncate(10);
+        near.push(node.len() as u8);
+        near.extend_from_slice(node.as_bytes());
+        near.truncate(cut);
+        for bytes in [bytes, near] {
+            if let Ok(stamp) = HlcStamp::from_bytes(&bytes) {
+                prop_assert_eq!(stamp.to_bytes(), bytes);
+            }
+        }
     }
 
     #[test]

@@ -277,6 +277,63 @@ fn decode_version(version: &Version) -> Result<Option<Document>, VersionError> {
         .map_err(|reason| unresolvable(NAME, version, reason))
 }
 
+/// A field of a stored JSON document with the write that made it so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StampedField {
+    /// Names from the outermost map to the field.
+    pub path: Vec<String>,
+    /// The write.
+    pub dot: Dot,
+    /// When it was stamped.
+    pub stamp: Hlc,
+    /// The value as JSON; `None`: deleted, or hidden by something written below it later.
+    pub value: Option<Vec<u8>>,
+}
+
+/// The fields of a value that [`write()`] or the rule has made of JSON, ascending by path: for those who keep
+/// stamps in another form than bytes.
+///
+/// # Errors
+/// [`VersionError::BadBytes`] for anything but stamped fields of a JSON document.
+pub fn json_fields(value: &[u8]) -> Result<Vec<StampedField>, VersionError> {
+    let document = Document::from_bytes(value)?;
+    if document.form != Form::Json {
+        return Err(Reader::new(value, "stamped fields").bad("not a JSON document"));
+    }
+    let field = |(path, field): (Path, Field)| StampedField {
+        path,
+        dot: field.dot,
+        stamp: field.stamp,
+        value: field.value,
+    };
+    Ok(document.fields.into_iter().map(field).collect())
+}
+
+/// Inverse of [`json_fields`], with the fields in any order.
+///
+/// # Errors
+/// [`VersionError::BadBytes`] if these are not the fields of a stored document: paths of no or too many
+/// names, values that are not one JSON value, fields that others replace, sequence 0.
+pub fn from_json_fields(fields: impl IntoIterator<Item = StampedField>) -> Result<Vec<u8>, VersionError> {
+    let field = |field: StampedField| {
+        let StampedField {
+            path,
+            dot,
+            stamp,
+            value,
+        } = field;
+        (path, Field { stamp, dot, value })
+    };
+    let document = Document {
+        form: Form::Json,
+        fields: fields.into_iter().map(field).collect(),
+    };
+    let bytes = document.to_bytes();
+    // The decoder checks all that a stored document promises.
+    Document::from_bytes(&bytes)?;
+    Ok(bytes)
+}
+
 /// Checks that bytes are stamped fields; the decoder on its own, for fuzzing.
 ///
 /// # Errors

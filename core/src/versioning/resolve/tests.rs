@@ -386,4 +386,42 @@ proptest! {
             }
         }
     }
+#[test]
+fn stamped_fields_can_be_taken_apart_and_put_together_in_any_order() {
+    let map = br#"{"a":{"b":1.10,"c":[1, 2]},"d":{},"e":null}"#;
+    let first = fields::write(None, map, Dot::new(1, 1, 1), Hlc(1)).unwrap();
+    let stored = version(1, 1, 1, &first);
+    let second = fields::write(
+        Some(&stored),
+        br#"{"a":{"b":1.10},"d":2}"#,
+        Dot::new(2, 1, 1),
+        Hlc(2),
+    )
+    .unwrap();
+    let mut apart = fields::json_fields(&second).unwrap();
+    assert_eq!(apart.iter().filter(|field| field.value.is_none()).count(), 2);
+    assert_eq!(apart[0].path, ["a", "b"]);
+    assert_eq!((apart[0].stamp, apart[1].stamp), (Hlc(1), Hlc(2)));
+    apart.reverse();
+    assert_eq!(fields::from_json_fields(apart.clone()).unwrap(), second);
+
+    // What no stored document holds is refused: no path, no JSON, a field below one that replaces it.
+    for change in [
+        &|field: &mut fields::StampedField| field.path.clear(),
+        &|field: &mut fields::StampedField| field.value = Some(b"1 2".to_vec()),
+        &|field: &mut fields::StampedField| field.dot.sequence = 0,
+        &|field: &mut fields::StampedField| (field.path, field.stamp) = (vec!["a".into()], Hlc(9)),
+    ] as [&dyn Fn(&mut fields::StampedField); 4]
+    {
+        let mut wrong = apart.clone();
+        change(&mut wrong[0]);
+        assert!(fields::from_json_fields(wrong.clone()).is_err(), "{wrong:?}");
+    }
+    let packed = fields::write(None, b"\x81\xa1a\x01", Dot::new(1, 1, 1), Hlc(1)).unwrap();
+    assert!(
+        fields::json_fields(&packed)
+            .unwrap_err()
+            .to_string()
+            .contains("JSON")
+    );
 }

@@ -6,6 +6,8 @@ compare  TEXT TEXT WORD TEXT   equal, before, after or concurrent; the merge of 
 hlc      TEXT NUMBER NODE      text, packed number, node
 badclock TEXT                  no vector clock
 badhlc   TEXT                  no stamp
+
+And stamps.tsv, the binary form of the same stamps: TEXT HEX.
 """
 import datetime, random
 
@@ -38,6 +40,7 @@ def some():
     return {k: random.choice([1, 2, 3, 127, 128, 2**32, 2**64 - 1]) for k in random.sample(NAMES, random.randrange(5))}
 
 clocks = [{}, {"A": 1}, {"A": 1, "B": 3}, {"섬": 2**64 - 1}] + [some() for _ in range(120)]
+stamps = open("stamps.tsv", "w")
 with open("versions.tsv", "w") as out:
     row = lambda *fields: print(*fields, sep="\t", file=out)
     for clock in clocks:
@@ -54,6 +57,8 @@ with open("versions.tsv", "w") as out:
         when = epoch + datetime.timedelta(milliseconds=ms)
         stamp = f"{when:%Y-%m-%dT%H:%M:%S}.{ms % 1000:03d}Z" if when.year > 999 else None
         row("hlc", f"{when.year:04d}{stamp[4:]}/{counter:04x}@{node}", ms << 16 | counter, node)
+        form = b"\1" + (ms << 16 | counter).to_bytes(8, "little") + varint(len(node.encode())) + node.encode()
+        print(f"{when.year:04d}{stamp[4:]}/{counter:04x}@{node}", form.hex(), sep="\t", file=stamps)
     for bad in ["", "{", "[]", '{"A":-1}', '{"A":1.5}', '{"A":"1"}', '{"A":1,"A":2}', '{"":1}', '{"A":18446744073709551616}', '{"A":1} x', "null"]:
         row("badclock", bad)
     for bad in ["", "2026-11-23T02:00:00.123Z", "2026-11-23T02:00:00.123Z/0007@", "2026-02-30T00:00:00.000Z/0000@a", "2026-11-23T24:00:00.000Z/0000@a",
