@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use crate::run::Place;
 
-const COMMANDS: [&str; 17] = [
+const COMMANDS: [&str; 19] = [
     "compact",
     "demo",
     "init",
@@ -21,6 +21,8 @@ const COMMANDS: [&str; 17] = [
     "rebalance",
     "status",
     "verify",
+    "backup",
+    "restore",
     "dump",
     "ring",
 ];

@@ -12,6 +12,7 @@
 //! slot is served by two shards; a replica answers a strong read alone; a wiped replica counts.
 
 mod background;
+mod backup;
 mod compact;
 pub mod config_store;
 pub mod consistency;
@@ -52,6 +53,7 @@ use membership::members_key;
 
 pub use crate::replication::Token;
 pub use crate::routing::{Change, Plan};
+pub use backup::ClusterRestoreReport;
 pub use compact::{ClusterCompaction, CompactOptions, ReplicaCompaction};
 pub use consistency::{Consistency, ReadOptions, UnknownName, WriteDurability};
 pub use error::ClusterError;

@@ -180,11 +180,13 @@ impl World {
 
     fn used(&self) -> u64 {
         let space = |len: u64| len.next_multiple_of(PAGE_BYTES as u64);
-        self.tree
-            .files()
+        // Names of one file share its space.
+        let files = self.tree.files();
+        let distinct: BTreeMap<_, _> = files
             .iter()
-            .map(|(_, contents)| space(contents.len()))
-            .sum()
+            .map(|(_, contents)| (Arc::as_ptr(contents), contents))
+            .collect();
+        distinct.values().map(|contents| space(contents.len())).sum()
     }
 
     fn has_room(&self, old: u64, new: u64) -> bool {
@@ -417,6 +419,11 @@ impl Disk for SimDisk {
         self.change(what, |world| world.tree.rename(from, to))
     }
 
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let what = format_args!("link {} to {}", from.display(), to.display());
+        self.change(what, |world| world.tree.link(from, to))
+    }
+
     fn remove_file(&self, path: &Path) -> io::Result<()> {
         self.change(format_args!("remove_file {}", path.display()), |world| {
             world.tree.remove_file(path)
@@ -493,6 +500,10 @@ impl Disk for SimDisk {
 
     fn free_bytes(&self, _path: &Path) -> io::Result<u64> {
         self.look(|world| Ok(world.capacity.saturating_sub(world.used())))
+    }
+
+    fn total_bytes(&self, _path: &Path) -> io::Result<u64> {
+        self.look(|world| Ok(world.capacity))
     }
 
     fn supports_writable_maps(&self, _path: &Path) -> io::Result<bool> {

@@ -40,6 +40,7 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
 pub use error::LogError;
+pub(crate) use rotate::replace_file;
 use header::{Chain, Control};
 use in_flight::Frontier;
 use segment::Segment;

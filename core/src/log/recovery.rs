@@ -229,6 +229,26 @@ fn take_lock(disk: &dyn Disk, dir: &Path) -> Result<Box<dyn crate::io::LockGuard
     }
 }
 
+/// Whose log is in `dir`, as its control page says.
+pub(crate) fn read_identity(disk: &dyn Disk, dir: &Path) -> Result<StoreIdentity, LogError> {
+    let path = dir.join(CONTROL_FILE);
+    if !disk
+        .exists(&path)
+        .map_err(|e| LogError::io("look up", &path, e))?
+    {
+        return Err(LogError::NotAStore {
+            path: dir.to_owned(),
+            found: format!("it has no {CONTROL_FILE} file"),
+        });
+    }
+    let control = read_control(disk, &path)?;
+    Ok(StoreIdentity {
+        cluster: control.cluster,
+        shard: control.shard,
+        node: control.node,
+    })
+}
+
 fn read_control(disk: &dyn Disk, path: &Path) -> Result<Control, LogError> {
     let file = disk
         .open(path, OpenMode::Read)

@@ -9,6 +9,7 @@
 //! told "not found" because a record is damaged; an index entry outlives the record it points to.
 
 pub mod apply;
+pub mod backup;
 pub mod compact;
 pub mod conditional;
 mod error;

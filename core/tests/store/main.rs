@@ -1,5 +1,6 @@
 //! The store as a whole: against a model, with several threads, and as a follower.
 
+mod backup;
 mod compaction;
 mod concurrent;
 mod conditional;

@@ -186,6 +186,20 @@ impl Table {
         ))
     }
 
+    /// Compares every checksum of the file, also those compared before.
+    ///
+    /// # Errors
+    /// [`TableError::Damaged`] for the first that does not fit.
+    pub(in crate::store) fn check_all(&self) -> Result<(), TableError> {
+        self.compare_index()?;
+        (0..self.footer.data_pages()).try_for_each(|page| self.compare_page(page))
+    }
+
+    /// Bytes `[offset, offset + len)` of the file, whatever they are.
+    pub(in crate::store) fn file_slice(&self, offset: usize, len: usize) -> &[u8] {
+        &self.bytes()[offset..offset + len]
+    }
+
     /// Tree, offsets of anchors, checksums of pages; not yet compared with their own checksum.
     fn sections(&self) -> (&[u8], &[u8], &[u8]) {
         let start = self.footer.index_start as usize;
