@@ -40,9 +40,9 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
 pub use error::LogError;
-pub(crate) use rotate::replace_file;
 use header::{Chain, Control};
 use in_flight::Frontier;
+pub(crate) use rotate::replace_file;
 use segment::Segment;
 use writer::SegmentWriter;
 
@@ -94,6 +94,8 @@ pub struct LogOptions {
     /// Segments grow from 1 MiB up to this many bytes. Larger ones make fewer files and longer
     /// pauses when one is sealed.
     pub segment_max_bytes: u64,
+    /// Space on the file system that records leave free; at most a sixteenth of it counts.
+    pub min_free_bytes: u64,
 }
 
 /// Set of segments in position order; replaced whole when it changes.

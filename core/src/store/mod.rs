@@ -92,6 +92,11 @@ pub struct StoreOptions {
     pub write_path: WritePath,
     /// Segments grow from 1 MiB up to this many bytes; default 64 MiB.
     pub segment_max_bytes: u64,
+    /// Writes get a full disk's error once they would leave less than this many bytes free on the file
+    /// system, so that there is room to close, to open again, to lead a new epoch and to give back space;
+    /// a sixteenth of the file system where that is less. They go on by themselves when space returns.
+    /// Default 16 MiB; 0 for none.
+    pub min_free_bytes: u64,
     /// Who compacts; default nobody by itself.
     pub compaction: Compaction,
     /// Tables are cut at about this many bytes, from 64 KiB to 56 MiB; default 32 MiB. A merge needs
@@ -111,6 +116,7 @@ impl StoreOptions {
             identity,
             write_path: WritePath::Auto,
             segment_max_bytes: 64 << 20,
+            min_free_bytes: 16 << 20,
             compaction: Compaction::Manual,
             table_bytes: 32 << 20,
             sync_interval: Some(Duration::from_secs(1)),
@@ -219,6 +225,7 @@ impl Store {
             identity: options.identity,
             write_path: options.write_path,
             segment_max_bytes: options.segment_max_bytes,
+            min_free_bytes: options.min_free_bytes,
         };
         let (log, recovery) = Log::open(env, dir, &log_options, options.create)?;
         let control = log.control();

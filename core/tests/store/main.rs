@@ -6,6 +6,7 @@ mod concurrent;
 mod conditional;
 mod edges;
 mod follower;
+mod full_disk;
 mod index_damage;
 mod model;
 
