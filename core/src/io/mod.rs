@@ -9,6 +9,7 @@ pub mod clock;
 pub mod mmap;
 pub mod os;
 pub mod sim;
+mod touched;
 
 #[cfg(test)]
 mod contract;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 
 pub use clock::{Clock, Entropy};
 pub use mmap::Map;
+pub(crate) use touched::Touched;
 
 /// One entry of a directory listing.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -54,6 +54,10 @@ impl Source {
     /// Compares every checksum of what will be copied.
     fn check(&self) -> Result<(), BackupError> {
         match self {
+            Source::Segment(segment, _) if segment.ensure(0, PAGE_BYTES).is_err() => {
+                let what = "the header page cannot be read";
+                Err(crate::log::LogError::corrupt(segment.path(), 0, what).into())
+            }
             Source::Segment(segment, end) => match segment.walk(segment.first(), *end, true, |_| {}) {
                 (_, WalkEnd::Limit) => Ok(()),
                 (at, WalkEnd::Invalid(error)) => Err(segment.damaged(at, &error).into()),
