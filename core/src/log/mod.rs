@@ -84,6 +84,18 @@ pub enum WritePath {
     Pwrite,
 }
 
+/// When a value is compared with its checksum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum VerifyPayload {
+    /// By every read: a byte that flips in memory or on the way from the disk is noticed at the next read.
+    #[default]
+    Always,
+    /// By the first read of it since the store was opened; what changes afterwards is not noticed before
+    /// [`crate::store::Store::verify`]. Costs a bit for every 32 bytes of log. Keys and headers are compared
+    /// by every read all the same.
+    FirstTouch,
+}
+
 /// Knobs of a log.
 #[derive(Clone, Debug)]
 pub struct LogOptions {
@@ -96,6 +108,8 @@ pub struct LogOptions {
     pub segment_max_bytes: u64,
     /// Space on the file system that records leave free; at most a sixteenth of it counts.
     pub min_free_bytes: u64,
+    /// When readers compare payloads.
+    pub verify_payload: VerifyPayload,
 }
 
 /// Set of segments in position order; replaced whole when it changes.

@@ -29,7 +29,7 @@ use super::segment::{MAX_SEGMENT_BYTES, MIN_SEGMENT_BYTES};
 use super::writer::SegmentWriter;
 use super::{
     AppendState, CONTROL_FILE, LOCK_FILE, LOG_DIR, Log, LogError, LogOptions, SegmentList, StoreIdentity,
-    WritePath,
+    VerifyPayload, WritePath,
 };
 use crate::ids::{Epoch, Hlc, Lsn, Uuid};
 use crate::io::{Disk, Env, LockOutcome, OpenMode};
@@ -122,6 +122,12 @@ impl Log {
         } else {
             create_store(env, dir, options)?
         };
+        if options.verify_payload == VerifyPayload::FirstTouch {
+            found
+                .segments
+                .iter()
+                .for_each(|segment| segment.compare_payloads_once());
+        }
         let kind = found.report.kind;
         if !found.report.was_clean() {
             // A dot (node, incarnation, sequence) must never be used twice; see DESIGN of versions.

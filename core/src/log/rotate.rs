@@ -19,7 +19,7 @@ use parking_lot::{Condvar, Mutex};
 use super::header::{Control, PAGE_BYTES, SegmentFooter, SegmentHeader, StoreState};
 use super::segment::{MAX_SEGMENT_BYTES, MIN_SEGMENT_BYTES, Segment, Spare};
 use super::writer::SegmentWriter;
-use super::{AppendState, CONTROL_FILE, Log, LogError, SegmentList};
+use super::{AppendState, CONTROL_FILE, Log, LogError, SegmentList, VerifyPayload};
 
 /// Full segments that may wait for the disk. With more, writers wait as well: dirty memory stays
 /// bounded by this many segments.
@@ -183,6 +183,9 @@ impl Log {
         };
         let segment =
             Arc::new(created.map_err(|(error, left)| if left { self.poison(error) } else { error })?);
+        if self.options.verify_payload == VerifyPayload::FirstTouch {
+            segment.compare_payloads_once();
+        }
         // Received records come in by system calls.
         let writer = SegmentWriter::new(Arc::clone(&segment), self.map_writes && !follower)
             .map_err(|error| self.poison(error))?;

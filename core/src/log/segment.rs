@@ -6,8 +6,8 @@
 //! reader side is a read-only map, so a stray store faults instead of corrupting.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use super::error::LogError;
 use super::format::{self, CrcSeed, RECORD_HEADER_BYTES, RecordError, RecordKind};
@@ -23,6 +23,9 @@ pub(crate) const MAX_SEGMENT_BYTES: u64 = 512 << 20;
 /// Zeros written ahead in pieces of this size: `fdatasync` of a prewritten file is twice as fast
 /// as of a file that was only allocated, since no block changes from unwritten to written.
 const PREWRITE_BYTES: usize = 1 << 20;
+/// No record is so short that two could begin within this many bytes.
+const SOUND_BYTES: usize = 32;
+const _: () = assert!(RECORD_HEADER_BYTES > SOUND_BYTES);
 /// End of a segment that is still being written.
 const OPEN_END: u64 = u64::MAX;
 
@@ -34,6 +37,9 @@ pub struct Segment {
     file: Arc<dyn File>,
     map: Map,
     touched: Touched,
+    /// One bit for every 32 bytes, in which at most one record begins: its payload has been found sound.
+    /// Unset where every read compares.
+    sound: OnceLock<Box<[AtomicU64]>>,
     end: AtomicU64,
     seed: CrcSeed,
 }
@@ -211,6 +217,7 @@ impl Segment {
             path,
             file,
             touched: Touched::new(len),
+            sound: OnceLock::new(),
             map,
             end: AtomicU64::new(OPEN_END),
             seed,
@@ -424,6 +431,31 @@ impl Segment {
     /// The record at `lsn` without checksums, for a caller that compares the key first.
     pub(crate) fn record_unchecked(&self, lsn: Lsn) -> Result<RecordView<'_>, RecordError> {
         RecordView::parse_unchecked(self.span(lsn)?, lsn)
+    }
+
+    /// From now on a payload is compared with its checksum once, by the first who reads it here.
+    pub(crate) fn compare_payloads_once(&self) {
+        self.sound.get_or_init(|| {
+            let words = (self.header.capacity as usize).div_ceil(SOUND_BYTES * 64);
+            (0..words).map(|_| AtomicU64::new(0)).collect()
+        });
+    }
+
+    /// Compares the payload of a record of this segment with its checksum, unless that has been done and is
+    /// enough.
+    #[inline]
+    pub(crate) fn check_payload(&self, record: &RecordView<'_>) -> Result<(), RecordError> {
+        let Some(sound) = self.sound.get() else {
+            return record.verify_payload(self.seed);
+        };
+        let place = self.offset_of(record.lsn()).unwrap_or(0) / SOUND_BYTES;
+        let (word, bit) = (&sound[place / 64], 1 << (place % 64));
+        // Relaxed: the bytes were there before any reader could find them, and never change.
+        if word.load(Ordering::Relaxed) & bit == 0 {
+            record.verify_payload(self.seed)?;
+            word.fetch_or(bit, Ordering::Relaxed);
+        }
+        Ok(())
     }
 
     pub(crate) fn damaged(&self, lsn: Lsn, error: &RecordError) -> LogError {

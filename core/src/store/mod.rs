@@ -50,7 +50,7 @@ pub use crate::log::payload::{SlotsFrozen, SlotsOwned};
 pub use crate::log::read::LogChunk;
 pub use crate::log::recovery::{Cut, RecoveryKind, RecoveryReport};
 pub use crate::log::truncate::TruncateReport;
-pub use crate::log::{StoreIdentity, WritePath};
+pub use crate::log::{StoreIdentity, VerifyPayload, WritePath};
 
 use crate::ids::{Epoch, Lsn, ShardId, Uuid};
 use crate::io::Env;
@@ -97,6 +97,9 @@ pub struct StoreOptions {
     /// a sixteenth of the file system where that is less. They go on by themselves when space returns.
     /// Default 16 MiB; 0 for none.
     pub min_free_bytes: u64,
+    /// When values in the log are compared with their checksums; default at every read. Tables have checksums
+    /// of pages, compared by the first read of each page in either case.
+    pub verify_payload: VerifyPayload,
     /// Who compacts; default nobody by itself.
     pub compaction: Compaction,
     /// Tables are cut at about this many bytes, from 64 KiB to 56 MiB; default 32 MiB. A merge needs
@@ -117,6 +120,7 @@ impl StoreOptions {
             write_path: WritePath::Auto,
             segment_max_bytes: 64 << 20,
             min_free_bytes: 16 << 20,
+            verify_payload: VerifyPayload::Always,
             compaction: Compaction::Manual,
             table_bytes: 32 << 20,
             sync_interval: Some(Duration::from_secs(1)),
@@ -226,6 +230,7 @@ impl Store {
             write_path: options.write_path,
             segment_max_bytes: options.segment_max_bytes,
             min_free_bytes: options.min_free_bytes,
+            verify_payload: options.verify_payload,
         };
         let (log, recovery) = Log::open(env, dir, &log_options, options.create)?;
         let control = log.control();

@@ -43,7 +43,7 @@ fn checked_value(segment: &Segment, lsn: Lsn) -> Result<Option<(usize, RecordVie
     if record.kind() == RecordKind::Delete {
         return Ok(None);
     }
-    record.verify_payload(segment.seed()).map_err(damaged)?;
+    segment.check_payload(&record).map_err(damaged)?;
     let offset = segment.offset_of(lsn).expect("the record was read there");
     Ok(Some((offset + record.value_offset(), record)))
 }

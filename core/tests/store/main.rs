@@ -9,6 +9,7 @@ mod follower;
 mod full_disk;
 mod index_damage;
 mod model;
+mod payloads;
 mod unreadable;
 
 use std::path::Path;
