@@ -1,10 +1,10 @@
 # Every target is a line or two into scripts/ or cargo; the work is done there.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-large vectors histories kills loom fuzz plan-report check fix bench install-pg clean
+.PHONY: help demo test test-large vectors histories kills loom fuzz plan-report check fix bench bench-peers instructions install-pg clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 demo: ## installs what is missing, builds, and shows the engine at work on real input
 	@scripts/setup.sh demo
@@ -42,6 +42,12 @@ fix: ## rewrites what `check` compares: format, the C header, the extension's SQ
 
 bench: ## criterion benches of the engine's hot paths
 	@scripts/cargo.sh bench --package atoll-benches
+
+bench-peers: ## the same work beside other libraries, as ratios, into docs/benchmarks.md (ONLY=routing)
+	@scripts/bench-peers.sh $(ONLY)
+
+instructions: ## instructions of one operation on every hot path, the same beside any neighbour
+	@scripts/instructions.sh
 
 plan-report: ## what plans move over 1,000 random clusters, against the least possible
 	@scripts/cargo.sh run --release --package atoll --example planner_report

@@ -9,6 +9,7 @@
 //! replicated identity (cluster, shard, epoch), so a record that strayed from another log or
 //! another leadership fails, and the bytes can be shipped to replicas unchanged.
 
+use super::checksum;
 use crate::ids::{Epoch, Hlc, Lsn, ShardId, Uuid};
 
 /// Bytes before the key.
@@ -231,9 +232,7 @@ impl CrcSeed {
     }
 
     pub(super) fn crc(self, parts: &[&[u8]]) -> u32 {
-        parts
-            .iter()
-            .fold(self.0, |crc, part| crc32c::crc32c_append(crc, part))
+        parts.iter().fold(self.0, |crc, part| checksum::append(crc, part))
     }
 }
 

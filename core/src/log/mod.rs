@@ -14,6 +14,7 @@
 
 pub mod append;
 pub(crate) mod background;
+mod checksum;
 pub mod dump;
 pub mod error;
 mod find;

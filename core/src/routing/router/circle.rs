@@ -4,35 +4,8 @@
 //! exact: the sum over all arcs is the whole circle. Whether a point owns the arc up to it or the arc
 //! before it (`>` against `>=`) shifts every arc alike and changes no length.
 
-use crate::routing::hash::{Digest, HashKind};
-use crate::routing::node::NodeSpec;
-
 /// A point as a fraction of 2^64, and the index of its owner.
 pub(super) type Point = (u64, u16);
-
-/// The points of [`Ring`](crate::routing::Ring), from its definition; digests of more than 64 bits by
-/// their upper 64, which is exact but for ties.
-pub(super) fn ring_points(nodes: &[NodeSpec], vnodes: u32, hash: HashKind) -> Vec<Point> {
-    let mut points: Vec<(Digest, &[u8], u16)> = Vec::new();
-    for (index, node) in (0u16..).zip(nodes) {
-        for i in 0..u64::from(vnodes) * u64::from(node.weight) {
-            let mut bytes = node.name.as_bytes().to_vec();
-            match hash {
-                HashKind::Xxh3 => {
-                    bytes.push(0);
-                    bytes.extend_from_slice(&i.to_le_bytes());
-                }
-                _ => bytes.extend_from_slice(format!(":{i}").as_bytes()),
-            }
-            points.push((hash.digest(&bytes), node.name.as_bytes(), index));
-        }
-    }
-    points.sort_unstable();
-    points
-        .into_iter()
-        .map(|(digest, _, index)| (digest.high(), index))
-        .collect()
-}
 
 /// Points of 32 bits on the circle of 64.
 pub(super) fn widened(points: &[(u32, u16)]) -> Vec<Point> {

@@ -207,6 +207,16 @@ impl Router {
             _ if self.nodes.is_empty() => return Err(RoutingError::NoNames { algorithm }),
             _ => {}
         }
+        if let Kind::Ring(ring) = &self.kind {
+            let mut nodes = self.nodes.clone();
+            change(&mut nodes);
+            return Ok(Router {
+                kind: Kind::Ring(Box::new(ring.with_nodes(&nodes)?)),
+                nodes,
+                encoding: self.encoding,
+                locality: self.locality,
+            });
+        }
         let mut spec = self.spec().expect("topologies were refused above");
         change(&mut spec.nodes);
         Router::new(&spec)
@@ -216,8 +226,7 @@ impl Router {
         let mut tally = Tally::new(&self.nodes, &next.nodes, changed);
         match (&self.kind, &next.kind) {
             (Kind::Ring(old), Kind::Ring(new)) => {
-                let points =
-                    |ring: &super::Ring| circle::ring_points(ring.nodes(), ring.vnodes(), ring.hash());
+                let points = |ring: &super::Ring| ring.arcs().collect::<Vec<Point>>();
                 tally.arcs(&points(old), &points(new));
             }
             (Kind::Ketama(old), Kind::Ketama(new)) => {

@@ -536,8 +536,8 @@ proptest! {
         prop_assume!(weights.iter().any(|&weight| weight > 0));
         let node = |(i, &weight): (usize, &u32)| NodeSpec::new(format!("n{i}")).with_weight(weight);
         let nodes: Vec<NodeSpec> = weights.iter().enumerate().map(node).collect();
-        let points = circle::ring_points(&nodes, vnodes, hash);
         let ring = Ring::new(&nodes, vnodes, hash).unwrap();
+        let points: Vec<circle::Point> = ring.arcs().collect();
         for key in keys {
             let at = points.partition_point(|&(point, _)| point <= hash.digest(&key).high());
             prop_assert_eq!(points.get(at).unwrap_or(&points[0]).1, ring.owner(&key));
