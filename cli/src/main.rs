@@ -3,6 +3,7 @@
 //! Arguments come in; results go to standard output, everything else to standard error. This file
 //! knows the names of the commands and nothing of what they do: one file a group of commands.
 
+mod backup;
 mod change;
 mod compact;
 mod demo;
@@ -80,6 +81,10 @@ enum Command {
     Ring(ring::RingArgs),
     /// Check every checksum and compare the replicas
     Verify(verify::VerifyArgs),
+    /// Copy a cluster or a store, as it is at one instant
+    Backup(backup::BackupArgs),
+    /// Make a cluster or a store of a backup
+    Restore(backup::RestoreArgs),
     /// Turn logs into tables sorted by key, and many tables into fewer
     Compact(compact::CompactArgs),
     /// Print every option with its default and what it costs
@@ -105,6 +110,8 @@ fn run(command: &Command) -> Outcome {
         Command::Status(args) => status::run(args),
         Command::Ring(args) => ring::run(args),
         Command::Verify(args) => verify::run(args),
+        Command::Backup(args) => backup::backup(args),
+        Command::Restore(args) => backup::restore_into(args),
         Command::Compact(args) => compact::run(args),
         Command::Options(args) => options::run(args),
         Command::Dump(args) => dump::run(args),

@@ -14,6 +14,7 @@ use crate::session::{self, DirArg};
 Examples:
   atoll verify data
   atoll verify data --json | jq .damage
+  atoll verify /mnt/safe/data
 
 Exit code 3: something is damaged; file and offset are named. Exit code 1: a replica is out of
 service or differs from its primary.")]
@@ -26,8 +27,11 @@ pub struct VerifyArgs {
     json: bool,
 }
 
-/// Checks a cluster.
+/// Checks a cluster or a backup.
 pub fn run(args: &VerifyArgs) -> Outcome {
+    if crate::backup::is_backup(&args.dir.dir) {
+        return crate::backup::verify(&args.dir.dir, args.json);
+    }
     let report = session::with(&args.dir.dir, check)?;
     if args.json {
         output::print_json(&report)?;

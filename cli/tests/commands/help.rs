@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use crate::run::Place;
 
-const COMMANDS: [&str; 18] = [
+const COMMANDS: [&str; 20] = [
     "compact",
     "demo",
     "init",
@@ -22,6 +22,8 @@ const COMMANDS: [&str; 18] = [
     "status",
     "options",
     "verify",
+    "backup",
+    "restore",
     "dump",
     "ring",
 ];

@@ -1,5 +1,6 @@
 //! The binary as users meet it: what it prints where, and how it exits.
 
+mod backup;
 mod cluster;
 mod damage;
 mod demo;

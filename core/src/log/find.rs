@@ -410,6 +410,10 @@ fn refuse_damage(
             format_args!("{} at log position {cut}, but {evidence}", describe(why)),
         ))
     };
+    if let WalkEnd::Invalid(error @ RecordError::Unreadable { .. }) = why {
+        // Whether it was torn nobody can say: the next attempt may be able to read it.
+        return Err(segment.damaged(cut, error));
+    }
     if control.durable > cut {
         return damaged(format!(
             "the control page says the log was durable up to {}",

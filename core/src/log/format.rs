@@ -192,9 +192,28 @@ pub enum RecordError {
         /// Stored.
         found: u32,
     },
+    /// The disk cannot read the bytes, or the file has been cut short before them.
+    #[error("{}", unreadable(*errno))]
+    Unreadable {
+        /// Offset in the file of the first page that is missing.
+        offset: usize,
+        /// What a read of it answered; 0 where the file ends before it.
+        errno: i32,
+    },
     /// The inside of a special record is malformed.
     #[error("malformed {0}")]
     Malformed(&'static str),
+}
+
+/// Why bytes cannot be read, in words.
+pub(crate) fn unreadable(errno: i32) -> String {
+    match errno {
+        0 => "the file has been cut short: it ends before this page".into(),
+        errno => format!(
+            "this page cannot be read: {}",
+            std::io::Error::from_raw_os_error(errno)
+        ),
+    }
 }
 
 /// Checksum seed of one leadership of one shard's log.

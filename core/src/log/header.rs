@@ -42,6 +42,12 @@ pub enum PageError {
         /// Stored.
         found: u32,
     },
+    /// The disk cannot read it, or the file has been cut short before it.
+    #[error("{}", super::format::unreadable(*errno))]
+    Unreadable {
+        /// What a read of it answered; 0 where the file ends before it.
+        errno: i32,
+    },
     /// Written by a version whose format this one does not know.
     #[error(
         "format {major}.{minor} with features {incompat:#x}; this version reads {MAJOR}.x without them: use a newer atoll"

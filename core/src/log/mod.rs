@@ -44,6 +44,7 @@ use parking_lot::Mutex;
 pub use error::LogError;
 use header::{Chain, Control};
 use in_flight::Frontier;
+pub(crate) use rotate::replace_file;
 use segment::Segment;
 use writer::SegmentWriter;
 
@@ -85,6 +86,18 @@ pub enum WritePath {
     Pwrite,
 }
 
+/// When a value is compared with its checksum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum VerifyPayload {
+    /// By every read: a byte that flips in memory or on the way from the disk is noticed at the next read.
+    #[default]
+    Always,
+    /// By the first read of it since the store was opened; what changes afterwards is not noticed before
+    /// [`crate::store::Store::verify`]. Costs a bit for every 32 bytes of log. Keys and headers are compared
+    /// by every read all the same.
+    FirstTouch,
+}
+
 /// Knobs of a log.
 #[derive(Clone, Debug)]
 pub struct LogOptions {
@@ -95,6 +108,10 @@ pub struct LogOptions {
     /// Segments grow from 1 MiB up to this many bytes. Larger ones make fewer files and longer
     /// pauses when one is sealed.
     pub segment_max_bytes: u64,
+    /// Space on the file system that records leave free; at most a sixteenth of it counts.
+    pub min_free_bytes: u64,
+    /// When readers compare payloads.
+    pub verify_payload: VerifyPayload,
 }
 
 /// Set of segments in position order; replaced whole when it changes.

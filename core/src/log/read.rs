@@ -125,6 +125,9 @@ impl Log {
                 });
             }
             let offset = segment.offset_of(at).expect("the segment holds the position");
+            segment
+                .ensure(offset, (end.0 - at.0) as usize)
+                .map_err(|error| segment.damaged(at, &error))?;
             let bytes = segment
                 .slice(offset, (end.0 - at.0) as usize)
                 .expect("the map covers every position of its segment");

@@ -29,7 +29,7 @@ use super::segment::{MAX_SEGMENT_BYTES, MIN_SEGMENT_BYTES};
 use super::writer::SegmentWriter;
 use super::{
     AppendState, CONTROL_FILE, LOCK_FILE, LOG_DIR, Log, LogError, LogOptions, SegmentList, StoreIdentity,
-    WritePath,
+    VerifyPayload, WritePath,
 };
 use crate::ids::{Epoch, Hlc, Lsn, Uuid};
 use crate::io::{Disk, Env, LockOutcome, OpenMode};
@@ -122,6 +122,12 @@ impl Log {
         } else {
             create_store(env, dir, options)?
         };
+        if options.verify_payload == VerifyPayload::FirstTouch {
+            found
+                .segments
+                .iter()
+                .for_each(|segment| segment.compare_payloads_once());
+        }
         let kind = found.report.kind;
         if !found.report.was_clean() {
             // A dot (node, incarnation, sequence) must never be used twice; see DESIGN of versions.
@@ -227,6 +233,26 @@ fn take_lock(disk: &dyn Disk, dir: &Path) -> Result<Box<dyn crate::io::LockGuard
             host: holder.host,
         }),
     }
+}
+
+/// Whose log is in `dir`, as its control page says.
+pub(crate) fn read_identity(disk: &dyn Disk, dir: &Path) -> Result<StoreIdentity, LogError> {
+    let path = dir.join(CONTROL_FILE);
+    if !disk
+        .exists(&path)
+        .map_err(|e| LogError::io("look up", &path, e))?
+    {
+        return Err(LogError::NotAStore {
+            path: dir.to_owned(),
+            found: format!("it has no {CONTROL_FILE} file"),
+        });
+    }
+    let control = read_control(disk, &path)?;
+    Ok(StoreIdentity {
+        cluster: control.cluster,
+        shard: control.shard,
+        node: control.node,
+    })
 }
 
 fn read_control(disk: &dyn Disk, path: &Path) -> Result<Control, LogError> {

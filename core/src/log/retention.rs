@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use super::format::RECORD_HEADER_BYTES;
 use super::header::Control;
+use super::rotate::Room;
 use super::segment::{MIN_SEGMENT_BYTES, Segment};
 use super::{LOG_DIR, Log, LogError, SegmentList};
 use crate::ids::Lsn;
@@ -112,7 +113,7 @@ impl Log {
         self.discard_spare();
         let capacity = std::mem::replace(&mut state.next_capacity, MIN_SEGMENT_BYTES);
         let follower = active.header().follower;
-        if let Err(error) = self.start_segment(&mut state, RECORD_HEADER_BYTES, follower) {
+        if let Err(error) = self.start_segment(&mut state, RECORD_HEADER_BYTES, follower, Room::Reserve) {
             state.next_capacity = capacity;
             return Err(error);
         }

@@ -216,7 +216,7 @@ impl Manifest {
     ///
     /// # Errors
     /// The disk's. `true` beside it when the new one may be there all the same.
-    pub(super) fn write(&self, disk: &dyn Disk, dir: &Path) -> Result<(), (TableError, bool)> {
+    pub(in crate::store) fn write(&self, disk: &dyn Disk, dir: &Path) -> Result<(), (TableError, bool)> {
         let path = dir.join(MANIFEST_FILE);
         let draft = dir.join(format!("{MANIFEST_FILE}.new"));
         let prepare = || -> Result<(), TableError> {

@@ -10,6 +10,7 @@
 
 pub mod apply;
 mod approximate;
+pub mod backup;
 pub mod compact;
 pub mod conditional;
 mod error;
@@ -56,7 +57,7 @@ pub use crate::log::payload::{SlotsFrozen, SlotsOwned};
 pub use crate::log::read::LogChunk;
 pub use crate::log::recovery::{Cut, RecoveryKind, RecoveryReport};
 pub use crate::log::truncate::TruncateReport;
-pub use crate::log::{StoreIdentity, WritePath};
+pub use crate::log::{StoreIdentity, VerifyPayload, WritePath};
 
 use crate::ids::{Epoch, Lsn, ShardId, Uuid};
 use crate::io::Env;
@@ -98,6 +99,14 @@ pub struct StoreOptions {
     pub write_path: WritePath,
     /// Segments grow from 1 MiB up to this many bytes; default 64 MiB.
     pub segment_max_bytes: u64,
+    /// Writes get a full disk's error once they would leave less than this many bytes free on the file
+    /// system, so that there is room to close, to open again, to lead a new epoch and to give back space;
+    /// a sixteenth of the file system where that is less. They go on by themselves when space returns.
+    /// Default 16 MiB; 0 for none.
+    pub min_free_bytes: u64,
+    /// When values in the log are compared with their checksums; default at every read. Tables have checksums
+    /// of pages, compared by the first read of each page in either case.
+    pub verify_payload: VerifyPayload,
     /// Who compacts; default nobody by itself.
     pub compaction: Compaction,
     /// Tables are cut at about this many bytes, from 64 KiB to 56 MiB; default 32 MiB. A merge needs
@@ -117,6 +126,8 @@ impl StoreOptions {
             identity,
             write_path: WritePath::Auto,
             segment_max_bytes: 64 << 20,
+            min_free_bytes: 16 << 20,
+            verify_payload: VerifyPayload::Always,
             compaction: Compaction::Manual,
             table_bytes: 32 << 20,
             sync_interval: Some(Duration::from_secs(1)),
@@ -226,6 +237,8 @@ impl Store {
             identity: options.identity,
             write_path: options.write_path,
             segment_max_bytes: options.segment_max_bytes,
+            min_free_bytes: options.min_free_bytes,
+            verify_payload: options.verify_payload,
         };
         let (log, recovery) = Log::open(env, dir, &log_options, options.create)?;
         let control = log.control();

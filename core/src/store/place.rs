@@ -49,7 +49,7 @@ fn checked_value<'s>(
     if record.kind() == RecordKind::Delete {
         return Ok(None);
     }
-    record.verify_payload(segment.seed()).map_err(damaged)?;
+    segment.check_payload(&record).map_err(damaged)?;
     let expiry = record.expiry().map_err(damaged)?;
     if store.is_over(expiry) {
         return Ok(None);

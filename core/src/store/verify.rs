@@ -9,6 +9,7 @@ use super::table::format::DATA_START;
 use super::{Damage, Store, StoreError, for_each_version};
 use crate::ids::Lsn;
 use crate::log::LogError;
+use crate::log::format::RecordError;
 use crate::log::segment::WalkEnd;
 
 /// Damaged places named of one table.
@@ -84,6 +85,10 @@ impl Store {
             report.versions += versions;
             report.bytes += reached.0.saturating_sub(segment.first().0);
             report.damage.append(&mut unindexed);
+            let unreadable = match &why {
+                WalkEnd::Invalid(RecordError::Unreadable { offset, .. }) => Some(*offset),
+                _ => None,
+            };
             let what = match why {
                 WalkEnd::Limit => None,
                 WalkEnd::Empty => Some("records are missing here".to_owned()),
@@ -92,7 +97,7 @@ impl Store {
             };
             report.damage.extend(what.map(|what| Damage {
                 path: segment.path().to_owned(),
-                offset: segment.offset_of(reached).unwrap_or(0) as u64,
+                offset: unreadable.or(segment.offset_of(reached)).unwrap_or(0) as u64,
                 what: format!("{what} (log position {reached})"),
             }));
             if let Err(error) = segment.footer() {

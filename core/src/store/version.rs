@@ -188,7 +188,7 @@ impl Version {
         match self {
             Version::Log { segment, lsn } => segment
                 .record_unchecked(*lsn)
-                .and_then(|record| record.verify_payload(segment.seed()))
+                .and_then(|record| segment.check_payload(&record))
                 .map_err(|error| segment.damaged(*lsn, &error).into()),
             Version::Table { table, offset } => Ok(table.entry_at(*offset).map(drop)?),
         }

@@ -609,3 +609,82 @@ fn file_of_a_newer_format_is_refused_with_its_version() {
     let error = Store::open(&env(&disk), Path::new(DIR), &options()).expect_err("too new");
     assert!(error.to_string().contains("format 2.0"), "{error}");
 }
+
+#[test]
+fn backup_bytes_are_those_of_the_format_page() {
+    use atoll::store::backup::{Catalogue, CopyKind, CopyRecord, StoreRecord};
+    let store = Uuid([0x44; 16]);
+    let control = Control {
+        cluster: Uuid([0x11; 16]),
+        shard: ShardId(7),
+        node: 0x0102_0304,
+        store,
+        incarnation: 9,
+        open_generation: 4,
+        boot_id: [0; 16],
+        state: StoreState::Clean,
+        tail: Lsn(9_000),
+        durable: Lsn(9_000),
+        epoch: Epoch(3),
+        hlc: Hlc::ZERO,
+        chain: Chain::default(),
+        records: 0,
+        index_seed: 5,
+        log_start: Lsn(800),
+        released_records: 6,
+    };
+    let table = TableRecord {
+        number: 1,
+        slot: 0x8001,
+        file_bytes: 40_960,
+        entries: 200,
+    };
+    let manifest = Manifest {
+        through: Lsn(1_600),
+        next_table: 2,
+        runs: vec![RunRecord {
+            after: None,
+            growing: false,
+            tables: vec![table],
+        }],
+        ..Manifest::empty(store)
+    };
+    let copy = |kind, number, (first, end), bytes, sequence| CopyRecord {
+        kind,
+        number,
+        first: Lsn(first),
+        end: Lsn(end),
+        bytes,
+        crc: 0x1234_5678,
+        sequence,
+    };
+    let files = vec![
+        copy(CopyKind::Segment, 3, (800, 8_000), 4_096 + 7_200, 0),
+        copy(CopyKind::Tail, 4, (8_000, 9_000), 4_096 + 1_000, 2),
+        copy(CopyKind::Table, 1, (0, 0), 40_960, 0),
+    ];
+    let catalogue = Catalogue {
+        owner: Uuid([0x11; 16]),
+        sequence: 2,
+        wall_ms: 1_700_000_000_000,
+        extra: b"entries".to_vec(),
+        stores: vec![StoreRecord {
+            control,
+            manifest,
+            files,
+        }],
+    };
+    let bytes = catalogue.encode();
+    check("backup.bin", &bytes);
+    let names: Vec<_> = catalogue.stores[0].files.iter().map(CopyRecord::name).collect();
+    assert_eq!(catalogue.stores[0].dir_name(), "shard-00007-4444444444444444");
+    assert_eq!(
+        names,
+        [
+            "0000000000000003.seg",
+            "0000000000000004-00000002.tail",
+            "0000000000000001.tbl"
+        ]
+    );
+    assert_eq!(Catalogue::decode(&bytes), Ok(catalogue));
+}

@@ -206,7 +206,11 @@ pub fn options(write_path: WritePath) -> StoreOptions {
 }
 
 pub fn open(disk: &SimDisk, write_path: WritePath) -> Result<Store, StoreError> {
-    Store::open_standalone(&env(disk), Path::new(DIR), &options(write_path))
+    open_in(disk, DIR, write_path)
+}
+
+pub fn open_in(disk: &SimDisk, dir: &str, write_path: WritePath) -> Result<Store, StoreError> {
+    Store::open_standalone(&env(disk), Path::new(dir), &options(write_path))
 }
 
 /// How far the script came: operations acknowledged at all, and how many of them (from the
@@ -276,12 +280,17 @@ pub fn prefix_of(store: &Store, states: &[State], at_least: usize, at_most: usiz
 
 /// The recovered store must go on: take a write, close, open cleanly, verify.
 pub fn goes_on(disk: &SimDisk, store: Store, write_path: WritePath, context: &str) {
+    goes_on_in(disk, DIR, store, write_path, context);
+}
+
+/// As [`goes_on`], for a store in another directory.
+pub fn goes_on_in(disk: &SimDisk, dir: &str, store: Store, write_path: WritePath, context: &str) {
     let before = contents(&store);
     store
         .put(b"zz-after", b"recovery", Durability::Synced)
         .unwrap_or_else(|e| panic!("{context}: {e}"));
     store.close().unwrap_or_else(|e| panic!("{context}: {e}"));
-    let store = open(disk, write_path).unwrap_or_else(|e| panic!("{context}: {e}"));
+    let store = open_in(disk, dir, write_path).unwrap_or_else(|e| panic!("{context}: {e}"));
     assert!(
         store.recovery().was_clean(),
         "{context}: a closed store opens cleanly"

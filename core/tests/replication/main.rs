@@ -1,5 +1,6 @@
 //! Clusters: consistency levels, failover, wiped replicas, hand-overs, power cuts.
 
+mod backup;
 mod chaos;
 mod compacting;
 mod failover;

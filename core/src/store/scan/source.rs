@@ -518,7 +518,7 @@ impl LogSource {
         let lsn = self.head.lsn;
         self.segment
             .record_unchecked(lsn)
-            .and_then(|record| record.verify_payload(self.segment.seed()))
+            .and_then(|record| self.segment.check_payload(&record))
             .map_err(|error| self.segment.damaged(lsn, &error).into())
     }
 }

@@ -15,10 +15,12 @@ use super::error::TableError;
 use super::format::{DATA_START, EntryView, TableFooter, TableHeader, level_sizes};
 use super::tree;
 use crate::ids::Lsn;
-use crate::io::{Disk, Map, MapAccess, OpenMode};
+use crate::io::{Disk, Map, MapAccess, OpenMode, Touched};
 use crate::log::expiry::Expiry;
 use crate::log::header::PAGE_BYTES;
 
+/// An entry tells its lengths within so many bytes.
+const MAX_HEAD_BYTES: usize = 40;
 /// Walks fetch so far ahead.
 const AHEAD_BYTES: usize = 1024;
 
@@ -31,6 +33,7 @@ pub struct Table {
     /// Number by which the key index knows the file.
     slot: u16,
     map: Map,
+    touched: Touched,
     levels: Vec<usize>,
     /// One bit a page of entries: found sound since the table was opened.
     sound: Box<[AtomicU64]>,
@@ -92,6 +95,7 @@ impl Table {
             footer,
             path: path.to_owned(),
             slot,
+            touched: Touched::new(map.len()),
             map,
             index_sound: OnceLock::new(),
         })
@@ -172,8 +176,19 @@ impl Table {
         Ok(())
     }
 
+    /// Makes sure that a span of the file can be read: a page that cannot would kill the process at the
+    /// touch.
+    fn ensure(&self, offset: usize, len: usize) -> Result<(), TableError> {
+        let asked = self.touched.ensure(&self.map, offset, len);
+        asked.map_err(|page| {
+            let what = "this page cannot be read: the disk has failed there, or the file has been cut short";
+            TableError::damaged(&self.path, page.offset as u64, what)
+        })
+    }
+
     fn compare_page(&self, page: usize) -> Result<(), TableError> {
         let start = DATA_START + page * PAGE_BYTES;
+        self.ensure(start, PAGE_BYTES)?;
         let (_, _, crcs) = self.sections();
         let at = page * 4;
         let expected = u32::from_le_bytes(crcs[at..at + 4].try_into().expect("four bytes"));
@@ -188,6 +203,22 @@ impl Table {
         ))
     }
 
+    /// Compares every checksum of the file, also those compared before.
+    ///
+    /// # Errors
+    /// [`TableError::Damaged`] for the first that does not fit.
+    pub(in crate::store) fn check_all(&self) -> Result<(), TableError> {
+        self.ensure(0, PAGE_BYTES)?;
+        self.ensure(self.map.len() - PAGE_BYTES, PAGE_BYTES)?;
+        self.compare_index()?;
+        (0..self.footer.data_pages()).try_for_each(|page| self.compare_page(page))
+    }
+
+    /// Bytes `[offset, offset + len)` of the file, whatever they are.
+    pub(in crate::store) fn file_slice(&self, offset: usize, len: usize) -> &[u8] {
+        &self.bytes()[offset..offset + len]
+    }
+
     /// Tree, offsets of anchors, checksums of pages; not yet compared with their own checksum.
     fn sections(&self) -> (&[u8], &[u8], &[u8]) {
         let start = self.footer.index_start as usize;
@@ -200,6 +231,7 @@ impl Table {
 
     fn compare_index(&self) -> Result<(), TableError> {
         let start = self.footer.index_start as usize;
+        self.ensure(start, self.map.len() - PAGE_BYTES - start)?;
         // With the padding, so that no byte of the file is without a checksum.
         let found = crc32c::crc32c(&self.bytes()[start..self.map.len() - PAGE_BYTES]);
         if found == self.footer.index_crc {
@@ -232,7 +264,6 @@ impl Table {
     #[inline]
     pub fn key_at(&self, offset: usize) -> Result<EntryView<'_>, TableError> {
         let entry = self.parse(offset)?;
-        // Parsed first, to know which pages to check; if they are sound, so is what was parsed.
         self.check_pages(offset, entry.value_start)?;
         Ok(entry)
     }
@@ -265,7 +296,12 @@ impl Table {
         // Up to here the pages have been compared.
         let mut sound = from;
         while at < to {
-            let entry = EntryView::parse_quickly(data, at, &self.header.widths)
+            let reach = if at + MAX_HEAD_BYTES > sound {
+                self.reach(at)?
+            } else {
+                data.len()
+            };
+            let entry = EntryView::parse_quickly(&data[..reach], at, &self.header.widths)
                 .map_err(|error| self.unreadable(at, error))?;
             if entry.end > sound {
                 self.check_pages(at, entry.end)?;
@@ -281,6 +317,24 @@ impl Table {
         Ok(at)
     }
 
+    /// Checks the page on which an entry starts, before anything is read of it; returns how far an entry
+    /// may be parsed. Only that: what stands on the next page may be damaged and none of its business.
+    #[inline]
+    fn reach(&self, offset: usize) -> Result<usize, TableError> {
+        let data_end = self.footer.data_end as usize;
+        if offset >= data_end {
+            return Ok(data_end);
+        }
+        self.check_pages(offset, offset + 1)?;
+        let page_end = (offset + 1).next_multiple_of(PAGE_BYTES);
+        if offset + MAX_HEAD_BYTES <= page_end || page_end >= data_end {
+            return Ok(data_end);
+        }
+        // Its lengths may go on there. Where that page cannot be read, the entry has to do without.
+        let readable = self.ensure(page_end, 1).is_ok();
+        Ok(if readable { data_end } else { page_end })
+    }
+
     #[inline]
     fn parse(&self, offset: usize) -> Result<EntryView<'_>, TableError> {
         if offset < DATA_START {
@@ -290,7 +344,8 @@ impl Table {
                 "no entry can start here",
             ));
         }
-        EntryView::parse(self.data(), offset, &self.header.widths)
+        let reach = self.reach(offset)?;
+        EntryView::parse(&self.data()[..reach], offset, &self.header.widths)
             .map_err(|error| self.unreadable(offset, error))
     }
 
@@ -298,7 +353,8 @@ impl Table {
     #[cold]
     fn unreadable(&self, offset: usize, error: super::format::Malformed) -> TableError {
         let within = (DATA_START..self.footer.data_end as usize).contains(&offset);
-        match within.then(|| self.check_pages(offset, offset + 1)) {
+        let end = (offset + MAX_HEAD_BYTES).min(self.footer.data_end as usize);
+        match within.then(|| self.check_pages(offset, end)) {
             Some(Err(damage)) => damage,
             _ => TableError::damaged(&self.path, offset as u64, error),
         }

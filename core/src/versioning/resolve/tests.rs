@@ -386,6 +386,8 @@ proptest! {
             }
         }
     }
+}
+
 #[test]
 fn stamped_fields_can_be_taken_apart_and_put_together_in_any_order() {
     let map = br#"{"a":{"b":1.10,"c":[1, 2]},"d":{},"e":null}"#;
