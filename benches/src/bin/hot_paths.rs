@@ -6,6 +6,7 @@
 
 use std::hint::black_box;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use atoll::ids::{ShardId, Uuid};
 use atoll::io::Env;
@@ -13,14 +14,14 @@ use atoll::routing::{
     Algorithm, HashKind, Hrw, Maglev, RangeMap, Ring, Router, RouterSpec, SharedTopology, Topology,
     TopologySpec, hash64, jump_key,
 };
-use atoll::store::{Durability, Store, StoreIdentity, StoreOptions};
+use atoll::store::{Durability, Expires, Store, StoreIdentity, StoreOptions, WriteBatch};
 use atoll::versioning::VectorClock;
 use atoll_benches::{Numbers, nodes, user_keys};
 
 /// A path: its name, and what sets it up and runs it.
 type Path = (&'static str, fn(u64));
 
-const PATHS: [Path; 19] = [
+const PATHS: [Path; 23] = [
     ("hash64 of a key", |count| keys(count, hash64)),
     ("ring, 16 nodes x 160", |count| ring(16, HashKind::Xxh3, count)),
     ("ring, 100 nodes x 160", |count| ring(100, HashKind::Xxh3, count)),
@@ -55,6 +56,10 @@ const PATHS: [Path; 19] = [
     ("store: put of 16 + 100 bytes", put),
     ("store: get, hit", get),
     ("store: get, miss", miss),
+    ("store: batch of 4 puts", batch),
+    ("store: 4 gets", four_gets),
+    ("store: transaction of 4 gets and 4 puts", transaction),
+    ("store: put that expires", expiring),
 ];
 
 fn main() -> ExitCode {
@@ -208,5 +213,55 @@ fn miss(operations: u64) {
     let (_dir, store) = store();
     for n in 0..operations {
         black_box(store.get(&key(n + 20_000)).expect("an undamaged store"));
+    }
+}
+
+fn four(n: u64) -> [[u8; 16]; 4] {
+    [0, 1, 2, 3].map(|i| key((n * 4 + i) % 20_000))
+}
+
+fn batch(operations: u64) {
+    let (_dir, store) = store();
+    for n in 0..operations {
+        let mut batch = WriteBatch::new();
+        for key in four(n) {
+            batch.put(key, [7; 100]);
+        }
+        store
+            .write(&batch, Durability::Buffered)
+            .expect("room on the disk");
+    }
+}
+
+fn four_gets(operations: u64) {
+    let (_dir, store) = store();
+    for n in 0..operations {
+        for key in four(n) {
+            black_box(store.get(&key).expect("an undamaged store"));
+        }
+    }
+}
+
+fn transaction(operations: u64) {
+    let (_dir, store) = store();
+    for n in 0..operations {
+        let mut transaction = store.transaction();
+        for key in four(n) {
+            black_box(transaction.get(&key).expect("an undamaged store"));
+            transaction.put(key, [7; 100]);
+        }
+        transaction
+            .commit(Durability::Buffered)
+            .expect("nobody else writes");
+    }
+}
+
+fn expiring(operations: u64) {
+    let (_dir, store) = store();
+    let hour = Expires::After(Duration::from_secs(3600));
+    for n in 0..operations {
+        store
+            .put_expiring(&key(n + 20_000), &[7; 100], hour, Durability::Buffered)
+            .expect("room on the disk");
     }
 }

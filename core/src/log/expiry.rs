@@ -61,6 +61,7 @@ impl Expiry {
         Expiry::find(extensions)
     }
 
+    #[cold]
     fn find(mut extensions: &[u8]) -> Result<Expiry, MalformedExpiry> {
         while let Some((head, rest)) = extensions.split_first_chunk::<8>() {
             let words = usize::from(head[1]) * 8;

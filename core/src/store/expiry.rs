@@ -81,7 +81,12 @@ impl Shared {
     /// Whether a value that expires so is gone. Looks at the clock only where it matters.
     #[inline]
     pub(super) fn is_over(&self, expiry: Expiry) -> bool {
-        expiry != Expiry::NEVER && expiry.is_over(self.now_ms())
+        expiry != Expiry::NEVER && self.has_passed(expiry)
+    }
+
+    #[cold]
+    fn has_passed(&self, expiry: Expiry) -> bool {
+        expiry.is_over(self.now_ms())
     }
 }
 

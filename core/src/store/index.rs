@@ -262,6 +262,7 @@ impl Index {
     ///
     /// # Errors
     /// Those of `is_match`, and [`IndexError::Damaged`].
+    #[inline]
     pub fn get<E: From<IndexError>>(
         &self,
         hash: u64,
