@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::text::{self, OFF};
 use super::{Row, Unit};
 use crate::ids::{ShardId, Uuid};
-use crate::store::{Compaction, StoreIdentity, StoreOptions, WritePath};
+use crate::store::{Compaction, StoreIdentity, StoreOptions, VerifyPayload, WritePath};
 
 /// Options of a store on its own.
 pub(super) fn defaults() -> StoreOptions {
@@ -20,6 +20,10 @@ pub(super) const WRITE_PATHS: [(&str, WritePath); 3] = [
     ("auto", WritePath::Auto),
     ("map", WritePath::Map),
     ("pwrite", WritePath::Pwrite),
+];
+const VERIFY_PAYLOAD: [(&str, VerifyPayload); 2] = [
+    ("always", VerifyPayload::Always),
+    ("first_touch", VerifyPayload::FirstTouch),
 ];
 pub(super) const WRITE_PATH_WORDS: &str = "auto, map, pwrite";
 
@@ -121,6 +125,33 @@ pub(super) const ROWS: &[Row<StoreOptions>] = &[
               that compaction cannot give back yet.",
         get: |options| text::show_bytes(options.segment_max_bytes),
         set: |options, value| text::parse_bytes(value).map(|bytes| options.segment_max_bytes = bytes),
+    },
+    Row {
+        name: "min_free_bytes",
+        field: "min_free_bytes",
+        unit: Unit::Bytes,
+        bounds: Some((0, 1 << 40)),
+        doc: "Writes are refused as the disk being full once they would leave less than this free on the file system (a sixteenth of it where \
+              that is less), and go on when space returns. 0 for no reserve.",
+        get: |options| text::show_bytes(options.min_free_bytes),
+        set: |options, value| text::parse_bytes(value).map(|bytes| options.min_free_bytes = bytes),
+    },
+    Row {
+        name: "verify_payload",
+        field: "verify_payload",
+        unit: Unit::Choice("always, first_touch"),
+        bounds: None,
+        doc: "When a value in the log is compared with its checksum: by every read, or by the first read of it since the store was opened. Keys \
+              and headers are compared by every read all the same.",
+        get: |options| {
+            let found = VERIFY_PAYLOAD
+                .iter()
+                .find(|(_, other)| *other == options.verify_payload);
+            found.map_or("always", |(word, _)| word).to_owned()
+        },
+        set: |options, value| {
+            text::parse_choice(value, &VERIFY_PAYLOAD).map(|verify| options.verify_payload = verify)
+        },
     },
     Row {
         name: "compaction",

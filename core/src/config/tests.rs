@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::store::{Compaction, WritePath};
+use crate::store::{Compaction, VerifyPayload, WritePath};
 
 /// Fields of options, as their debug output names them.
 fn fields(options: &impl std::fmt::Debug) -> Vec<String> {
@@ -68,7 +68,7 @@ fn check_rows<O: OptionSet + std::fmt::Debug>() {
 fn every_field_has_a_row_whose_defaults_and_bounds_can_be_set() {
     check_rows::<StoreOptions>();
     check_rows::<ClusterOptions>();
-    assert_eq!(fields(&StoreOptions::defaults()).len(), 7);
+    assert_eq!(fields(&StoreOptions::defaults()).len(), 9);
 }
 
 #[test]
@@ -88,7 +88,11 @@ fn options_are_set_by_name_and_text() {
     set("compaction", "background:16MiB");
     set("table_bytes", "65536");
     set("sync_interval", "off");
+    set("min_free_bytes", "0");
+    set("verify_payload", "first_touch");
     assert!(!options.create);
+    assert_eq!(options.min_free_bytes, 0);
+    assert_eq!(options.verify_payload, VerifyPayload::FirstTouch);
     assert_eq!(
         options.identity.cluster.to_string(),
         "00112233-4455-6677-8899-aabbccddeeff"
