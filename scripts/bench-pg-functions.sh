@@ -10,17 +10,19 @@ set -euo pipefail
 cd "$ROOT"
 
 # An expression is evaluated 1 and 17 times a row; the difference is 16 calls and 16 times the operator
-# between them, which is measured by itself and taken off.
+# between them, which is measured by itself and taken off. PostgreSQL's hash of bytea cannot be called from
+# SQL: that of text of the same length stands for it.
 sql=$(mktemp)
 trap 'rm -f "$sql"' EXIT
 cat >"$sql" <<'SQL'
 \set QUIET on
+\set ON_ERROR_STOP on
 SET client_min_messages = warning;
 CREATE EXTENSION atoll;
 SET search_path = public, atoll;
 SET max_parallel_workers_per_gather = 0;
 SET jit = off;
-CREATE TABLE bench AS SELECT i, i::int4 AS i4, 'user:' || i AS t, repeat(md5(i::text), 2) AS t64, decode(md5(i::text), 'hex') AS b, md5(i::text)::uuid AS u FROM generate_series(1, :rows) i;
+CREATE TABLE bench AS SELECT i, i::int4 AS i4, 'user:' || i AS t, repeat(md5(i::text), 2) AS t64, decode(md5(i::text), 'hex') AS b, left(md5(i::text), 16) AS t16, md5(i::text)::uuid AS u FROM generate_series(1, :rows) i;
 ALTER TABLE bench ALTER i SET NOT NULL;
 VACUUM ANALYZE bench;
 CREATE FUNCTION run(expression text, times int) RETURNS float8 LANGUAGE plpgsql AS $$
@@ -39,7 +41,7 @@ INSERT INTO pairs (ours, builtin, glue) VALUES
     ('slot_of(t, 4096)', 'hashtext(t)', 'i4'),
     ('partition_hash_v1(t, 0)', 'hashtextextended(t, 0)', 'i'),
     ('hash64(t64)', 'hashtextextended(t64, 0)', 'i'),
-    ('hash64(b)', 'hashvarlenaextended(b, 0)', 'i'),
+    ('hash64(b)', 'hashtextextended(t16, 0)', 'i'),
     ('hash64(u)', 'uuid_hash_extended(u, 0)', 'i'),
     ('jump(i, 100)', 'hashint8(i)', 'i4'),
     ('modulo(i, 100)', 'hashint8(i)', 'i4'),
