@@ -514,7 +514,7 @@ impl Store {
             // A location that leads nowhere was cut off by a truncation, or its file was compacted away;
             // both have changed the index before.
             place = self.resolve(location);
-            match &place {
+            match &mut place {
                 Some(place) => place.is_version_of(key, system),
                 None => Ok(false),
             }
@@ -581,7 +581,7 @@ impl Store {
         let location = Store::location(segment, version.lsn());
         self.index.set(self.hash(key, system), location, |found| {
             match self.resolve(found) {
-                Some(place) => place.is_version_of(key, system),
+                Some(mut place) => place.is_version_of(key, system),
                 None => Ok(false),
             }
         })?;
