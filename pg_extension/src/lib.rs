@@ -8,9 +8,12 @@
 
 mod convert;
 mod error;
+mod fdw;
 mod functions;
 mod opclass;
+mod remote;
 mod routing;
+mod transaction;
 mod version;
 
 pgrx::pg_module_magic!(name, version);
