@@ -15,6 +15,30 @@ GRANT USAGE ON SCHEMA @extschema@ TO PUBLIC;
 CREATE TYPE vclock;
 CREATE TYPE hlc;
 
+-- A row says that a transaction over several servers was committed; it is written in that transaction.
+CREATE TABLE transaction (
+    transaction int8 PRIMARY KEY,
+    nodes int4[] NOT NULL
+);
+COMMENT ON TABLE transaction IS 'Decided transactions over several servers; a missing row means rolled back.';
+REVOKE ALL ON transaction FROM PUBLIC;
+
+CREATE  FUNCTION "atoll_fdw_validator"(
+	"options" TEXT[], /* Vec < String > */
+	"catalog" oid /* pg_sys :: Oid */
+) RETURNS void
+STRICT VOLATILE
+LANGUAGE c /* Rust */
+AS 'MODULE_PATHNAME', 'atoll_fdw_validator_wrapper';
+
+-- requires:
+--   options::atoll_fdw_validator
+
+
+CREATE FUNCTION atoll_fdw_handler() RETURNS fdw_handler AS 'MODULE_PATHNAME', 'atoll_fdw_handler' LANGUAGE c STRICT;
+CREATE FOREIGN DATA WRAPPER atoll_fdw HANDLER atoll_fdw_handler VALIDATOR atoll_fdw_validator;
+REVOKE ALL ON FUNCTION atoll_fdw_handler() FROM PUBLIC;
+
 CREATE  FUNCTION "compare"(
 	"a" vclock, /* VClock */
 	"b" vclock /* VClock */
@@ -594,6 +618,15 @@ IMMUTABLE STRICT PARALLEL SAFE
 LANGUAGE c /* Rust */
 AS 'MODULE_PATHNAME', 'range_of_uuid_wrapper';
 
+CREATE  FUNCTION "recover_transactions"() RETURNS TABLE (
+	"node" TEXT,  /* String */
+	"gid" TEXT,  /* Option < String > */
+	"outcome" TEXT  /* String */
+)
+STRICT VOLATILE PARALLEL UNSAFE
+LANGUAGE c /* Rust */
+AS 'MODULE_PATHNAME', 'recover_transactions_wrapper';
+
 CREATE  FUNCTION "resolve_fields"(
 	"versions" VARIADIC jsonb[] /* pgrx :: VariadicArray < '_, JsonText > */
 ) RETURNS jsonb /* Option < JsonText > */
@@ -971,6 +1004,11 @@ CREATE  FUNCTION "write_fields"(
 IMMUTABLE PARALLEL SAFE
 LANGUAGE c /* Rust */
 AS 'MODULE_PATHNAME', 'write_fields_wrapper';
+
+CREATE FUNCTION "catalog_changed"()
+	RETURNS TRIGGER
+	LANGUAGE c
+	AS 'MODULE_PATHNAME', 'catalog_changed_wrapper';
 
 -- finalize
 -- Causal order is partial: there is no operator class of btree, and no operator is the negation of another
