@@ -627,6 +627,11 @@ STRICT VOLATILE PARALLEL UNSAFE
 LANGUAGE c /* Rust */
 AS 'MODULE_PATHNAME', 'recover_transactions_wrapper';
 
+-- requires:
+--   recover_transactions
+
+REVOKE ALL ON FUNCTION recover_transactions() FROM PUBLIC;
+
 CREATE  FUNCTION "resolve_fields"(
 	"versions" VARIADIC jsonb[] /* pgrx :: VariadicArray < '_, JsonText > */
 ) RETURNS jsonb /* Option < JsonText > */

@@ -133,14 +133,10 @@ unsafe extern "C-unwind" fn at_end(event: pg_sys::XactEvent::Type, _argument: *m
         pg_sys::XactEvent::XACT_EVENT_PRE_COMMIT | pg_sys::XactEvent::XACT_EVENT_PARALLEL_PRE_COMMIT => {
             before_commit()
         }
-        pg_sys::XactEvent::XACT_EVENT_PRE_PREPARE => {
-            if !participants().is_empty() {
-                raise(
-                    PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
-                    "PREPARE TRANSACTION is not possible after using distributed tables",
-                );
-            }
-        }
+        pg_sys::XactEvent::XACT_EVENT_PRE_PREPARE if !participants().is_empty() => raise(
+            PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
+            "PREPARE TRANSACTION is not possible after using distributed tables",
+        ),
         pg_sys::XactEvent::XACT_EVENT_COMMIT | pg_sys::XactEvent::XACT_EVENT_PARALLEL_COMMIT => {
             end_prepared("COMMIT PREPARED");
             clean_up();

@@ -83,7 +83,8 @@ impl RowReader {
         unsafe {
             clear(slot);
             pg_sys::MemoryContextReset(self.context);
-            let before = std::mem::replace(&mut *(&raw mut pg_sys::CurrentMemoryContext), self.context);
+            let before = pg_sys::CurrentMemoryContext;
+            pg_sys::CurrentMemoryContext = self.context;
             let attributes = (*(*slot).tts_tupleDescriptor).natts as usize;
             for n in 0..attributes {
                 *(*slot).tts_isnull.add(n) = true;

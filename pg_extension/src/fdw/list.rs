@@ -13,12 +13,11 @@ use pgrx::pg_sys;
 /// # Safety
 /// A list, or null.
 pub(crate) unsafe fn len(list: *const pg_sys::List) -> usize {
-    // SAFETY: as the caller says.
     if list.is_null() {
-        0
-    } else {
-        unsafe { (*list).length as usize }
+        return 0;
     }
+    // SAFETY: as the caller says.
+    unsafe { (*list).length as usize }
 }
 
 unsafe fn cell(list: *const pg_sys::List, n: usize) -> pg_sys::ListCell {

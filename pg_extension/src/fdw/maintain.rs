@@ -16,7 +16,7 @@ use super::list;
 use super::modify::{remote_columns, remote_table};
 use crate::remote::connection::Patience;
 use crate::remote::nodes::{self, Node};
-use crate::remote::stream::Stream;
+use crate::remote::stream::{Keeper, Stream};
 use crate::remote::{Answer, pool};
 use crate::transaction;
 
@@ -134,7 +134,7 @@ unsafe extern "C-unwind" fn sample(
         if let Err(trouble) = session.send(&CString::new(sql.as_str()).unwrap_or_default()) {
             trouble.raise(&sql);
         }
-        let stream = Stream::new(&session, sql.into());
+        let stream = Stream::new(&session, sql.into(), Keeper::now());
         let numbers: Vec<_> = columns.iter().map(|(number, _)| *number).collect();
         let mut reader = RowReader::new((*relation).rd_att, &numbers);
         let slot = pg_sys::MakeSingleTupleTableSlot((*relation).rd_att, &raw const pg_sys::TTSOpsVirtual);
@@ -145,6 +145,7 @@ unsafe extern "C-unwind" fn sample(
             *rows.add(taken as usize) = reader.tuple(slot, &row);
             taken += 1;
         }
+        stream.borrow_mut().close();
         pg_sys::ExecDropSingleTupleTableSlot(slot);
         taken
     }

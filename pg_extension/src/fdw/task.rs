@@ -18,7 +18,7 @@ use pgrx::pg_sys;
 use super::list;
 use crate::remote::connection::Patience;
 use crate::remote::nodes::Node;
-use crate::remote::stream::{Fetched, Stream};
+use crate::remote::stream::{Fetched, Keeper, Stream};
 use crate::remote::{Connection, pool};
 use crate::transaction;
 
@@ -38,6 +38,7 @@ pub(super) struct Task {
     pub(super) has_parameters: bool,
     estate: *const pg_sys::EState,
     group: *const pg_sys::Plan,
+    keeper: Keeper,
     stream: Option<Rc<RefCell<Stream>>>,
     /// True from the start to the next rescan.
     started: bool,
@@ -93,6 +94,7 @@ impl Handle {
             estate,
             // SAFETY: as the caller says.
             group: unsafe { group_of((*estate).es_plannedstmt, plan) },
+            keeper: Keeper::now(),
             stream: None,
             started: false,
         }));
@@ -110,7 +112,9 @@ impl Handle {
         task.started = false;
         let stream = task.stream.take();
         drop(task);
-        drop(stream);
+        if let Some(stream) = stream {
+            stream.borrow_mut().close();
+        }
     }
 
     /// Starts it, and with it the others of its group.
@@ -215,7 +219,7 @@ fn start(task: &Rc<RefCell<Task>>, parameters: &[Option<CString>], wanted: Sessi
         trouble.raise(&sql);
     }
     let mut task = task.borrow_mut();
-    task.stream = Some(Stream::new(&session, sql));
+    task.stream = Some(Stream::new(&session, sql, task.keeper));
     task.started = true;
 }
 

@@ -177,14 +177,14 @@ impl Connection {
 
     /// True when it still answers, as far as this side knows.
     pub(crate) fn is_alive(&self) -> bool {
-        // An idle server that was shut down has sent its farewell, which makes the socket readable.
         if self.broken.get() || !self.raw.is_good() {
             return false;
         }
-        if !self.busy.get() && ready(self.raw.socket(), false, Duration::ZERO) && !self.raw.consume_input() {
+        // Nobody has asked it anything: what it says can only be its farewell.
+        if !self.busy.get() && ready(self.raw.socket(), false, Duration::ZERO) {
             self.broken.set(true);
         }
-        !self.broken.get() && self.raw.is_good()
+        !self.broken.get()
     }
 
     /// Sends a statement without parameters; several may stand in one string.
@@ -308,7 +308,7 @@ impl Connection {
         let trouble = Trouble::refused(&self.node.name, answer);
         match &trouble {
             // libpq's own report of a broken connection has no SQLSTATE.
-            Trouble::Refused { sqlstate, .. } if sqlstate.is_empty() => self.lost(),
+            Trouble::Refused(refusal) if refusal.sqlstate.is_empty() => self.lost(),
             _ => trouble,
         }
     }
@@ -320,6 +320,7 @@ impl Connection {
     }
 
     /// Copies to the server: `next` gives blocks of data until it has none. Returns the number of rows.
+    #[allow(dead_code, reason = "the filling of new slots copies")]
     pub(crate) fn copy_in(
         &self,
         sql: &CStr,
@@ -344,6 +345,7 @@ impl Connection {
     }
 
     /// Copies from the server, row by row as it sends them.
+    #[allow(dead_code, reason = "the filling of new slots copies")]
     pub(crate) fn copy_out(&self, sql: &CStr, mut row: impl FnMut(&[u8])) -> Result<(), Trouble> {
         self.send(sql)?;
         self.expect_copy(Status::CopyOut)?;
@@ -362,6 +364,7 @@ impl Connection {
         }
     }
 
+    #[allow(dead_code, reason = "the filling of new slots copies")]
     fn expect_copy(&self, wanted: Status) -> Result<(), Trouble> {
         match self.answer(Patience::Interruptible)? {
             Some(answer) if answer.status() == wanted => Ok(()),

@@ -8,18 +8,22 @@ use pgrx::{PgLogLevel, PgSqlErrorCode};
 
 use super::libpq::{Answer, Field};
 
+/// What a server said against a statement.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    node: String,
+    pub(super) sqlstate: String,
+    message: String,
+    detail: String,
+    hint: String,
+    context: String,
+}
+
 /// Why a statement on another server has no good answer.
 #[derive(Debug)]
 pub(crate) enum Trouble {
     /// The server refused the statement.
-    Refused {
-        node: String,
-        sqlstate: String,
-        message: String,
-        detail: String,
-        hint: String,
-        context: String,
-    },
+    Refused(Box<Refusal>),
     /// The connection broke while it was used.
     Lost { node: String },
     /// No connection could be opened, and libpq's reason without addresses.
@@ -30,14 +34,14 @@ pub(crate) enum Trouble {
 
 impl Trouble {
     pub(super) fn refused(node: &str, answer: &Answer) -> Self {
-        Trouble::Refused {
+        Trouble::Refused(Box::new(Refusal {
             node: node.to_owned(),
             sqlstate: answer.error_field(Field::SqlState),
             message: answer.error_field(Field::Message),
             detail: answer.error_field(Field::Detail),
             hint: answer.error_field(Field::Hint),
             context: answer.error_field(Field::Context),
-        }
+        }))
     }
 
     /// Libpq puts the address before `failed: ` and the reason behind it, one line for each address.
@@ -52,7 +56,7 @@ impl Trouble {
     /// One line for a log or a warning.
     pub(crate) fn summary(&self) -> String {
         match self {
-            Trouble::Refused { node, message, .. } => format!("node \"{node}\": {message}"),
+            Trouble::Refused(refusal) => format!("node \"{}\": {}", refusal.node, refusal.message),
             Trouble::Lost { node } => format!("connection to node \"{node}\" was lost"),
             Trouble::Unreachable { node, reason } => {
                 format!("could not connect to node \"{node}\": {reason}")
@@ -64,14 +68,15 @@ impl Trouble {
     /// Raises it. `sql` is what was sent, for the context of the error.
     pub(crate) fn raise(self, sql: &str) -> ! {
         let report = match self {
-            Trouble::Refused {
-                node,
-                sqlstate,
-                message,
-                detail,
-                hint,
-                context,
-            } => {
+            Trouble::Refused(refusal) => {
+                let Refusal {
+                    node,
+                    sqlstate,
+                    message,
+                    detail,
+                    hint,
+                    context,
+                } = *refusal;
                 let detail = if detail.is_empty() {
                     String::new()
                 } else {

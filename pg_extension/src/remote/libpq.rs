@@ -77,8 +77,11 @@ unsafe extern "C" {
     fn PQconsumeInput(conn: *mut PGconn) -> c_int;
     fn PQisBusy(conn: *mut PGconn) -> c_int;
     fn PQgetResult(conn: *mut PGconn) -> *mut PGresult;
+    #[allow(dead_code, reason = "the filling of new slots copies")]
     fn PQputCopyData(conn: *mut PGconn, buffer: *const c_char, bytes: c_int) -> c_int;
+    #[allow(dead_code, reason = "the filling of new slots copies")]
     fn PQputCopyEnd(conn: *mut PGconn, error: *const c_char) -> c_int;
+    #[allow(dead_code, reason = "the filling of new slots copies")]
     fn PQgetCopyData(conn: *mut PGconn, buffer: *mut *mut c_char, asynchronous: c_int) -> c_int;
     fn PQfreemem(memory: *mut std::ffi::c_void);
     fn PQresultStatus(result: *const PGresult) -> c_int;
@@ -340,6 +343,7 @@ impl RawConnection {
     }
 
     /// Sends data of a COPY: `Some(false)` when the buffer is full for now, `None` when the connection broke.
+    #[allow(dead_code, reason = "the filling of new slots copies")]
     pub(super) fn put_copy(&self, data: &[u8]) -> Option<bool> {
         let bytes = c_int::try_from(data.len()).ok()?;
         // SAFETY: as above; the data is as long as said.
@@ -351,6 +355,7 @@ impl RawConnection {
     }
 
     /// Ends a COPY to the server; a message makes the server reject it.
+    #[allow(dead_code, reason = "the filling of new slots copies")]
     pub(super) fn end_copy(&self, error: Option<&CStr>) -> Option<bool> {
         let error = error.map_or(ptr::null(), CStr::as_ptr);
         // SAFETY: as above; null means success.
@@ -362,6 +367,7 @@ impl RawConnection {
     }
 
     /// The next row of a COPY from the server.
+    #[allow(dead_code, reason = "the filling of new slots copies")]
     pub(super) fn get_copy(&self) -> CopyRow {
         let mut buffer = ptr::null_mut();
         // SAFETY: as above; `buffer` is a place for a pointer, and 1 means not to wait.
@@ -401,6 +407,7 @@ fn pointers(parameters: &[Option<CString>]) -> Vec<*const c_char> {
 }
 
 /// A row of a COPY from the server, or why there is none.
+#[allow(dead_code, reason = "the filling of new slots copies")]
 pub(super) enum CopyRow {
     Row(Vec<u8>),
     Wait,

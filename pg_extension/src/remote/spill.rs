@@ -13,6 +13,26 @@ use pgrx::{PgMemoryContexts, pg_sys};
 /// A row of another server: its values as text.
 pub(crate) type Row = Vec<Option<CString>>;
 
+/// The query that temporary files belong to.
+#[derive(Clone, Copy)]
+pub(crate) struct Keeper {
+    owner: pg_sys::ResourceOwner,
+    context: pg_sys::MemoryContext,
+}
+
+impl Keeper {
+    /// The query that begins now, or the command that runs.
+    pub(crate) fn now() -> Self {
+        // SAFETY: reads variables of the backend's thread.
+        unsafe {
+            Self {
+                owner: pg_sys::CurrentResourceOwner,
+                context: pg_sys::CurrentMemoryContext,
+            }
+        }
+    }
+}
+
 pub(super) struct Spill {
     memory: VecDeque<Row>,
     bytes: usize,
@@ -20,15 +40,14 @@ pub(super) struct Spill {
     written: u64,
     read: u64,
     read_at: (i32, i64),
+    write_at: (i32, i64),
     owner: pg_sys::ResourceOwner,
     context: pg_sys::MemoryContext,
 }
 
 impl Spill {
-    /// In the query that runs now.
-    pub(super) fn new() -> Self {
-        // SAFETY: reads variables of the backend's thread.
-        let (owner, context) = unsafe { (pg_sys::CurrentResourceOwner, pg_sys::CurrentMemoryContext) };
+    /// In memory and among the resources of a query.
+    pub(super) fn new(Keeper { owner, context }: Keeper) -> Self {
         Self {
             memory: VecDeque::new(),
             bytes: 0,
@@ -36,6 +55,7 @@ impl Spill {
             written: 0,
             read: 0,
             read_at: (0, 0),
+            write_at: (0, 0),
             owner,
             context,
         }
@@ -70,15 +90,17 @@ impl Spill {
         // SAFETY: the file belongs to the owner and context of the query, which both live as long as the
         // scan that this belongs to; the buffers are as long as said.
         unsafe {
-            let owner = std::mem::replace(&mut *(&raw mut pg_sys::CurrentResourceOwner), self.owner);
+            let owner = pg_sys::CurrentResourceOwner;
+            pg_sys::CurrentResourceOwner = self.owner;
             PgMemoryContexts::For(self.context).switch_to(|_| {
                 if self.file.is_null() {
                     self.file = pg_sys::BufFileCreateTemp(false);
                 } else {
-                    pg_sys::BufFileSeek(self.file, 0, 0, libc::SEEK_END);
+                    pg_sys::BufFileSeek(self.file, self.write_at.0, self.write_at.1, libc::SEEK_SET);
                 }
                 pg_sys::BufFileWrite(self.file, header.as_ptr().cast_mut().cast(), header.len());
                 pg_sys::BufFileWrite(self.file, bytes.as_ptr().cast_mut().cast(), bytes.len());
+                pg_sys::BufFileTell(self.file, &mut self.write_at.0, &mut self.write_at.1);
             });
             pg_sys::CurrentResourceOwner = owner;
         }
@@ -115,6 +137,16 @@ impl Spill {
         // SAFETY: both are places for the position.
         unsafe { pg_sys::BufFileTell(self.file, &mut self.read_at.0, &mut self.read_at.1) };
         Some(row)
+    }
+
+    /// Removes the file, while the query still runs. Without this call it goes with the query, so dropping
+    /// does nothing: after an error the file is gone already.
+    pub(super) fn close(mut self) {
+        let file = std::mem::replace(&mut self.file, std::ptr::null_mut());
+        if !file.is_null() {
+            // SAFETY: made in `push`, and the query that it belongs to has not ended.
+            unsafe { pg_sys::BufFileClose(file) };
+        }
     }
 
     fn fill(&self, bytes: &mut [u8]) {

@@ -11,6 +11,7 @@ use std::rc::Rc;
 use super::connection::{Connection, Patience};
 use super::error::Trouble;
 use super::libpq::{Answer, Status};
+pub(crate) use super::spill::Keeper;
 use super::spill::{Row, Spill, row_of};
 
 /// One row: as libpq holds it, or as it was put aside.
@@ -33,16 +34,18 @@ impl Fetched {
 pub(crate) struct Stream {
     connection: Option<Rc<Connection>>,
     kept: Option<Spill>,
+    keeper: Keeper,
     affected: u64,
     sql: Rc<str>,
 }
 
 impl Stream {
     /// The statement that was just sent on the connection.
-    pub(crate) fn new(connection: &Rc<Connection>, sql: Rc<str>) -> Rc<RefCell<Self>> {
+    pub(crate) fn new(connection: &Rc<Connection>, sql: Rc<str>, keeper: Keeper) -> Rc<RefCell<Self>> {
         let stream = Rc::new(RefCell::new(Self {
             connection: Some(Rc::clone(connection)),
             kept: None,
+            keeper,
             affected: 0,
             sql,
         }));
@@ -66,6 +69,16 @@ impl Stream {
             return Some(Fetched::Kept(row));
         }
         self.receive().map(Fetched::Live)
+    }
+
+    /// Ends it in good order, while its query still runs.
+    pub(crate) fn close(&mut self) {
+        if let Some(kept) = self.kept.take() {
+            kept.close();
+        }
+        if let Some(connection) = self.connection.take() {
+            connection.stop();
+        }
     }
 
     fn receive(&mut self) -> Option<Answer> {
@@ -96,7 +109,10 @@ impl Stream {
     /// Puts the remaining rows aside, so that the session can be used.
     pub(crate) fn drain(&mut self) {
         while let Some(answer) = self.receive() {
-            self.kept.get_or_insert_with(Spill::new).push(row_of(&answer));
+            let keeper = self.keeper;
+            self.kept
+                .get_or_insert_with(|| Spill::new(keeper))
+                .push(row_of(&answer));
         }
     }
 }

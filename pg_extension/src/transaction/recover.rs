@@ -31,6 +31,12 @@ REVOKE ALL ON transaction FROM PUBLIC;
     name = "transaction_record",
 );
 
+extension_sql!(
+    "REVOKE ALL ON FUNCTION recover_transactions() FROM PUBLIC;",
+    name = "recovery_rights",
+    requires = [recover_transactions],
+);
+
 /// Writes the decision as part of the running transaction, whatever its role may do.
 pub(super) fn note(gid: &Gid, sessions: &[Rc<Connection>]) {
     let relation = nodes::table(c"transaction");
@@ -49,6 +55,9 @@ pub(super) fn note(gid: &Gid, sessions: &[Rc<Connection>]) {
         pg_sys::CatalogTupleInsert(relation, tuple);
         pg_sys::heap_freetuple(tuple);
         pg_sys::table_close(relation, pg_sys::NoLock as i32);
+        // A server that crashes before this is on disk would give the identifier away again, and with it
+        // the names of the prepared transactions.
+        pg_sys::XLogFlush(pg_sys::XactLastRecEnd);
     }
 }
 
