@@ -214,7 +214,10 @@ fn end_prepared(how: &str) {
     let sql =
         |session: &Connection| format!("{how} '{}'", session.gid.borrow().as_deref().unwrap_or_default());
     for (session, outcome) in together(&sessions, until, sql) {
-        if let Err(trouble) = outcome {
+        // Recovery may have been faster.
+        if let Err(trouble) = outcome
+            && !trouble.is_missing()
+        {
             session.broken.set(true);
             warn(format!(
                 "{}; atoll.recover_transactions() will finish its prepared transaction",

@@ -430,6 +430,42 @@ def a_dead_shard_is_named_and_the_others_answer():
 
 
 @test
+def roles_need_a_password_that_no_message_shows():
+    hba = f"{shards[0].data}/pg_hba.conf"
+    with open(hba, encoding="ascii") as file:
+        before = file.read()
+    shards[0].ask("CREATE ROLE worker LOGIN PASSWORD 'verysecret'; GRANT ALL ON ALL TABLES IN SCHEMA public TO worker")
+    coordinator.ask("CREATE ROLE worker; GRANT ALL ON t TO worker; CREATE SERVER atoll_node_n1 FOREIGN DATA WRAPPER atoll_fdw OPTIONS (group '0', slot '0'); CREATE USER MAPPING FOR worker SERVER atoll_node_n1 OPTIONS (user 'worker', password 'verysecret')")
+    asked = f"SET ROLE worker; SELECT count(*) FROM t WHERE id = {key_on(1)};"
+    trusted = coordinator.ask(asked)
+    holds(trusted, "08001", "needs a password")
+    try:
+        with open(hba, "w", encoding="ascii") as file:
+            file.write("host all worker 127.0.0.1/32 scram-sha-256\n" + before)
+        shards[0].ask("SELECT pg_reload_conf(), pg_sleep(0.2)")
+        same(coordinator.ask(asked), "0")
+        coordinator.ask("ALTER USER MAPPING FOR worker SERVER atoll_node_n1 OPTIONS (SET password 'othersecret')")
+        wrong = coordinator.ask(asked)
+        holds(wrong, "08001", "password authentication failed")
+        for text in (trusted, wrong, coordinator.ask("SET ROLE worker; SELECT conninfo FROM atoll.node; SELECT * FROM atoll.recover_transactions()")):
+            if "secret" in text or "host=" in text or "port" in text:
+                raise AssertionError(f"shown: {text}")
+    finally:
+        with open(hba, "w", encoding="ascii") as file:
+            file.write(before)
+
+
+@test
+def rows_stream_in_constant_memory():
+    shards[0].ask("INSERT INTO u_0 SELECT i, repeat('x', 500) FROM generate_series(1, 200000) i")
+    answer = coordinator.ask("SELECT count(w) FROM u_0; SELECT sum(total_bytes) < 20000000 FROM pg_backend_memory_contexts; SELECT pg_read_file('/proc/' || pg_backend_pid() || '/status') ~ 'VmHWM:\\s+[0-9]{1,5} kB'")
+    shards[0].ask("TRUNCATE u_0")
+    # Of the 100 MB read, the process never held more than it takes to run (at most 99,999 kB in all).
+    count, small, peak = answer.split("\n")
+    same((count, small, peak), ("200000", "t", "t"))
+
+
+@test
 def postgres_fdw_has_opened_nothing():
     same(coordinator.ask("SELECT count(*) FROM t; UPDATE t SET a = a WHERE id = 1; INSERT INTO u VALUES (1, 'x'); ANALYZE t; TRUNCATE u; SELECT count(*) FROM postgres_fdw_get_connections()"), "6000\n0")
 

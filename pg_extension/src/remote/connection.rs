@@ -27,6 +27,9 @@ const CONNECT_SECONDS: u64 = 5;
 /// For how long the end of a transaction waits for a cancelled statement.
 const CANCEL_TIME: Duration = Duration::from_millis(2000);
 
+/// Statements that a session keeps prepared; one more, and all are forgotten.
+const MOST_STATEMENTS: usize = 256;
+
 /// How long, and how, to wait.
 #[derive(Clone, Copy)]
 pub(crate) enum Patience {
@@ -218,6 +221,10 @@ impl Connection {
     pub(crate) fn prepared(&self, sql: &CStr) -> Result<CString, Trouble> {
         if let Some(name) = self.statements.borrow().get(sql) {
             return Ok(name.clone());
+        }
+        if self.statements.borrow().len() >= MOST_STATEMENTS {
+            self.run(c"DEALLOCATE ALL", Patience::Interruptible)?;
+            self.statements.borrow_mut().clear();
         }
         let name = CString::new(format!("atoll_{}", self.statements.borrow().len())).unwrap_or_default();
         let sent = self.raw.send_prepare(&name, sql);

@@ -53,6 +53,11 @@ impl Trouble {
         }
     }
 
+    /// True when what was named is not there.
+    pub(crate) fn is_missing(&self) -> bool {
+        matches!(self, Trouble::Refused(refusal) if refusal.sqlstate == "42704")
+    }
+
     /// One line for a log or a warning.
     pub(crate) fn summary(&self) -> String {
         match self {
