@@ -133,6 +133,19 @@ impl StoreOptions {
             sync_interval: Some(Duration::from_secs(1)),
         }
     }
+
+    /// Defaults for a store on its own, of no cluster: the same, but that it compacts itself.
+    #[must_use]
+    pub fn standalone() -> StoreOptions {
+        StoreOptions {
+            compaction: Compaction::Background { rate_bytes_per_s: 0 },
+            ..StoreOptions::new(StoreIdentity {
+                cluster: Uuid::NIL,
+                shard: ShardId(0),
+                node: 1,
+            })
+        }
+    }
 }
 
 /// Whether the key index on disk could be used.
