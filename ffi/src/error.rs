@@ -136,8 +136,8 @@ impl From<OptionError> for Failure {
 // SAFETY: no other symbol of this program has this name; the prefix is this library's.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atoll_error_code(error: *const atoll_error) -> atoll_status {
-    // SAFETY: the caller's promise.
     guard(ATOLL_E_PANIC, || {
+        // SAFETY: the contract of the header.
         unsafe { error.as_ref() }.map_or(ATOLL_OK, |error| error.status)
     })
 }
@@ -149,7 +149,7 @@ pub unsafe extern "C" fn atoll_error_code(error: *const atoll_error) -> atoll_st
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atoll_error_message(error: *const atoll_error) -> *const c_char {
     guard(c"".as_ptr(), || {
-        // SAFETY: the caller's promise.
+        // SAFETY: the contract of the header.
         unsafe { error.as_ref() }.map_or(c"".as_ptr(), |error| error.message.as_ptr())
     })
 }
@@ -160,7 +160,7 @@ pub unsafe extern "C" fn atoll_error_message(error: *const atoll_error) -> *cons
 // SAFETY: no other symbol of this program has this name; the prefix is this library's.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atoll_error_os_errno(error: *const atoll_error) -> i32 {
-    // SAFETY: the caller's promise.
+    // SAFETY: the contract of the header.
     guard(0, || unsafe { error.as_ref() }.map_or(0, |error| error.os_errno))
 }
 

@@ -317,11 +317,13 @@ pub unsafe extern "C" fn atoll_scan(
     err: *mut *mut atoll_error,
 ) -> atoll_status {
     call(err, || {
-        // SAFETY: the contract of the header, here and below.
+        // SAFETY: the contract of the header.
         let out = unsafe { out("iter", iter)? };
         *out = std::ptr::null_mut();
+        // SAFETY: the contract of the header.
         let (db, options, range) = unsafe { (share(db)?, versioned(options)?, Range::read(range)?) };
         options.check()?;
+        // SAFETY: the contract of the header.
         let view = match unsafe { options.snapshot.as_ref() } {
             Some(snapshot) => {
                 snapshot.check_of(&db)?;

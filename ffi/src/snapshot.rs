@@ -137,8 +137,8 @@ pub unsafe extern "C" fn atoll_snapshot_new(
 // SAFETY: no other symbol of this program has this name; the prefix is this library's.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atoll_snapshot_lsn(snapshot: *const atoll_snapshot) -> u64 {
-    // SAFETY: the contract of the header.
     guard(0, || {
+        // SAFETY: the contract of the header.
         unsafe { snapshot.as_ref() }.map_or(0, |snapshot| snapshot.view.lsn)
     })
 }
