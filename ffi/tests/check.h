@@ -34,7 +34,7 @@ static void check_status(atoll_status answered, atoll_status expected, atoll_err
 }
 
 /* Whether a view holds exactly the text. */
-static int view_is(atoll_bytes view, const char *text)
+static inline int view_is(atoll_bytes view, const char *text)
 {
     return view.len == strlen(text) && memcmp(view.data, text, view.len) == 0;
 }
