@@ -109,6 +109,12 @@ pub enum LogError {
         /// Position that was offered.
         found: Lsn,
     },
+    /// The process that opened the store has forked, and this is the child.
+    #[error("{path} was opened before this process forked: open it again after the fork, once its first process has closed it", path = path.display())]
+    Forked {
+        /// Directory of the store.
+        path: PathBuf,
+    },
     /// This replica has not been made primary, so it takes no writes of its own.
     #[error("{path} is not the primary of its shard", path = path.display())]
     NotPrimary {

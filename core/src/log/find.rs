@@ -13,7 +13,7 @@ use super::recovery::{Cut, RecoveryKind, RecoveryReport};
 use super::segment::{SPARE_FILE, Segment, WalkEnd, parse_file_name, remove_spare};
 use super::{DIVERGED_DIR, LOG_DIR, LogError};
 use crate::ids::{Hlc, Lsn};
-use crate::io::Disk;
+use crate::io::{Disk, OpenMode};
 
 /// Everything recovery finds out before the log object exists.
 pub(super) struct Found {
@@ -61,7 +61,7 @@ fn open_segments(
     // segment that was in use have been blanked, the positions on either side of it do not meet.
     let interrupted = control.state == StoreState::Open;
     for (number, path) in numbered {
-        let opened = match Segment::open(disk, &path) {
+        let opened = match Segment::open(disk, &path, OpenMode::ReadWrite) {
             // The file had not got its full length: creation was interrupted.
             Err(LogError::Corrupt { offset, .. })
                 if interrupted

@@ -75,13 +75,23 @@ impl Store {
         })?;
         // Members that cannot be read could not be taken out of the index either.
         readable?;
+        self.step_generation(to);
         // From the first step on the index no longer agrees with the log until both are done.
         let report = self
             .undo(&undo)
             .and_then(|()| Ok(self.log.truncate(to)?))
             .map_err(|error| self.unindexed(error))?;
         self.runs.lock().clear();
+        self.step_generation(to);
         Ok(report)
+    }
+
+    /// Before and after the records from `to` on go: views above it end, here and in other processes.
+    fn step_generation(&self, to: Lsn) {
+        self.cuts.step(to);
+        if let Some(live) = self.log.live() {
+            live.step_generation();
+        }
     }
 
     fn undo(&self, undo: &[Undo]) -> Result<(), StoreError> {

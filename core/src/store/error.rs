@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::index::IndexError;
+use crate::ids::Lsn;
 use crate::log::LogError;
 
 /// Error of the store room.
@@ -15,6 +16,41 @@ pub enum StoreError {
     /// The key index's.
     #[error("key index: {0}")]
     Index(#[from] IndexError),
+    /// The view is gone: the records it shows from some position on have been taken back, or the space
+    /// they took was needed. Take a new snapshot.
+    #[error(
+        "the snapshot at log position {at} is too old: what it showed from {since} on is gone; take a new one"
+    )]
+    SnapshotTooOld {
+        /// Position of the snapshot.
+        at: Lsn,
+        /// Position from which on it can no longer be told.
+        since: Lsn,
+    },
+    /// Nobody has the store open, and it was not left so that it can be read as it is.
+    #[error("{path} must be opened by a writer once before it can be read: {why}", path = path.display())]
+    NeedsRecovery {
+        /// Directory of the store.
+        path: PathBuf,
+        /// What keeps it from being read.
+        why: String,
+    },
+    /// The writer of the store began something that takes a moment, and does not go on.
+    #[error("the writer of {path} has not finished {doing}: is its process stopped?", path = path.display())]
+    WriterStuck {
+        /// Directory of the store.
+        path: PathBuf,
+        /// What it was doing.
+        doing: &'static str,
+    },
+    /// A reader cannot register a snapshot; gets need none.
+    #[error("cannot register a snapshot in {path}: {why}", path = path.display())]
+    NoReaderSlot {
+        /// The file `readers`.
+        path: PathBuf,
+        /// Why not.
+        why: String,
+    },
     /// A record of the reserved keyspace that this version cannot read.
     #[error("malformed system record at log position {lsn}: {what}")]
     System {

@@ -9,11 +9,14 @@
 //! told "not found" because a record is damaged; an index entry outlives the record it points to.
 
 pub mod apply;
+mod cuts;
 mod error;
 pub mod hand_over;
 pub mod index;
 pub mod read;
+pub mod reader;
 pub mod scan;
+mod slots;
 pub mod verify;
 pub mod write;
 
@@ -26,7 +29,9 @@ use parking_lot::Mutex;
 pub use error::{Damage, StoreError};
 pub use hand_over::{HandOver, HandOverKind};
 pub use read::{Snapshot, Value};
+pub use reader::{ReaderOptions, ReaderSnapshot, StoreReader};
 pub use scan::{Entry, Scan};
+pub use slots::{READER_SLOTS, READERS_FILE, ReaderInfo};
 pub use verify::VerifyReport;
 pub use write::{Durability, WriteBatch, Written};
 
@@ -39,6 +44,7 @@ pub use crate::log::{StoreIdentity, WritePath};
 use crate::ids::{Epoch, Lsn, ShardId, Uuid};
 use crate::io::Env;
 use crate::log::background::Background;
+use crate::log::header::Control;
 use crate::log::segment::Segment;
 use crate::log::view::RecordView;
 use crate::log::{Log, LogOptions, SegmentList};
@@ -114,6 +120,7 @@ pub struct Store {
     index_seed: u64,
     stripes: write::Stripes,
     runs: Mutex<scan::RunCache>,
+    cuts: Arc<cuts::Cuts>,
     dir: PathBuf,
     recovery: RecoveryReport,
     index_state: IndexState,
@@ -171,12 +178,18 @@ impl Store {
             index_seed: seed,
             stripes: write::Stripes::new(),
             runs: Mutex::default(),
+            cuts: Arc::default(),
             dir: dir.to_owned(),
             recovery,
             index_state,
         };
         if rebuild {
             store.rebuild_index()?;
+        }
+        if let Some(live) = store.log.live() {
+            store.index.show_in(Arc::clone(live));
+            slots::create(&*env.disk, dir)?;
+            live.serve();
         }
         Ok(store)
     }
@@ -321,18 +334,14 @@ impl Store {
     pub fn close(self) -> Result<(), StoreError> {
         self.log.close()?;
         self.index.close_clean(&index_stamp(&self.log))?;
+        if let Some(live) = self.log.live() {
+            live.close();
+        }
         Ok(())
     }
 
     fn hash(&self, key: &[u8], system: bool) -> u64 {
-        // The seed is random for each store, so nobody can choose keys that meet in one page. The
-        // reserved keyspace gets another one: its keys may spell like a user's.
-        let seed = if system {
-            self.index_seed ^ 0x5379_7374_656D_0001
-        } else {
-            self.index_seed
-        };
-        xxhash_rust::xxh3::xxh3_64_with_seed(key, seed)
+        hash_key(self.index_seed, key, system)
     }
 
     fn location(segment: &Segment, lsn: Lsn) -> Location {
@@ -367,6 +376,7 @@ impl Store {
         key: &[u8],
         system: bool,
     ) -> Result<Option<(Location, Place)>, StoreError> {
+        self.log.check_forked()?;
         let mut place = None;
         let found = self.index.get(hash, |location| {
             // A location that leads nowhere was cut off by a truncation, which has undone the index
@@ -449,12 +459,26 @@ fn for_each_version<E: From<crate::log::LogError>>(
     Ok(())
 }
 
+/// Where the index keeps a key. The seed is random for each store, so nobody can choose keys that meet
+/// in one page. The reserved keyspace gets another one: its keys may spell like a user's.
+fn hash_key(seed: u64, key: &[u8], system: bool) -> u64 {
+    let seed = if system {
+        seed ^ 0x5379_7374_656D_0001
+    } else {
+        seed
+    };
+    xxhash_rust::xxh3::xxh3_64_with_seed(key, seed)
+}
+
 /// What an index must carry to be trusted beside this log.
 fn index_stamp(log: &Log) -> [u8; 32] {
-    let control = log.control();
+    stamp_of(&log.control(), log.tail())
+}
+
+fn stamp_of(control: &Control, tail: Lsn) -> [u8; 32] {
     let mut stamp = [0u8; 32];
     stamp[..16].copy_from_slice(&control.store.0);
-    stamp[16..24].copy_from_slice(&log.tail().0.to_le_bytes());
+    stamp[16..24].copy_from_slice(&tail.0.to_le_bytes());
     stamp[24..28].copy_from_slice(&control.open_generation.to_le_bytes());
     stamp[28..32].copy_from_slice(&control.incarnation.to_le_bytes());
     stamp

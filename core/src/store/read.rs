@@ -6,7 +6,7 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
-use super::scan::{self, Scan};
+use super::scan::{self, Scan, Source, Whole};
 use super::{LogChunk, Store, StoreError};
 use crate::ids::{Hlc, Lsn};
 use crate::log::LogError;
@@ -89,7 +89,7 @@ impl Version {
             .map_err(|error| self.segment.damaged(self.lsn, &error).into())
     }
 
-    fn value(&self) -> Result<Option<Value>, StoreError> {
+    pub(super) fn value(&self) -> Result<Option<Value>, StoreError> {
         let value = checked_value(&self.segment, self.lsn)?;
         Ok(value.map(|(offset, record)| {
             let (len, hlc) = (record.value().len(), record.hlc());
@@ -221,18 +221,28 @@ impl Store {
     /// A stable view of everything committed before the call, for as long as it is kept.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot<'_> {
+        let generation = self.cuts.generation();
         let at = self.log.tail();
         // A writer ahead of us may have reserved first and not finished: wait for its copy.
         self.log.wait_stable(at);
-        Snapshot { store: self, at }
+        Snapshot {
+            store: self,
+            at,
+            generation,
+        }
     }
 
     /// The view at a position at or below [`Store::stable`].
     #[must_use]
     pub fn snapshot_at(&self, at: Lsn) -> Snapshot<'_> {
+        let generation = self.cuts.generation();
         let at = at.min(self.log.tail());
         self.log.wait_stable(at);
-        Snapshot { store: self, at }
+        Snapshot {
+            store: self,
+            at,
+            generation,
+        }
     }
 
     /// Records from `from` on, about `max_bytes` of them, for a follower.
@@ -249,9 +259,19 @@ impl Store {
 pub struct Snapshot<'s> {
     store: &'s Store,
     at: Lsn,
+    generation: u64,
 }
 
 impl Snapshot<'_> {
+    fn source(&self) -> Source<'_> {
+        Source {
+            segments: self.store.log.segments().all.clone(),
+            runs: &self.store.runs,
+            whole: Arc::clone(&self.store.cuts) as Arc<dyn Whole>,
+            generation: self.generation,
+        }
+    }
+
     /// Versions below this position are visible.
     #[must_use]
     pub fn lsn(&self) -> Lsn {
@@ -261,9 +281,13 @@ impl Snapshot<'_> {
     /// The value of `key` in this view.
     ///
     /// # Errors
-    /// Damage, naming file and offset.
+    /// Damage, naming file and offset; [`StoreError::SnapshotTooOld`] once a truncation has taken
+    /// back records of this view.
     pub fn get(&self, key: &[u8]) -> Result<Option<Value>, StoreError> {
-        self.store.get_at(key, self.at)
+        let found = self.store.get_at(key, self.at);
+        // First, whatever was found: mixed from before and after a truncation it means nothing.
+        self.store.cuts.check(self.generation, self.at)?;
+        found
     }
 
     /// Keys between the bounds in byte order, with their values. The first scan after writes
@@ -272,7 +296,7 @@ impl Snapshot<'_> {
     /// # Errors
     /// Damage, naming file and offset.
     pub fn scan(&self, start: Bound<&[u8]>, end: Bound<&[u8]>) -> Result<Scan, StoreError> {
-        scan::open(self.store, self.at, start, end, false)
+        scan::open(&self.source(), self.at, (start, end), false)
     }
 
     /// As [`Snapshot::scan`], but deleted keys appear too, without a value.
@@ -280,6 +304,6 @@ impl Snapshot<'_> {
     /// # Errors
     /// Damage, naming file and offset.
     pub fn scan_versions(&self, start: Bound<&[u8]>, end: Bound<&[u8]>) -> Result<Scan, StoreError> {
-        scan::open(self.store, self.at, start, end, true)
+        scan::open(&self.source(), self.at, (start, end), true)
     }
 }

@@ -12,7 +12,9 @@ use std::ops::{Bound, Deref};
 use std::sync::Arc;
 
 use super::read::Value;
-use super::{Store, StoreError, for_each_version};
+use super::{StoreError, for_each_version};
+use parking_lot::Mutex;
+
 use crate::ids::{Hlc, Lsn};
 use crate::log::LogError;
 use crate::log::format::RecordKind;
@@ -29,6 +31,20 @@ pub(super) struct Run {
 
 /// Runs by segment number.
 pub(super) type RunCache = HashMap<u64, Arc<Run>>;
+
+/// Whether a view is still one view.
+pub(super) trait Whole: Send + Sync + std::fmt::Debug {
+    /// Asked after records were read, of the view at `at` taken at `generation`.
+    fn check(&self, generation: u64, at: Lsn) -> Result<(), StoreError>;
+}
+
+/// What a scan reads: the store of this process, or of another.
+pub(super) struct Source<'a> {
+    pub(super) segments: Vec<Arc<Segment>>,
+    pub(super) runs: &'a Mutex<RunCache>,
+    pub(super) whole: Arc<dyn Whole>,
+    pub(super) generation: u64,
+}
 
 /// Where a key stands, with its first bytes at hand so that most comparisons touch nothing else.
 #[derive(Clone, Copy)]
@@ -59,9 +75,9 @@ fn compare(segment: &Segment, a: Sortable, b: Sortable) -> Ordering {
 }
 
 /// The run of `segment` that covers at least its records below `upto`.
-fn run_of(store: &Store, segment: &Arc<Segment>, upto: Lsn) -> Result<Arc<Run>, StoreError> {
+fn run_of(runs: &Mutex<RunCache>, segment: &Arc<Segment>, upto: Lsn) -> Result<Arc<Run>, StoreError> {
     let number = segment.header().number;
-    let known = store.runs.lock().get(&number).cloned();
+    let known = runs.lock().get(&number).cloned();
     let covered = known.as_ref().map_or(segment.first(), |run| run.upto);
     if let Some(run) = known.as_ref().filter(|run| run.upto >= upto) {
         return Ok(Arc::clone(run));
@@ -113,7 +129,7 @@ fn run_of(store: &Store, segment: &Arc<Segment>, upto: Lsn) -> Result<Arc<Run>, 
         _ => fresh.iter().map(|item| item.word).collect(),
     };
     let run = Arc::new(Run { upto, offsets });
-    let mut cache = store.runs.lock();
+    let mut cache = runs.lock();
     // Another scan may have gone further meanwhile; the longer run serves both.
     if cache.get(&number).is_none_or(|other| other.upto < run.upto) {
         cache.insert(number, Arc::clone(&run));
@@ -260,6 +276,10 @@ pub struct Scan {
     last_key: Option<Vec<u8>>,
     deletions: bool,
     failed: Option<StoreError>,
+    whole: Arc<dyn Whole>,
+    generation: u64,
+    /// The end, or the last error, has been told.
+    over: bool,
 }
 
 impl std::fmt::Debug for Scan {
@@ -296,20 +316,19 @@ fn first_in_bounds(segment: &Segment, run: &Run, start: Bound<&[u8]>) -> Result<
 }
 
 pub(super) fn open(
-    store: &Store,
+    source: &Source<'_>,
     at: Lsn,
-    start: Bound<&[u8]>,
-    end: Bound<&[u8]>,
+    (start, end): (Bound<&[u8]>, Bound<&[u8]>),
     deletions: bool,
 ) -> Result<Scan, StoreError> {
-    let segments = store.log.segments().all.clone();
+    let segments = source.segments.clone();
     let mut heap = BinaryHeap::new();
     for segment in segments {
         let upto = at.min(segment.end());
         if upto <= segment.first() {
             continue;
         }
-        let run = run_of(store, &segment, upto)?;
+        let run = run_of(source.runs, &segment, upto)?;
         let next = first_in_bounds(&segment, &run, start)?;
         let mut cursor = Cursor {
             segment,
@@ -335,6 +354,9 @@ pub(super) fn open(
         last_key: None,
         deletions,
         failed: None,
+        whole: Arc::clone(&source.whole),
+        generation: source.generation,
+        over: false,
     })
 }
 
@@ -396,6 +418,25 @@ impl Iterator for Scan {
     type Item = Result<Entry, StoreError>;
 
     fn next(&mut self) -> Option<Self::Item> {
+        let next = self.step();
+        // Asked after the step: a truncation shortens segments, which looks like the end of a run.
+        match self.whole.check(self.generation, self.at) {
+            Err(error) if !self.over => {
+                self.over = true;
+                self.heap.clear();
+                Some(Err(error))
+            }
+            Err(_) => None,
+            Ok(()) => {
+                self.over |= next.is_none();
+                next
+            }
+        }
+    }
+}
+
+impl Scan {
+    fn step(&mut self) -> Option<Result<Entry, StoreError>> {
         if let Some(error) = self.failed.take() {
             self.heap.clear();
             return Some(Err(error));
