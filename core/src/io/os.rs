@@ -368,8 +368,21 @@ impl File for OsFile {
         let mut options = memmap2::MmapOptions::new();
         options.len(len);
         let raw = match access {
+            MapAccess::Read if self.has_holes(len)? => {
+                // Some file systems (tmpfs) need a block even to read a hole through a map.
+                match self.fill_holes(len) {
+                    Err(e) if e.raw_os_error() != Some(libc::EBADF) => return Err(e),
+                    _ => {}
+                }
+                let raw = options.map_raw_read_only(&self.0)?;
+                // Of a file opened for reading: faults now, as an error, instead of later, as a signal.
+                raw.advise(memmap2::Advice::PopulateRead)?;
+                raw
+            }
             MapAccess::Read => options.map_raw_read_only(&self.0)?,
             MapAccess::Write => {
+                // A copy of a store may have holes where its files had zeros.
+                self.fill_holes(len)?;
                 let raw = options.map_raw(&self.0)?;
                 // A child of fork must not store into its parent's log.
                 raw.advise(memmap2::Advice::DontFork)?;
@@ -381,6 +394,34 @@ impl File for OsFile {
 }
 
 impl OsFile {
+    /// Whether the file takes fewer blocks than its length needs. Compressing file systems say so, too.
+    fn has_holes(&self, len: usize) -> io::Result<bool> {
+        use std::os::unix::fs::MetadataExt;
+        Ok(self.0.metadata()?.blocks().saturating_mul(512) < len as u64)
+    }
+
+    /// Puts blocks behind every byte below `len`, which exist: a store into a hole kills the process
+    /// once the disk is full. Contents stay, and where nothing is missing nothing happens. A file
+    /// system that cannot do this (and on which writable maps are not used by themselves) is left alone.
+    #[expect(unsafe_code, reason = "std has no call that puts blocks behind every byte")]
+    fn fill_holes(&self, len: usize) -> io::Result<()> {
+        let Ok(len) = libc::off_t::try_from(len) else {
+            return Err(io::Error::from_raw_os_error(libc::EFBIG));
+        };
+        loop {
+            // SAFETY: takes numbers only; the descriptor is open as long as `self` lives.
+            if unsafe { libc::fallocate(self.0.as_raw_fd(), libc::FALLOC_FL_KEEP_SIZE, 0, len) } == 0 {
+                return Ok(());
+            }
+            let error = io::Error::last_os_error();
+            match error.raw_os_error() {
+                Some(libc::EINTR) => {}
+                Some(libc::EOPNOTSUPP | libc::ENOSYS) => return Ok(()),
+                _ => return Err(error),
+            }
+        }
+    }
+
     /// Where the file system cannot allocate, zeros put blocks behind the bytes as well.
     fn write_zeros(&self, from: u64, to: u64) -> io::Result<()> {
         let zeros = vec![0u8; 1 << 20];

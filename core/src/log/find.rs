@@ -367,7 +367,8 @@ fn recover_segment(
             records += 1;
         });
         (found.hlc, found.chain) = (hlc, chain);
-        found.records += records;
+        // A footer may hold any number; it is a figure, nothing is decided by it.
+        found.records = found.records.wrapping_add(records);
         found.tail = reached;
         match why {
             WalkEnd::Limit if next_first == Some(reached) => {

@@ -131,7 +131,10 @@ impl Log {
         let kind = found.report.kind;
         if !found.report.was_clean() {
             // A dot (node, incarnation, sequence) must never be used twice; see DESIGN of versions.
-            control.incarnation += 1;
+            control.incarnation = control
+                .incarnation
+                .checked_add(1)
+                .ok_or_else(|| LogError::corrupt(&control_path, 88, "incarnation without a next one"))?;
         }
         let last = found.segments.last().cloned();
         let epoch = last.as_ref().map_or(Epoch(0), |segment| segment.header().epoch);

@@ -20,7 +20,8 @@ impl Store {
     /// [`Store::sync`] before calling them durable.
     ///
     /// # Errors
-    /// A gap, a stale epoch, or damaged records: nothing was appended then.
+    /// A gap, a stale epoch, or damaged records: nothing was appended then. Where the disk fills up in
+    /// the middle of a chunk that spans segments, its first records stay: go on from [`Store::tail`].
     pub fn apply(&self, chunk: &LogChunk) -> Result<Lsn, StoreError> {
         self.log.apply(chunk, |segment, from, end| {
             let mut outcome: Result<(), StoreError> = Ok(());

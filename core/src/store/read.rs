@@ -100,7 +100,10 @@ impl Version {
 
 /// The record at `lsn`, whose header the caller has checked, with its payload checked too, and the
 /// offset of its value in the file; `None` for a deletion.
-fn checked_value(segment: &Segment, lsn: Lsn) -> Result<Option<(usize, RecordView<'_>)>, StoreError> {
+pub(super) fn checked_value(
+    segment: &Segment,
+    lsn: Lsn,
+) -> Result<Option<(usize, RecordView<'_>)>, StoreError> {
     let damaged = |error| StoreError::from(segment.damaged(lsn, &error));
     let record = segment.record_unchecked(lsn).map_err(damaged)?;
     if record.kind() == RecordKind::Delete {

@@ -17,7 +17,7 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
 use super::index::{Follower, Location};
-use super::read::{Value, Version};
+use super::read::{Value, Version, checked_value};
 use super::scan::{self, RunCache, Scan, Source, Whole};
 use super::slots::{ReaderInfo, Slot, Slots};
 use super::{INDEX_DIR, Place, Store, StoreError, hash_key, stamp_of};
@@ -212,7 +212,7 @@ impl View {
         Ok(Place::find(self.segments.load(), location))
     }
 
-    fn newest(&self, key: &[u8]) -> Result<Option<Version>, StoreError> {
+    fn newest_place(&self, key: &[u8]) -> Result<Option<Place>, StoreError> {
         let mut place = None;
         let pages = || self.live.as_ref().map_or(0, LiveView::index_pages);
         let hash = hash_key(self.control.index_seed, key, false);
@@ -223,7 +223,11 @@ impl View {
                 None => Ok(false),
             }
         })?;
-        Ok(found.and(place).map(|place| Version {
+        Ok(found.and(place))
+    }
+
+    fn newest(&self, key: &[u8]) -> Result<Option<Version>, StoreError> {
+        Ok(self.newest_place(key)?.map(|place| Version {
             segment: Arc::clone(place.segment()),
             lsn: place.lsn,
         }))
@@ -427,9 +431,15 @@ impl StoreReader {
     /// # Errors
     /// Damage, naming file and offset; those of [`Store::open_reader`] when the writer has changed.
     pub fn get(&self, key: &[u8]) -> Result<Option<Value>, StoreError> {
-        self.with(|view| match view.newest(key)? {
-            Some(version) => version.value(),
-            None => Ok(None),
+        self.with(|view| {
+            let Some(place) = view.newest_place(key)? else {
+                return Ok(None);
+            };
+            let segment = place.segment();
+            Ok(checked_value(segment, place.lsn)?.map(|(offset, record)| {
+                let (len, hlc) = (record.value().len(), record.hlc());
+                Value::new(Arc::clone(segment), offset, len, place.lsn, hlc)
+            }))
         })
     }
 

@@ -5,7 +5,9 @@
 use super::{Damage, Store, StoreError, for_each_version};
 use crate::ids::Lsn;
 use crate::log::LogError;
-use crate::log::segment::WalkEnd;
+use crate::log::header::PageError;
+use crate::log::segment::{Segment, WalkEnd};
+use std::time::Duration;
 
 /// What a check found.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
@@ -24,6 +26,19 @@ pub struct VerifyReport {
     pub keys: u64,
     /// Damaged places; empty when all is well.
     pub damage: Vec<Damage>,
+}
+
+/// The footer. One that is being written beside us is looked at again: a map shows it in pieces.
+fn settled_footer(segment: &Segment) -> Result<(), PageError> {
+    let mut outcome = segment.footer().map(drop);
+    for _ in 0..20 {
+        if outcome.is_ok() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+        outcome = segment.footer().map(drop);
+    }
+    outcome
 }
 
 impl Store {
@@ -88,7 +103,7 @@ impl Store {
                 offset: segment.offset_of(reached).unwrap_or(0) as u64,
                 what: format!("{what} (log position {reached})"),
             }));
-            if let Err(error) = segment.footer() {
+            if let Err(error) = settled_footer(segment) {
                 report.damage.push(Damage {
                     path: segment.path().to_owned(),
                     offset: segment.footer_offset(),

@@ -3,9 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use atoll::store::Durability;
+use atoll::io::Env;
+use atoll::store::{Durability, Store};
 
-use crate::open;
+use crate::{open, options};
 
 /// A small tmpfs, unmounted when dropped. `None` where this process may not mount.
 struct Small(
@@ -106,5 +107,38 @@ fn full_file_system_is_an_error_of_its_own_reads_go_on_and_space_is_found_again(
     let store = open(&dir);
     check(&store);
     assert!(store.get(b"again").expect("readable").is_some());
+    store.close().expect("closed");
+}
+
+#[test]
+fn store_with_holes_on_a_full_file_system_is_an_error_and_not_a_signal() {
+    let Some(small) = Small::mount(24 << 20) else {
+        return;
+    };
+    let (dir, copy) = (small.0.join("store"), small.0.join("copy"));
+    let store = open(&dir);
+    store.put(b"key", b"value", Durability::Synced).expect("put");
+    store.close().expect("closed");
+    let copied = Command::new("cp")
+        .args(["-r", "--sparse=always"])
+        .arg(&dir)
+        .arg(&copy)
+        .status();
+    assert!(copied.expect("cp runs").success());
+    fill(&small.0, "ballast");
+    let opened = Store::open_standalone(&Env::os(), &copy, &options());
+    let error = opened.expect_err("no space for what the copy left out");
+    assert!(error.is_disk_full(), "{error}");
+    std::fs::remove_file(small.0.join("ballast")).expect("removed");
+    let store = open(&copy);
+    assert_eq!(
+        store.get(b"key").expect("readable").as_deref(),
+        Some(&b"value"[..])
+    );
+    for n in 0..500u32 {
+        store
+            .put(&n.to_le_bytes(), &[1; 1000], Durability::Buffered)
+            .expect("put");
+    }
     store.close().expect("closed");
 }

@@ -232,3 +232,34 @@ fn store_left_by_a_power_cut_asks_for_a_writer_first() {
     let reader = reader(dir.path());
     assert!(reader.get(b"key-1").expect("readable").is_some());
 }
+
+/// Best of several runs each, taken in turn, so that other work on the machine touches both alike.
+#[test]
+#[ignore = "a figure: cargo test --release -p atoll --test processes -- --ignored --nocapture cost"]
+fn cost_of_a_get_through_a_reader_beside_one_in_the_process() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let store = open(dir.path());
+    for n in 0..100_000 {
+        put(&store, n, 100);
+    }
+    let reader = reader(dir.path());
+    let keys: Vec<String> = (0..100_000u32)
+        .map(|n| format!("key-{}", n.wrapping_mul(2_654_435_761) % 100_000))
+        .collect();
+    let (mut own, mut other) = (Duration::MAX, Duration::MAX);
+    for _ in 0..9 {
+        let started = Instant::now();
+        for key in &keys {
+            std::hint::black_box(store.get(key.as_bytes()).expect("readable"));
+        }
+        own = own.min(started.elapsed());
+        let started = Instant::now();
+        for key in &keys {
+            std::hint::black_box(reader.get(key.as_bytes()).expect("readable"));
+        }
+        other = other.min(started.elapsed());
+    }
+    let ratio = other.as_secs_f64() / own.as_secs_f64();
+    eprintln!("in the process {own:?}, through a reader {other:?} for 100,000 gets: {ratio:.2} x");
+    assert!(ratio <= 1.3, "{ratio:.2}");
+}
