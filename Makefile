@@ -1,7 +1,7 @@
 # Every target is a line or two into scripts/ or cargo; the work is done there.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-large check fix bench install-pg clean
+.PHONY: help demo test test-large kills check fix bench install-pg clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -16,6 +16,9 @@ test: ## installs what is missing, builds, runs every test, ends with one line o
 test-large: ## imports a real gigabyte, killed twice on the way (GIGABYTES=1)
 	@scripts/setup.sh demo
 	@scripts/test-large.sh
+
+kills: ## kills a writing process COUNT times (2000) and looks for each acknowledged write
+	@ATOLL_KILLS=$(or $(COUNT),2000) scripts/cargo.sh test --package atoll --test processes kills -- --nocapture
 
 check: ## format, lints, docs, header and binary interface; writes nothing
 	@scripts/check.sh

@@ -226,3 +226,64 @@ impl LiveView {
             .map(Lsn)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::io::os::OsDisk;
+
+    #[test]
+    fn words_stand_where_the_format_says() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let disk = OsDisk::new();
+        let store = Uuid([7; 16]);
+        let live = Live::take(&disk, dir.path(), store)
+            .expect("taken")
+            .expect("space");
+        live.move_tail(Lsn(0x1122));
+        live.set_index_pages(33);
+        live.slot(2).store(0x44, Ordering::Release);
+        live.raise_floor(Lsn(0x55));
+        let bytes = std::fs::read(dir.path().join(LIVE_FILE)).expect("read");
+        let word = |at: usize| u64::from_ne_bytes(bytes[at..at + 8].try_into().expect("eight bytes"));
+        assert_eq!(bytes.len(), 8192);
+        assert_eq!((&bytes[..8], word(8)), (&b"ATOLLIVE"[..], 1));
+        assert_eq!(
+            (&bytes[16..32], &bytes[32..48]),
+            (&[7; 16][..], &disk.boot_id()[..])
+        );
+        assert_eq!(word(64) % 2, 1, "opening");
+        assert_eq!((word(72), word(80), word(88), word(128)), (0, 33, 0x55, 0x1122));
+        assert_eq!((word(192), word(192 + 2 * 64)), (u64::MAX, 0x44));
+    }
+
+    #[test]
+    fn each_opening_and_closing_has_a_number_of_its_own() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let disk = OsDisk::new();
+        let store = Uuid([7; 16]);
+        let mut seen = Vec::new();
+        for _ in 0..3 {
+            let live = Live::take(&disk, dir.path(), store)
+                .expect("taken")
+                .expect("space");
+            let view = LiveView::open(&disk, dir.path()).expect("opened").expect("there");
+            assert!(view.is_of(store, disk.boot_id()));
+            assert!(!view.is_of(Uuid([8; 16]), disk.boot_id()));
+            assert!(
+                !view.is_of(store, [0; 16]),
+                "an unknown boot is never the same one"
+            );
+            seen.push(view.opening());
+            live.serve();
+            assert!(view.opening().is_multiple_of(2));
+            seen.push(view.opening());
+            live.close();
+            seen.push(view.opening());
+        }
+        let mut sorted = seen.clone();
+        sorted.sort_unstable();
+        sorted.dedup();
+        assert_eq!(sorted, seen);
+    }
+}
