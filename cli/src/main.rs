@@ -15,6 +15,7 @@ mod keyvalue;
 mod output;
 mod progress;
 mod records;
+mod repair;
 mod ring;
 mod route;
 mod session;
@@ -77,6 +78,8 @@ enum Command {
     Ring(ring::RingArgs),
     /// Check every checksum and compare the replicas
     Verify(verify::VerifyArgs),
+    /// Save what can be saved of a damaged store into a new directory
+    Repair(repair::RepairArgs),
     /// Show the records of one segment file
     Dump(dump::DumpArgs),
 }
@@ -98,6 +101,7 @@ fn run(command: &Command) -> Outcome {
         Command::Status(args) => status::run(args),
         Command::Ring(args) => ring::run(args),
         Command::Verify(args) => verify::run(args),
+        Command::Repair(args) => repair::run(args),
         Command::Dump(args) => dump::run(args),
     }
 }

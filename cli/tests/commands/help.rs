@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use crate::run::Place;
 
-const COMMANDS: [&str; 16] = [
+const COMMANDS: [&str; 17] = [
     "demo",
     "init",
     "import",
@@ -21,6 +21,7 @@ const COMMANDS: [&str; 16] = [
     "status",
     "verify",
     "dump",
+    "repair",
     "ring",
 ];
 

@@ -115,6 +115,12 @@ pub enum LogError {
         /// Directory of the store.
         path: PathBuf,
     },
+    /// A directory that should be new holds something; it is left as it is.
+    #[error("{path} is not empty: name a new directory", path = path.display())]
+    NotEmpty {
+        /// Directory.
+        path: PathBuf,
+    },
     /// This replica has not been made primary, so it takes no writes of its own.
     #[error("{path} is not the primary of its shard", path = path.display())]
     NotPrimary {

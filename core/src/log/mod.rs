@@ -25,7 +25,7 @@ pub mod live;
 pub mod payload;
 pub mod read;
 pub mod recovery;
-mod rotate;
+pub(crate) mod rotate;
 pub mod segment;
 pub mod truncate;
 pub mod view;

@@ -298,7 +298,7 @@ pub(super) fn write_control(log: &Log, control: &Control) -> Result<(), LogError
 }
 
 /// Writes `name` in `dir` so that after a crash it holds either its old or its new contents.
-pub(super) fn replace_file(
+pub(crate) fn replace_file(
     disk: &dyn crate::io::Disk,
     dir: &Path,
     name: &str,

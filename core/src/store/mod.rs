@@ -15,6 +15,7 @@ pub mod hand_over;
 pub mod index;
 pub mod read;
 pub mod reader;
+pub mod repair;
 pub mod scan;
 mod slots;
 pub mod verify;

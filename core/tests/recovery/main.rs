@@ -4,4 +4,5 @@ mod damage;
 mod faults;
 mod interrupted;
 mod power;
+mod repair;
 mod workload;
