@@ -7,9 +7,12 @@
 use std::fmt;
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 
+use std::num::NonZeroU32;
+
 use atoll::routing::{
-    HashKind, KeyEncoding, KeyRef, Modulo, NodeSpec, PartitioningSpec, RangeMap, Ring, RoutingError,
-    Topology, TopologySpec, encode_key,
+    HashKind, Hrw, Ketama, KeyEncoding, KeyRef, Maglev, Modulo, Nginx, NodeSpec, PartitioningSpec, RangeMap,
+    Ring, RoutingError, Topology, TopologySpec, cassandra_token, encode_key, hash64, jump, maglev,
+    redis_slot,
 };
 use clap::{Args, ValueEnum};
 
@@ -58,6 +61,10 @@ pub struct RouteArgs {
     #[arg(long, value_name = "S")]
     pub slots: Option<u32>,
 
+    /// Entries of the table of `maglev`, a prime number [default: 65537]
+    #[arg(long, value_name = "M")]
+    pub table_size: Option<u32>,
+
     /// Ascending split keys of the algorithm `range`, written like the keys
     #[arg(long, value_name = "A,B,C", allow_hyphen_values = true)]
     pub split_at: Option<String>,
@@ -82,6 +89,20 @@ pub enum Algorithm {
     Range,
     /// Hashed slots placed on the nodes by weight, as a fresh cluster has them
     Slots,
+    /// Jump consistent hash over numbered buckets
+    Jump,
+    /// Rendezvous: the node with the highest score
+    Hrw,
+    /// A table of prime size, filled by the nodes in turn
+    Maglev,
+    /// As libmemcached 1.1, weighted ketama with MD5
+    Ketama,
+    /// As nginx 1.22, `hash ... consistent`
+    Nginx,
+    /// Slot of a Redis Cluster; needs no nodes
+    Redis,
+    /// Murmur3 token of Cassandra; needs no nodes
+    Cassandra,
 }
 
 impl Algorithm {
@@ -91,6 +112,13 @@ impl Algorithm {
             Algorithm::Ring => "ring",
             Algorithm::Range => "range",
             Algorithm::Slots => "slots",
+            Algorithm::Jump => "jump",
+            Algorithm::Hrw => "hrw",
+            Algorithm::Maglev => "maglev",
+            Algorithm::Ketama => "ketama",
+            Algorithm::Nginx => "nginx",
+            Algorithm::Redis => "redis",
+            Algorithm::Cassandra => "cassandra",
         }
     }
 }
@@ -157,6 +185,8 @@ struct Job {
     router: Router,
     input: Input,
     encoding: KeyEncoding,
+    /// Numbers reach the router as they are.
+    raw: bool,
 }
 
 /// Why lines are no longer read.
@@ -174,6 +204,7 @@ impl Job {
             router: Router::new(args, encoding)?,
             input: args.input,
             encoding,
+            raw: args.algorithm == Algorithm::Jump && args.input == Input::U64,
         })
     }
 
@@ -234,7 +265,7 @@ impl Job {
                 ));
             }
             let bad = |what| Ending::Line(number, what);
-            let parsed = parse_key(&line, self.input, self.encoding, &mut key).map_err(bad)?;
+            let parsed = parse_key(&line, self.input, self.encoding, self.raw, &mut key).map_err(bad)?;
             self.write_answer(&line, parsed, output).map_err(Ending::Write)?;
         }
         Ok(())
@@ -248,11 +279,12 @@ impl Job {
     }
 }
 
-/// The encoded key of a line; `buffer` holds it where it differs from the line.
+/// The encoded key of a line, or with `raw` the plain big-endian bytes of an unsigned number; `buffer` holds it where it differs from the line.
 fn parse_key<'k>(
     line: &'k [u8],
     input: Input,
     encoding: KeyEncoding,
+    raw: bool,
     buffer: &'k mut Vec<u8>,
 ) -> Result<&'k [u8], String> {
     buffer.clear();
@@ -265,6 +297,10 @@ fn parse_key<'k>(
         }
         Input::U64 => {
             let value: u64 = number(line, "0 to 18446744073709551615")?;
+            if raw {
+                buffer.extend_from_slice(&value.to_be_bytes());
+                return Ok(buffer);
+            }
             match (i64::try_from(value), encoding) {
                 (Ok(value), _) => {
                     buffer.extend_from_slice(&encode_key(&KeyRef::Int(value), encoding));
@@ -325,6 +361,22 @@ enum Router {
         topology: Box<Topology>,
         names: Vec<String>,
     },
+    /// `names` is empty when buckets are only numbered. With `raw` a key is the bytes of a number.
+    Jump {
+        buckets: NonZeroU32,
+        names: Vec<String>,
+        raw: bool,
+    },
+    Hrw {
+        hrw: Hrw,
+        replicas: usize,
+        owners: Vec<u16>,
+    },
+    Maglev(Maglev),
+    Ketama(Ketama),
+    Nginx(Nginx),
+    Redis,
+    Cassandra,
 }
 
 impl Router {
@@ -348,7 +400,41 @@ impl Router {
             }
             Algorithm::Range => Router::range(args, encoding),
             Algorithm::Slots => Router::slots(args, hash),
+            Algorithm::Jump => Router::jump(args),
+            Algorithm::Redis => Ok(Router::Redis),
+            Algorithm::Cassandra => Ok(Router::Cassandra),
+            Algorithm::Hrw | Algorithm::Maglev | Algorithm::Ketama | Algorithm::Nginx => {
+                let nodes = nodes(args)?.ok_or_else(|| needs_nodes(args.algorithm))?;
+                Ok(match args.algorithm {
+                    Algorithm::Hrw => Router::Hrw {
+                        hrw: Hrw::new(&nodes)?,
+                        replicas: args.replicas.unwrap_or(1).into(),
+                        owners: Vec::new(),
+                    },
+                    Algorithm::Maglev => Router::Maglev(Maglev::new(
+                        &nodes,
+                        args.table_size.unwrap_or(maglev::DEFAULT_TABLE_SIZE),
+                    )?),
+                    Algorithm::Ketama => Router::Ketama(Ketama::new(&nodes)?),
+                    _ => Router::Nginx(Nginx::new(&nodes)?),
+                })
+            }
         }
+    }
+
+    fn jump(args: &RouteArgs) -> Result<Router, RouteFailure> {
+        let (count, names) = match args.buckets {
+            Some(buckets) => (buckets, Vec::new()),
+            None => {
+                let names = nodes_by_position(args, "jump")?;
+                (names.len() as u32, names)
+            }
+        };
+        Ok(Router::Jump {
+            buckets: NonZeroU32::new(count).ok_or(RoutingError::NoNodes)?,
+            names,
+            raw: args.input == Input::U64,
+        })
     }
 
     fn modulo(args: &RouteArgs, hash: HashKind) -> Result<Router, RouteFailure> {
@@ -359,12 +445,7 @@ impl Router {
             });
         }
         let nodes = nodes(args)?.ok_or_else(|| needs_nodes(args.algorithm))?;
-        if let Some(node) = nodes.iter().find(|node| node.weight != 1) {
-            return Err(usage(format!(
-                "node {node}: modulo knows no weights, use ring or slots"
-            )));
-        }
-        let names = nodes.iter().map(|node| node.name.clone()).collect();
+        let names = nodes_by_position(args, "modulo")?;
         Ok(Router::Modulo {
             modulo: Modulo::named(&nodes, hash)?,
             names,
@@ -377,7 +458,7 @@ impl Router {
         let mut splits = Vec::new();
         for split in text.split(',') {
             let mut buffer = Vec::new();
-            let split = parse_key(split.as_bytes(), args.input, encoding, &mut buffer);
+            let split = parse_key(split.as_bytes(), args.input, encoding, false, &mut buffer);
             splits.push(
                 split
                     .map_err(|what| usage(format!("--split-at: {what}")))?
@@ -428,7 +509,8 @@ impl Router {
                     .filter(|member| member.weight > 0)
                     .count(),
             ),
-            Router::Modulo { .. } | Router::Range { .. } => None,
+            Router::Hrw { hrw, .. } => Some(hrw.nodes().len()),
+            _ => None,
         }
     }
 
@@ -447,10 +529,7 @@ impl Router {
                 owners,
             } => {
                 ring.owners(key, *replicas, owners);
-                owners.iter().enumerate().try_for_each(|(at, &owner)| {
-                    output.write_all(if at == 0 { b"" } else { b"," })?;
-                    output.write_all(ring.nodes()[usize::from(owner)].name.as_bytes())
-                })
+                write_names(ring.nodes(), owners, output)
             }
             Router::Range { map, names } => {
                 let range = map.range_of(key).expect("a map without a domain takes every key");
@@ -459,27 +538,75 @@ impl Router {
             Router::Slots { topology, names } => {
                 output.write_all(names[topology.shard_of(key).0 as usize].as_bytes())
             }
+            Router::Jump { buckets, names, raw } => {
+                let number = match key.try_into() {
+                    Ok(bytes) if *raw => u64::from_be_bytes(bytes),
+                    _ => hash64(key),
+                };
+                let bucket = jump(number, *buckets);
+                match names.get(bucket as usize) {
+                    Some(name) => output.write_all(name.as_bytes()),
+                    None => write!(output, "{bucket}"),
+                }
+            }
+            Router::Hrw {
+                hrw,
+                replicas,
+                owners,
+            } => {
+                hrw.owners(key, *replicas, owners);
+                write_names(hrw.nodes(), owners, output)
+            }
+            Router::Maglev(router) => write_names(router.nodes(), &[router.owner(key)], output),
+            Router::Ketama(router) => write_names(router.nodes(), &[router.owner(key)], output),
+            Router::Nginx(router) => write_names(router.nodes(), &[router.owner(key)], output),
+            Router::Redis => write!(output, "{}", redis_slot(key)),
+            Router::Cassandra => write!(output, "{}", cassandra_token(key)),
         }
     }
 }
 
+fn write_names(nodes: &[NodeSpec], owners: &[u16], output: &mut impl Write) -> io::Result<()> {
+    owners.iter().enumerate().try_for_each(|(at, &owner)| {
+        output.write_all(if at == 0 { b"" } else { b"," })?;
+        output.write_all(nodes[usize::from(owner)].name.as_bytes())
+    })
+}
+
+/// Names of nodes that stand for their position.
+fn nodes_by_position(args: &RouteArgs, algorithm: &str) -> Result<Vec<String>, RouteFailure> {
+    let nodes = nodes(args)?.ok_or_else(|| needs_nodes(args.algorithm))?;
+    if let Some(node) = nodes.iter().find(|node| node.weight != 1) {
+        return Err(usage(format!(
+            "node {node}: {algorithm} knows no weights, use ring or slots"
+        )));
+    }
+    Ok(nodes.into_iter().map(|node| node.name).collect())
+}
+
 /// Refuses options that the algorithm would pass over: whoever gives them expects an effect.
 fn refuse_strangers(args: &RouteArgs) -> Result<(), RouteFailure> {
-    use Algorithm::{Modulo, Range, Ring, Slots};
-    let known: [(&str, bool, &[Algorithm]); 5] = [
+    use Algorithm::{Cassandra, Hrw, Maglev, Modulo, Range, Redis, Ring, Slots};
+    let name = args.algorithm.name();
+    if matches!(args.algorithm, Redis | Cassandra) && (args.nodes.is_some() || args.buckets.is_some()) {
+        return Err(usage(format!(
+            "{name} needs no nodes: it prints the slot or token of a key"
+        )));
+    }
+    let known: [(&str, bool, &[Algorithm]); 6] = [
         ("--hash", args.hash.is_some(), &[Modulo, Ring, Slots]),
         ("--vnodes", args.vnodes.is_some(), &[Ring, Slots]),
         (
             "--replicas",
             args.replicas.is_some_and(|replicas| replicas != 1),
-            &[Ring, Slots],
+            &[Ring, Slots, Hrw],
         ),
+        ("--table-size", args.table_size.is_some(), &[Maglev]),
         ("--slots", args.slots.is_some(), &[Slots]),
         ("--split-at", args.split_at.is_some(), &[Range]),
     ];
     for (option, given, algorithms) in known {
         if given && !algorithms.contains(&args.algorithm) {
-            let name = args.algorithm.name();
             return Err(usage(format!("{option} has no meaning with --algorithm {name}")));
         }
     }

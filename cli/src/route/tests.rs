@@ -56,6 +56,57 @@ fn modulo_prints_nodes_or_numbers() {
 }
 
 #[test]
+fn jump_spreads_numbers_as_they_are_and_keys_by_their_hash() {
+    // From the reference implementation of the paper.
+    check(
+        "--algorithm jump --input u64 --buckets 1000",
+        b"0\n1\n18446744073709551615\n",
+        b"0\t0\n1\t549\n18446744073709551615\t313\n",
+    );
+    check("--algorithm jump --buckets 1", b"any", b"any\t0\n");
+    check("--algorithm jump --nodes a", b"any", b"any\ta\n");
+}
+
+#[test]
+fn foreign_formats_refuse_what_they_do_not_know() {
+    check_refused(
+        "--algorithm redis --nodes a",
+        b"",
+        "redis needs no nodes: it prints the slot or token of a key",
+    );
+    check_refused(
+        "--algorithm hrw --nodes a=2",
+        b"",
+        "node \"a\" has weight 2: hrw knows no weights, use ring or slots",
+    );
+    check_refused(
+        "--algorithm maglev --nodes a,b --table-size 1000",
+        b"",
+        "table size 1000: a prime number from the number of nodes (2) to 16777216 is needed",
+    );
+    check_refused(
+        "--algorithm ketama --nodes a,b --replicas 2",
+        b"",
+        "--replicas has no meaning with --algorithm ketama",
+    );
+    check_refused(
+        "--algorithm ring --nodes a --table-size 7",
+        b"",
+        "--table-size has no meaning with --algorithm ring",
+    );
+    check_refused(
+        "--algorithm nginx",
+        b"",
+        "nginx needs --nodes N1,N2... or --buckets N",
+    );
+    check_refused(
+        "--algorithm jump --buckets 0",
+        b"",
+        "no nodes: at least one is needed",
+    );
+}
+
+#[test]
 fn keys_are_the_bytes_of_their_lines() {
     let options = "--algorithm range --split-at b --nodes low,high";
     check(
@@ -230,7 +281,7 @@ fn bad_usage_is_told_exactly() {
     for (options, message) in cases {
         check_refused(options, b"key\n", message);
     }
-    assert!(Command::try_parse_from(["route", "--algorithm", "jump"]).is_err());
+    assert!(Command::try_parse_from(["route", "--algorithm", "compass"]).is_err());
     assert!(Command::try_parse_from(["route", "--nodes", "a", "--buckets", "2"]).is_err());
 }
 

@@ -6,4 +6,5 @@ mod demo;
 mod help;
 mod import;
 mod keyvalue;
+mod route_formats;
 mod run;

@@ -46,6 +46,26 @@ pub enum RoutingError {
     /// Every node has weight 0, so none may hold anything.
     #[error("every node has weight 0: at least one must be able to hold keys")]
     NoWeight,
+    /// Weights were given to an algorithm that has none.
+    #[error("node {name:?} has weight {weight}: {algorithm} knows no weights, use ring or slots")]
+    NoWeights {
+        /// The algorithm.
+        algorithm: &'static str,
+        /// The first such node.
+        name: String,
+        /// Its weight.
+        weight: u32,
+    },
+    /// A table size that Maglev cannot use.
+    #[error("table size {size}: a prime number from the number of nodes ({nodes}) to {max} is needed")]
+    BadTableSize {
+        /// Entries asked for.
+        size: u32,
+        /// Nodes that share them.
+        nodes: usize,
+        /// The limit.
+        max: u32,
+    },
     /// More nodes than a 16-bit index can name.
     #[error("{nodes} nodes: at most {max} are supported")]
     TooManyNodes {

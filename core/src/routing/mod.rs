@@ -9,28 +9,42 @@
 //! Read [`topology`] first; [`ring`], [`modulo`] and [`range`] stand on their own for programs
 //! that share no table, [`plan`] says what adding, removing or re-weighting a node moves.
 
+pub mod cassandra;
 pub mod error;
 pub mod hash;
+pub mod hrw;
+pub mod jump;
+pub mod ketama;
 pub mod key;
 pub mod locality;
+pub mod maglev;
 pub mod modulo;
+pub mod nginx;
 pub mod node;
 mod placement;
 pub mod plan;
 pub mod range;
+pub mod redis;
 pub mod ring;
 mod share;
 pub mod topology;
 mod tuple;
 
+pub use cassandra::cassandra_token;
 pub use error::RoutingError;
 pub use hash::{Digest, HashKind, hash64};
+pub use hrw::Hrw;
+pub use jump::{jump, jump_key};
+pub use ketama::Ketama;
 pub use key::{KeyBuf, KeyEncoding, KeyRef, encode_key};
 pub use locality::Locality;
+pub use maglev::Maglev;
 pub use modulo::Modulo;
+pub use nginx::Nginx;
 pub use node::{MAX_NAME_BYTES, MAX_NODES, NodeSpec};
 pub use plan::{Change, Move, NodeShare, Plan, SlotLoad, SlotWeight, UniformLoad};
 pub use range::{Domain, RangeMap};
+pub use redis::redis_slot;
 pub use ring::Ring;
 pub use topology::{
     MAX_SLOTS, Member, MemberState, Partitioning, PartitioningSpec, Shard, ShardState, Shortfall, Topology,

@@ -162,6 +162,18 @@ pub(crate) fn check_nodes(nodes: &[NodeSpec]) -> Result<(), RoutingError> {
     }
 }
 
+/// Refuses weights on behalf of an algorithm that has none.
+pub(super) fn check_unweighted(algorithm: &'static str, nodes: &[NodeSpec]) -> Result<(), RoutingError> {
+    match nodes.iter().find(|node| node.weight != 1) {
+        None => Ok(()),
+        Some(node) => Err(RoutingError::NoWeights {
+            algorithm,
+            name: node.name.clone(),
+            weight: node.weight,
+        }),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
