@@ -382,7 +382,11 @@ impl File for OsFile {
             MapAccess::Read => options.map_raw_read_only(&self.0)?,
             MapAccess::Write => {
                 // A copy of a store may have holes where its files had zeros.
-                self.fill_holes(len)?;
+                match self.fill_holes(len) {
+                    // Opened for reading: the map says so, as `EACCES`.
+                    Err(e) if e.raw_os_error() != Some(libc::EBADF) => return Err(e),
+                    _ => {}
+                }
                 let raw = options.map_raw(&self.0)?;
                 // A child of fork must not store into its parent's log.
                 raw.advise(memmap2::Advice::DontFork)?;
