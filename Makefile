@@ -1,10 +1,10 @@
 # Every target is a line or two into scripts/ or cargo; the work is done there.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-large kills check fix bench install-pg clean
+.PHONY: help demo test test-pg-large test-large vectors histories kills loom fuzz plan-report check fix bench bench-peers bench-pg-functions instructions install-pg clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
 
 demo: ## installs what is missing, builds, and shows the engine at work on real input
 	@scripts/setup.sh demo
@@ -13,12 +13,28 @@ demo: ## installs what is missing, builds, and shows the engine at work on real 
 test: ## installs what is missing, builds, runs every test, ends with one line of totals
 	@scripts/test.sh
 
+test-pg-large: ## PostgreSQL tests with KEYS=100000 keys and ROWS=1000000 rows of every type
+	@scripts/setup.sh test
+	@ATOLL_PG_KEYS=$(or $(KEYS),100000) ATOLL_PG_ROWS=$(or $(ROWS),1000000) scripts/test-pg.sh
+
 test-large: ## imports a real gigabyte, killed twice on the way (GIGABYTES=1)
 	@scripts/setup.sh demo
 	@scripts/test-large.sh
 
+histories: ## random histories of versions under every resolver (COUNT=1000000, SEED=1)
+	@HISTORIES=$(or $(COUNT),1000000) SEED=$(or $(SEED),1) scripts/cargo.sh test --release --package atoll --test versioning -- --nocapture
+
+fuzz: ## coverage-guided mutation of every decoder (SECONDS=60 for each)
+	@scripts/fuzz.sh $(or $(SECONDS),60)
+
 kills: ## kills a writing process COUNT times (2000) and looks for each acknowledged write
 	@ATOLL_KILLS=$(or $(COUNT),2000) scripts/cargo.sh test --package atoll --test processes kills -- --nocapture
+
+loom: ## the append protocol under every interleaving of its steps
+	@RUSTFLAGS="--cfg loom" scripts/cargo.sh test --release --package atoll --lib --target-dir target/loom loom_
+
+vectors: ## atoll route over the answers of libmemcached, nginx, Redis, Cassandra and others: counts per format
+	@scripts/route-vectors.sh
 
 check: ## format, lints, docs, header and binary interface; writes nothing
 	@scripts/check.sh
@@ -30,6 +46,20 @@ fix: ## rewrites what `check` compares: format, the C header, the extension's SQ
 
 bench: ## criterion benches of the engine's hot paths
 	@scripts/cargo.sh bench --package atoll-benches
+
+bench-peers: ## the same work beside other libraries, as ratios, into docs/benchmarks.md (ONLY=routing FLAGS=--quick)
+	@FLAGS='$(FLAGS)' scripts/bench-peers.sh $(ONLY)
+
+instructions: ## instructions of one operation on every hot path, the same beside any neighbour
+	@scripts/instructions.sh
+
+plan-report: ## what plans move over 1,000 random clusters, against the least possible
+	@scripts/cargo.sh run --release --package atoll --example planner_report
+
+bench-pg-functions: ## a call of the routing functions in SQL beside one of PostgreSQL's own hashes
+	@scripts/setup.sh test
+	@scripts/cargo.sh build --release --package atoll-pg
+	@scripts/bench-pg-functions.sh
 
 install-pg: ## builds the extension and copies it into PostgreSQL; run as root
 	@scripts/cargo.sh build --release --package atoll-pg

@@ -1,4 +1,8 @@
-//! Workloads shared by the criterion files under `benches/`.
+//! Workloads shared by the criterion files under `benches/` and by `src/bin`.
+
+use atoll::routing::NodeSpec;
+
+pub mod store;
 
 /// `full` when measuring, `quick` when criterion is only asked to see whether everything runs
 /// (`cargo bench -- --test`).
@@ -9,6 +13,23 @@ pub fn scale(full: u64, quick: u64) -> u64 {
     } else {
         full
     }
+}
+
+/// Nodes as addresses.
+#[must_use]
+pub fn nodes(count: usize) -> Vec<NodeSpec> {
+    (0..count)
+        .map(|i| NodeSpec::new(format!("10.0.{}.{}:7400", i / 250, i % 250)))
+        .collect()
+}
+
+/// Keys `user:N` in no order.
+#[must_use]
+pub fn user_keys(count: u64) -> Vec<Vec<u8>> {
+    let numbers = Numbers::new(7);
+    (0..count)
+        .map(|n| format!("user:{:06}", numbers.nth(n) % 1_000_000).into_bytes())
+        .collect()
 }
 
 /// Evenly spread 64-bit numbers, the same in every run (the generator SplitMix64).

@@ -161,6 +161,8 @@ pub fn in_words(change: &Change) -> String {
         Change::Add(node) => format!("adding {} with weight {}", node.name, node.weight),
         Change::Remove(name) => format!("removing {name}"),
         Change::Reweight { node, weight } => format!("giving {node} the weight {weight}"),
+        Change::Together(changes) => changes.iter().map(in_words).collect::<Vec<_>>().join(", "),
+        Change::Level => "levelling".into(),
     }
 }
 

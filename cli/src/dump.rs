@@ -1,4 +1,4 @@
-//! `atoll dump`: one segment file in words, without opening the store it belongs to.
+//! `atoll dump`: one segment or table file in words, without opening the store it belongs to.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -17,10 +17,11 @@ use crate::output::{self, bytes, hex};
 Examples:
   atoll dump data/nodes/n1/shard-00000/log/*.seg | less
   atoll dump SEGMENT --json | jq 'select(.kind == \"Put\")'
+  atoll dump data/nodes/n1/shard-00000/tables/0000000000000001.tbl
 
-Prints the records, then the header and how the file ends. Exit code 3: something in it is damaged.")]
+Prints the records (of a table, the entries), then the header and how the file ends. Exit code 3: something in it is damaged.")]
 pub struct DumpArgs {
-    /// A segment file
+    /// A segment file, or a table (NAME.tbl)
     #[arg(value_name = "SEGMENT")]
     segment: PathBuf,
 
@@ -38,6 +39,13 @@ pub fn run(args: &DumpArgs) -> Outcome {
             "{} is a directory: name one segment file, such as DIR/nodes/n1/shard-00000/log/*",
             args.segment.display()
         )));
+    }
+    if args
+        .segment
+        .extension()
+        .is_some_and(|extension| extension == "tbl")
+    {
+        return crate::dump_table::run(&args.segment, args.json);
     }
     let mut out = output::stdout();
     let mut written = Ok(());
@@ -101,7 +109,7 @@ fn record_json(out: &mut dyn Write, record: &RecordFacts) -> io::Result<()> {
     let mut line = json!({
         "lsn": record.lsn.0, "offset": record.offset, "bytes": record.size, "kind": format!("{:?}", record.kind),
         "flags": record.flags.0, "hlc": record.hlc.0, "previous": record.prev.0,
-        "value_bytes": record.value_bytes, "members": record.members,
+        "value_bytes": record.value_bytes, "expires_at_ms": record.expires_at_ms, "members": record.members,
     });
     match std::str::from_utf8(&record.key) {
         Ok(text) => line["key"] = text.into(),
@@ -164,7 +172,7 @@ fn segment_json(out: &mut dyn Write, facts: &SegmentFacts) -> io::Result<()> {
 }
 
 /// A key on one line: printable text as it is, the rest escaped, cut after 80 bytes.
-fn shown(key: &[u8]) -> String {
+pub fn shown(key: &[u8]) -> String {
     const SHOWN_BYTES: usize = 80;
     let cut = &key[..key.len().min(SHOWN_BYTES)];
     let text = match std::str::from_utf8(cut) {

@@ -12,6 +12,7 @@ use std::path::Path;
 use atoll::cluster::ClusterError;
 use atoll::log::LogError;
 use atoll::routing::RoutingError;
+use atoll::store::table::TableError;
 
 /// Why a command ended early.
 #[derive(Debug)]
@@ -105,6 +106,15 @@ impl From<LogError> for Failure {
     fn from(error: LogError) -> Failure {
         match error {
             LogError::Corrupt { .. } => Failure::damaged(error.to_string()),
+            other => Failure::failed(with_causes(&other)),
+        }
+    }
+}
+
+impl From<TableError> for Failure {
+    fn from(error: TableError) -> Failure {
+        match error {
+            TableError::Damaged { .. } => Failure::damaged(error.to_string()),
             other => Failure::failed(with_causes(&other)),
         }
     }

@@ -2,7 +2,9 @@
 
 use std::ffi::OsString;
 use std::io::{self, Read, Write};
+use std::time::Duration;
 
+use atoll::store::Expires;
 use clap::Args;
 
 use crate::failure::{Failure, Outcome};
@@ -16,6 +18,7 @@ Examples:
   atoll put data user:42 '{\"name\":\"Kim\"}'
   atoll put data picture - < cat.png
   atoll put data user:42 x --print-token
+  atoll put data session:7 token --ttl 30m
 
 Prints nothing unless asked to.")]
 pub struct PutArgs {
@@ -32,8 +35,20 @@ pub struct PutArgs {
     #[arg(long)]
     hex: bool,
 
+    /// The value is gone after this time, a number with ms, s, m, h or d
+    #[arg(long, value_name = "TIME", value_parser = time_to_live)]
+    ttl: Option<Duration>,
+
     #[command(flatten)]
     write: WriteArgs,
+}
+
+fn time_to_live(text: &str) -> Result<Duration, String> {
+    let time = atoll::config::text::parse_time(text)?;
+    if time.as_millis() == 0 {
+        return Err("at least one millisecond is needed".into());
+    }
+    Ok(time)
 }
 
 /// Stores one value.
@@ -51,7 +66,8 @@ pub fn put(args: &PutArgs) -> Outcome {
         }
     };
     let token = session::with(&args.dir.dir, |cluster| {
-        Ok(cluster.put(&key, &value, args.write.durability)?)
+        let expires = args.ttl.map_or(Expires::Never, Expires::After);
+        Ok(cluster.put_expiring(&key, &value, expires, args.write.durability)?)
     })?;
     args.write.print(&token)
 }
@@ -107,7 +123,7 @@ pub struct GetArgs {
     #[arg(long)]
     hex: bool,
 
-    /// Print value, answering node and log position as JSON
+    /// Print value, answering node, log position and expiry (ms since 1970, or null) as JSON
     #[arg(long, conflicts_with = "hex")]
     json: bool,
 
@@ -132,7 +148,9 @@ pub fn get(args: &GetArgs) -> Outcome {
             out.write_all(b"{")?;
             crate::records::write_json_field(&mut out, "value", &answer.value, true)?;
             let node = serde_json::Value::from(answer.node);
-            write!(out, ",\"node\":{node},\"lsn\":{}}}", answer.lsn)?;
+            write!(out, ",\"node\":{node},\"lsn\":{}", answer.lsn)?;
+            let expires = serde_json::Value::from(answer.value.expires_at_ms());
+            write!(out, ",\"expires_at_ms\":{expires}}}")?;
         } else if args.hex {
             out.write_all(output::hex(&answer.value).as_bytes())?;
         } else {

@@ -3,15 +3,19 @@
 //! Arguments come in; results go to standard output, everything else to standard error. This file
 //! knows the names of the commands and nothing of what they do: one file a group of commands.
 
+mod backup;
 mod change;
+mod compact;
 mod demo;
 mod dump;
+mod dump_table;
 mod failure;
 mod holdings;
 mod import;
 mod init;
 mod input;
 mod keyvalue;
+mod options;
 mod output;
 mod progress;
 mod records;
@@ -78,6 +82,15 @@ enum Command {
     Ring(ring::RingArgs),
     /// Check every checksum and compare the replicas
     Verify(verify::VerifyArgs),
+    /// Copy a cluster or a store, as it is at one instant
+    Backup(backup::BackupArgs),
+    /// Make a cluster or a store of a backup
+    Restore(backup::RestoreArgs),
+    /// Turn logs into tables sorted by key, and many tables into fewer
+    Compact(compact::CompactArgs),
+    /// Print every option with its default and what it costs
+    Options(options::OptionsArgs),
+    /// Show the records of one segment or table file
     /// Save what can be saved of a damaged store into a new directory
     Repair(repair::RepairArgs),
     /// Show the records of one segment file
@@ -102,6 +115,10 @@ fn run(command: &Command) -> Outcome {
         Command::Ring(args) => ring::run(args),
         Command::Verify(args) => verify::run(args),
         Command::Repair(args) => repair::run(args),
+        Command::Backup(args) => backup::backup(args),
+        Command::Restore(args) => backup::restore_into(args),
+        Command::Compact(args) => compact::run(args),
+        Command::Options(args) => options::run(args),
         Command::Dump(args) => dump::run(args),
     }
 }

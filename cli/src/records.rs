@@ -11,6 +11,7 @@ use std::ops::Bound;
 use std::path::{Path, PathBuf};
 
 use atoll::cluster::{Cluster, ReadOptions};
+use atoll::ids::SlotId;
 use clap::{Args, ValueEnum};
 
 use crate::failure::{Failure, Outcome};
@@ -155,6 +156,7 @@ pub fn scan(args: &ScanArgs) -> Outcome {
 Examples:
   atoll count data
   atoll count data --prefix user:
+  atoll count data --approximate --slot 7 --json
 
 Prints the bare number.")]
 pub struct CountArgs {
@@ -168,7 +170,15 @@ pub struct CountArgs {
     #[arg(long)]
     hex: bool,
 
-    /// Print {"count": …}
+    /// Look at samples instead of every key: quick however much there is, and off by a few per cent
+    #[arg(long, conflicts_with_all = ["consistency", "token"])]
+    approximate: bool,
+
+    /// Of one slot only
+    #[arg(long, value_name = "NUMBER", requires = "approximate")]
+    slot: Option<u32>,
+
+    /// Print {"count": …}; with --approximate also bytes, and how far off both may be
     #[arg(long)]
     json: bool,
 
@@ -180,6 +190,9 @@ pub struct CountArgs {
 pub fn count(args: &CountArgs) -> Outcome {
     let options = args.read.options()?;
     let bounds = args.range.bounds(args.hex)?;
+    if args.approximate {
+        return approximate(args, &bounds);
+    }
     let counted = session::with(&args.dir.dir, |cluster| {
         if let (Bound::Unbounded, Bound::Unbounded) = bounds {
             return Ok(cluster.count(&options)?);
@@ -195,6 +208,27 @@ pub fn count(args: &CountArgs) -> Outcome {
         output::print_json(&serde_json::json!({ "count": counted }))
     } else {
         output::print(&counted.to_string())
+    }
+}
+
+fn approximate(args: &CountArgs, bounds: &KeyBounds) -> Outcome {
+    let about = session::with(&args.dir.dir, |cluster| {
+        let slots = cluster.topology().slots();
+        if let Some(slot) = args.slot.filter(|slot| *slot >= slots) {
+            return Err(Failure::usage(format!(
+                "there is no slot {slot}: the cluster has {slots}, from 0 on"
+            )));
+        }
+        let (start, end) = (borrowed(&bounds.0), borrowed(&bounds.1));
+        Ok(cluster.approximate(start, end, args.slot.map(SlotId))?)
+    })?;
+    if args.json {
+        output::print_json(&serde_json::json!({
+            "count": about.records, "count_error": about.records_error,
+            "bytes": about.bytes, "bytes_error": about.bytes_error,
+        }))
+    } else {
+        output::print(&about.records.to_string())
     }
 }
 

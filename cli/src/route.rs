@@ -7,13 +7,7 @@
 use std::fmt;
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 
-use std::num::NonZeroU32;
-
-use atoll::routing::{
-    HashKind, Hrw, Ketama, KeyEncoding, KeyRef, Maglev, Modulo, Nginx, NodeSpec, PartitioningSpec, RangeMap,
-    Ring, RoutingError, Topology, TopologySpec, cassandra_token, encode_key, hash64, jump, maglev,
-    redis_slot,
-};
+use atoll::routing::{self, KeyEncoding, KeyRef, NodeSpec, Router, RouterSpec, RoutingError, encode_key};
 use clap::{Args, ValueEnum};
 
 const EXAMPLES: &str = "\
@@ -21,13 +15,13 @@ Examples:
   seq 1000 | atoll route --algorithm ring --nodes db1,db2=2,db3 --replicas 2
   printf 'user:1\\nuser:2\\n' | atoll route --algorithm modulo --hash md5 --buckets 8
   cut -f1 users.tsv | atoll route --algorithm range --split-at g,n,t --nodes a,b,c,d
-  seq 10 | atoll route --input i64 --nodes 10.0.0.1:7400,10.0.0.2:7400";
+  seq 10 | atoll route --input i64 --nodes 10.0.0.1:7400,10.0.0.2:7400
+  atoll route --algorithm ketama --nodes 10.0.0.1:11211,10.0.0.2:11211=2 < keys
+  echo '{user1}.cart' | atoll route --algorithm redis --json";
 
 /// Longest key that is read: a line without end must not fill the memory.
 const MAX_LINE_BYTES: u64 = 64 << 20;
 const BUFFER_BYTES: usize = 1 << 20;
-const DEFAULT_VNODES: u32 = 160;
-const DEFAULT_SLOTS: u32 = 4096;
 
 /// Options of `atoll route`.
 #[derive(Args, Debug, Clone)]
@@ -41,7 +35,7 @@ pub struct RouteArgs {
     #[arg(long, value_name = "HASH")]
     pub hash: Option<String>,
 
-    /// Nodes as NAME or NAME=WEIGHT, separated by commas
+    /// Nodes as NAME or NAME=WEIGHT, separated by commas; for slots also NAME=WEIGHT@ZONE/RACK
     #[arg(long, value_name = "N1[=W],N2...", conflicts_with = "buckets")]
     pub nodes: Option<String>,
 
@@ -76,6 +70,14 @@ pub struct RouteArgs {
     /// How integers become bytes: binary (default) or decimal
     #[arg(long, value_name = "ENCODING")]
     pub encoding: Option<String>,
+
+    /// Part of a key that decides: none (default), tag (what stands in {braces}) or prefix:BYTES
+    #[arg(long, value_name = "RULE")]
+    pub locality: Option<String>,
+
+    /// One JSON object a key, with the number of its slot, bucket, range or token
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// The routers this command offers.
@@ -106,19 +108,19 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
-    fn name(self) -> &'static str {
+    fn routing(self) -> routing::Algorithm {
         match self {
-            Algorithm::Modulo => "modulo",
-            Algorithm::Ring => "ring",
-            Algorithm::Range => "range",
-            Algorithm::Slots => "slots",
-            Algorithm::Jump => "jump",
-            Algorithm::Hrw => "hrw",
-            Algorithm::Maglev => "maglev",
-            Algorithm::Ketama => "ketama",
-            Algorithm::Nginx => "nginx",
-            Algorithm::Redis => "redis",
-            Algorithm::Cassandra => "cassandra",
+            Algorithm::Modulo => routing::Algorithm::Modulo,
+            Algorithm::Ring => routing::Algorithm::Ring,
+            Algorithm::Range => routing::Algorithm::Range,
+            Algorithm::Slots => routing::Algorithm::Slots,
+            Algorithm::Jump => routing::Algorithm::Jump,
+            Algorithm::Hrw => routing::Algorithm::Hrw,
+            Algorithm::Maglev => routing::Algorithm::Maglev,
+            Algorithm::Ketama => routing::Algorithm::Ketama,
+            Algorithm::Nginx => routing::Algorithm::Nginx,
+            Algorithm::Redis => routing::Algorithm::Redis,
+            Algorithm::Cassandra => routing::Algorithm::Cassandra,
         }
     }
 }
@@ -155,7 +157,24 @@ impl std::error::Error for RouteFailure {}
 
 impl From<RoutingError> for RouteFailure {
     fn from(error: RoutingError) -> Self {
-        usage(error.to_string())
+        usage(match error {
+            // The library names fields; users know options.
+            RoutingError::OptionUnused { option, algorithm } => match option {
+                "zones" => format!("zones of nodes have no meaning with --algorithm {algorithm}"),
+                "splits" => format!("--split-at has no meaning with --algorithm {algorithm}"),
+                option => {
+                    let option = option.replace('_', "-");
+                    format!("--{option} has no meaning with --algorithm {algorithm}")
+                }
+            },
+            RoutingError::OptionMissing { option: "splits", .. } => {
+                "range needs its split keys: --split-at A,B,C".into()
+            }
+            RoutingError::OptionMissing { algorithm, .. } => {
+                format!("{algorithm} needs --nodes N1,N2... or --buckets N")
+            }
+            error => error.to_string(),
+        })
     }
 }
 
@@ -172,7 +191,7 @@ fn usage(message: impl Into<String>) -> RouteFailure {
 /// [`RouteFailure`] with the message and the exit code; what was routed before it is on stdout.
 pub fn run(args: &RouteArgs) -> Result<(), RouteFailure> {
     let mut job = Job::new(args)?;
-    if let Some(warning) = job.warning(args) {
+    if let Some(warning) = job.warning() {
         eprintln!("atoll: {warning}");
     }
     let input = BufReader::with_capacity(BUFFER_BYTES, io::stdin().lock());
@@ -182,11 +201,9 @@ pub fn run(args: &RouteArgs) -> Result<(), RouteFailure> {
 
 /// Checked options.
 struct Job {
-    router: Router,
+    printer: Printer,
     input: Input,
     encoding: KeyEncoding,
-    /// Numbers reach the router as they are.
-    raw: bool,
 }
 
 /// Why lines are no longer read.
@@ -201,20 +218,18 @@ impl Job {
     fn new(args: &RouteArgs) -> Result<Job, RouteFailure> {
         let encoding = args.encoding.as_deref().unwrap_or("binary").parse()?;
         Ok(Job {
-            router: Router::new(args, encoding)?,
+            printer: Printer::new(args, encoding)?,
             input: args.input,
             encoding,
-            raw: args.algorithm == Algorithm::Jump && args.input == Input::U64,
         })
     }
 
     /// Fewer nodes than replicas are served, but never silently.
-    fn warning(&self, args: &RouteArgs) -> Option<String> {
-        let wanted = usize::from(args.replicas.unwrap_or(1));
-        let usable = self.router.distinct_nodes().filter(|&usable| usable < wanted)?;
-        Some(format!(
-            "{wanted} replicas asked for, {usable} nodes have a weight: every key gets {usable}"
-        ))
+    fn warning(&self) -> Option<String> {
+        let (wanted, usable) = (self.printer.replicas, self.printer.router.distinct_nodes());
+        (usable < wanted).then(|| {
+            format!("{wanted} replicas asked for, {usable} nodes can hold keys: every key gets {usable}")
+        })
     }
 
     fn route<R: Read, W: Write>(
@@ -265,26 +280,23 @@ impl Job {
                 ));
             }
             let bad = |what| Ending::Line(number, what);
-            let parsed = parse_key(&line, self.input, self.encoding, self.raw, &mut key).map_err(bad)?;
-            self.write_answer(&line, parsed, output).map_err(Ending::Write)?;
+            let plain = self.printer.plain_numbers;
+            let parsed = parse_key(&line, self.input, self.encoding, plain, &mut key).map_err(bad)?;
+            self.printer
+                .write_line(&line, parsed, output)
+                .map_err(Ending::Write)?;
         }
         Ok(())
     }
-
-    fn write_answer(&mut self, line: &[u8], key: &[u8], output: &mut impl Write) -> io::Result<()> {
-        output.write_all(line)?;
-        output.write_all(b"\t")?;
-        self.router.write_nodes(key, output)?;
-        output.write_all(b"\n")
-    }
 }
 
-/// The encoded key of a line, or with `raw` the plain big-endian bytes of an unsigned number; `buffer` holds it where it differs from the line.
+/// The encoded key of a line, or with `plain` the big-endian bytes of an unsigned number; `buffer` holds
+/// it where it differs from the line.
 fn parse_key<'k>(
     line: &'k [u8],
     input: Input,
     encoding: KeyEncoding,
-    raw: bool,
+    plain: bool,
     buffer: &'k mut Vec<u8>,
 ) -> Result<&'k [u8], String> {
     buffer.clear();
@@ -297,7 +309,7 @@ fn parse_key<'k>(
         }
         Input::U64 => {
             let value: u64 = number(line, "0 to 18446744073709551615")?;
-            if raw {
+            if plain {
                 buffer.extend_from_slice(&value.to_be_bytes());
                 return Ok(buffer);
             }
@@ -340,307 +352,148 @@ fn unhex(line: &[u8], out: &mut Vec<u8>) -> Result<(), String> {
     Ok(())
 }
 
-/// A router with what it prints.
-enum Router {
-    /// `names` is empty when buckets are only numbered.
-    Modulo {
-        modulo: Modulo,
-        names: Vec<String>,
-    },
-    Ring {
-        ring: Box<Ring>,
-        replicas: usize,
-        owners: Vec<u16>,
-    },
-    Range {
-        map: RangeMap,
-        names: Vec<String>,
-    },
-    /// `names` are the joined nodes of every shard.
-    Slots {
-        topology: Box<Topology>,
-        names: Vec<String>,
-    },
-    /// `names` is empty when buckets are only numbered. With `raw` a key is the bytes of a number.
-    Jump {
-        buckets: NonZeroU32,
-        names: Vec<String>,
-        raw: bool,
-    },
-    Hrw {
-        hrw: Hrw,
-        replicas: usize,
-        owners: Vec<u16>,
-    },
-    Maglev(Maglev),
-    Ketama(Ketama),
-    Nginx(Nginx),
-    Redis,
-    Cassandra,
+/// Answers of a router as bytes on a line.
+struct Printer {
+    router: Router,
+    replicas: usize,
+    json: bool,
+    /// Numbers reach `jump` as they are.
+    plain_numbers: bool,
+    owners: Vec<u16>,
 }
 
-impl Router {
-    fn new(args: &RouteArgs, encoding: KeyEncoding) -> Result<Router, RouteFailure> {
-        refuse_strangers(args)?;
-        if args.replicas == Some(0) {
+impl Printer {
+    fn new(args: &RouteArgs, encoding: KeyEncoding) -> Result<Printer, RouteFailure> {
+        let algorithm = args.algorithm.routing();
+        let name = algorithm.name();
+        let replicas = args.replicas.unwrap_or(1);
+        if replicas == 0 {
             return Err(RoutingError::NoReplicas.into());
         }
-        let hash: HashKind = args.hash.as_deref().unwrap_or("xxh3").parse()?;
-        match args.algorithm {
-            Algorithm::Modulo => Router::modulo(args, hash),
-            Algorithm::Ring => {
-                let nodes = nodes(args)?.ok_or_else(|| needs_nodes(args.algorithm))?;
-                let ring = Ring::new(&nodes, args.vnodes.unwrap_or(DEFAULT_VNODES), hash)?;
-                let replicas = args.replicas.unwrap_or(1).into();
-                Ok(Router::Ring {
-                    ring: Box::new(ring),
-                    replicas,
-                    owners: Vec::new(),
-                })
-            }
-            Algorithm::Range => Router::range(args, encoding),
-            Algorithm::Slots => Router::slots(args, hash),
-            Algorithm::Jump => Router::jump(args),
-            Algorithm::Redis => Ok(Router::Redis),
-            Algorithm::Cassandra => Ok(Router::Cassandra),
-            Algorithm::Hrw | Algorithm::Maglev | Algorithm::Ketama | Algorithm::Nginx => {
-                let nodes = nodes(args)?.ok_or_else(|| needs_nodes(args.algorithm))?;
-                Ok(match args.algorithm {
-                    Algorithm::Hrw => Router::Hrw {
-                        hrw: Hrw::new(&nodes)?,
-                        replicas: args.replicas.unwrap_or(1).into(),
-                        owners: Vec::new(),
-                    },
-                    Algorithm::Maglev => Router::Maglev(Maglev::new(
-                        &nodes,
-                        args.table_size.unwrap_or(maglev::DEFAULT_TABLE_SIZE),
-                    )?),
-                    Algorithm::Ketama => Router::Ketama(Ketama::new(&nodes)?),
-                    _ => Router::Nginx(Nginx::new(&nodes)?),
-                })
-            }
-        }
-    }
-
-    fn jump(args: &RouteArgs) -> Result<Router, RouteFailure> {
-        let (count, names) = match args.buckets {
-            Some(buckets) => (buckets, Vec::new()),
-            None => {
-                let names = nodes_by_position(args, "jump")?;
-                (names.len() as u32, names)
-            }
-        };
-        Ok(Router::Jump {
-            buckets: NonZeroU32::new(count).ok_or(RoutingError::NoNodes)?,
-            names,
-            raw: args.input == Input::U64,
-        })
-    }
-
-    fn modulo(args: &RouteArgs, hash: HashKind) -> Result<Router, RouteFailure> {
-        if let Some(buckets) = args.buckets {
-            return Ok(Router::Modulo {
-                modulo: Modulo::numbered(buckets, hash)?,
-                names: Vec::new(),
-            });
-        }
-        let nodes = nodes(args)?.ok_or_else(|| needs_nodes(args.algorithm))?;
-        let names = nodes_by_position(args, "modulo")?;
-        Ok(Router::Modulo {
-            modulo: Modulo::named(&nodes, hash)?,
-            names,
-        })
-    }
-
-    fn range(args: &RouteArgs, encoding: KeyEncoding) -> Result<Router, RouteFailure> {
-        let text = args.split_at.as_deref();
-        let text = text.ok_or_else(|| usage("range needs its split keys: --split-at A,B,C"))?;
-        let mut splits = Vec::new();
-        for split in text.split(',') {
-            let mut buffer = Vec::new();
-            let split = parse_key(split.as_bytes(), args.input, encoding, false, &mut buffer);
-            splits.push(
-                split
-                    .map_err(|what| usage(format!("--split-at: {what}")))?
-                    .to_vec(),
-            );
-        }
-        let map = RangeMap::new(splits)?;
-        let names: Vec<String> = match nodes(args)? {
-            Some(nodes) => nodes.into_iter().map(|node| node.name).collect(),
-            None => (0..map.ranges()).map(|range| range.to_string()).collect(),
-        };
-        if names.len() != map.ranges() {
-            let (splits, ranges, given) = (map.splits().len(), map.ranges(), names.len());
+        if replicas > 1 && !algorithm.has_replicas() {
             return Err(usage(format!(
-                "{splits} split keys make {ranges} ranges, {given} nodes are given"
+                "--replicas has no meaning with --algorithm {name}"
             )));
         }
-        Ok(Router::Range { map, names })
-    }
-
-    fn slots(args: &RouteArgs, hash: HashKind) -> Result<Router, RouteFailure> {
-        let nodes = nodes(args)?.ok_or_else(|| needs_nodes(args.algorithm))?;
-        let slots = args.slots.unwrap_or(DEFAULT_SLOTS);
-        let usable = nodes.iter().filter(|node| node.weight > 0).count() as u32;
-        // One shard a node is the coarsest placement in which everybody is primary of its share.
-        let shards = usable.min(slots).max(1);
-        let mut spec = TopologySpec::new(nodes, shards, args.replicas.unwrap_or(1));
-        spec.partitioning = PartitioningSpec::Hash { slots };
-        spec.hash = hash;
-        spec.vnodes = args.vnodes.unwrap_or(DEFAULT_VNODES);
-        let (topology, _) = Topology::create(&spec)?;
-        let joined = |shard: &atoll::routing::Shard| topology.node_names(shard.id).join(",");
-        let names = topology.shards().iter().map(joined).collect();
-        Ok(Router::Slots {
-            topology: Box::new(topology),
-            names,
+        let plain_numbers = algorithm == routing::Algorithm::Jump && args.input == Input::U64;
+        if plain_numbers && args.encoding.is_some() {
+            return Err(usage(
+                "--encoding has no meaning with --algorithm jump --input u64: the number itself is spread",
+            ));
+        }
+        let spec = RouterSpec {
+            algorithm,
+            nodes: args
+                .nodes
+                .as_deref()
+                .map_or(Ok(Vec::new()), NodeSpec::parse_list)?,
+            buckets: args.buckets,
+            hash: args.hash.as_deref().map(str::parse).transpose()?,
+            encoding,
+            locality: args.locality.as_deref().unwrap_or("none").parse()?,
+            vnodes: args.vnodes,
+            table_size: args.table_size,
+            slots: args.slots,
+            replicas: (algorithm == routing::Algorithm::Slots).then_some(replicas),
+            splits: args
+                .split_at
+                .as_deref()
+                .map(|text| split_keys(text, args.input, encoding))
+                .transpose()?,
+        };
+        Ok(Printer {
+            router: Router::new(&spec)?,
+            replicas: replicas.into(),
+            json: args.json,
+            plain_numbers,
+            owners: Vec::new(),
         })
     }
 
-    /// Most nodes a key can have; none where a key always has one.
-    fn distinct_nodes(&self) -> Option<usize> {
-        match self {
-            Router::Ring { ring, .. } => Some(ring.distinct_nodes()),
-            Router::Slots { topology, .. } => Some(
-                topology
-                    .members()
-                    .iter()
-                    .filter(|member| member.weight > 0)
-                    .count(),
-            ),
-            Router::Hrw { hrw, .. } => Some(hrw.nodes().len()),
+    /// Answers for one encoded key, or for the number of eight big-endian bytes.
+    fn write_line(&mut self, line: &[u8], key: &[u8], output: &mut impl Write) -> io::Result<()> {
+        let router = &self.router;
+        if self.plain_numbers && !router.nodes().is_empty() {
+            // As many buckets as nodes, which a 16-bit index can name.
+            self.owners.clear();
+            self.owners.push(self.number(key) as u16);
+        } else if !router.nodes().is_empty() {
+            router
+                .owners(key, self.replicas, &mut self.owners)
+                .expect("a router without a domain takes every key");
+        }
+        if self.json {
+            return self.write_json(line, key, output);
+        }
+        output.write_all(line)?;
+        output.write_all(b"\t")?;
+        if router.nodes().is_empty() {
+            write!(output, "{}", self.number(key))?;
+        }
+        for (at, name) in self.names().enumerate() {
+            output.write_all(if at == 0 { b"" } else { b"," })?;
+            output.write_all(name.as_bytes())?;
+        }
+        output.write_all(b"\n")
+    }
+
+    fn number(&self, key: &[u8]) -> i64 {
+        let number = match key.try_into() {
+            Ok(bytes) if self.plain_numbers => {
+                let number = u64::from_be_bytes(bytes);
+                self.router.bucket_of_number(number).map(i64::from)
+            }
+            _ => self.router.number(key),
+        };
+        number.expect("a router without a domain takes every key, and jump takes numbers")
+    }
+
+    fn names(&self) -> impl Iterator<Item = &str> {
+        let nodes = self.router.nodes();
+        self.owners
+            .iter()
+            .map(|&owner| nodes[usize::from(owner)].name.as_str())
+    }
+
+    /// One object a line: `key` (or `key_hex` where the line is not UTF-8), the number under the name
+    /// it has for the algorithm, and the nodes.
+    fn write_json(&self, line: &[u8], key: &[u8], output: &mut impl Write) -> io::Result<()> {
+        use routing::Algorithm::{Cassandra, Jump, Modulo, Range, Redis, Slots};
+        let mut object = serde_json::Map::new();
+        match std::str::from_utf8(line) {
+            Ok(text) => object.insert("key".into(), text.into()),
+            Err(_) => {
+                let hex: String = line.iter().map(|byte| format!("{byte:02x}")).collect();
+                object.insert("key_hex".into(), hex.into())
+            }
+        };
+        let name = match self.router.algorithm() {
+            Modulo | Jump => Some("bucket"),
+            Range => Some("range"),
+            Slots | Redis => Some("slot"),
+            Cassandra => Some("token"),
             _ => None,
+        };
+        if let Some(name) = name {
+            object.insert(name.into(), self.number(key).into());
         }
-    }
-
-    fn write_nodes(&mut self, key: &[u8], output: &mut impl Write) -> io::Result<()> {
-        match self {
-            Router::Modulo { modulo, names } => {
-                let bucket = modulo.bucket(key);
-                match names.get(bucket as usize) {
-                    Some(name) => output.write_all(name.as_bytes()),
-                    None => write!(output, "{bucket}"),
-                }
-            }
-            Router::Ring {
-                ring,
-                replicas,
-                owners,
-            } => {
-                ring.owners(key, *replicas, owners);
-                write_names(ring.nodes(), owners, output)
-            }
-            Router::Range { map, names } => {
-                let range = map.range_of(key).expect("a map without a domain takes every key");
-                output.write_all(names[range].as_bytes())
-            }
-            Router::Slots { topology, names } => {
-                output.write_all(names[topology.shard_of(key).0 as usize].as_bytes())
-            }
-            Router::Jump { buckets, names, raw } => {
-                let number = match key.try_into() {
-                    Ok(bytes) if *raw => u64::from_be_bytes(bytes),
-                    _ => hash64(key),
-                };
-                let bucket = jump(number, *buckets);
-                match names.get(bucket as usize) {
-                    Some(name) => output.write_all(name.as_bytes()),
-                    None => write!(output, "{bucket}"),
-                }
-            }
-            Router::Hrw {
-                hrw,
-                replicas,
-                owners,
-            } => {
-                hrw.owners(key, *replicas, owners);
-                write_names(hrw.nodes(), owners, output)
-            }
-            Router::Maglev(router) => write_names(router.nodes(), &[router.owner(key)], output),
-            Router::Ketama(router) => write_names(router.nodes(), &[router.owner(key)], output),
-            Router::Nginx(router) => write_names(router.nodes(), &[router.owner(key)], output),
-            Router::Redis => write!(output, "{}", redis_slot(key)),
-            Router::Cassandra => write!(output, "{}", cassandra_token(key)),
+        if !self.router.nodes().is_empty() {
+            object.insert("nodes".into(), self.names().collect());
         }
+        serde_json::to_writer(&mut *output, &object)?;
+        output.write_all(b"\n")
     }
 }
 
-fn write_names(nodes: &[NodeSpec], owners: &[u16], output: &mut impl Write) -> io::Result<()> {
-    owners.iter().enumerate().try_for_each(|(at, &owner)| {
-        output.write_all(if at == 0 { b"" } else { b"," })?;
-        output.write_all(nodes[usize::from(owner)].name.as_bytes())
-    })
-}
-
-/// Names of nodes that stand for their position.
-fn nodes_by_position(args: &RouteArgs, algorithm: &str) -> Result<Vec<String>, RouteFailure> {
-    let nodes = nodes(args)?.ok_or_else(|| needs_nodes(args.algorithm))?;
-    if let Some(node) = nodes.iter().find(|node| node.weight != 1) {
-        return Err(usage(format!(
-            "node {node}: {algorithm} knows no weights, use ring or slots"
-        )));
-    }
-    Ok(nodes.into_iter().map(|node| node.name).collect())
-}
-
-/// Refuses options that the algorithm would pass over: whoever gives them expects an effect.
-fn refuse_strangers(args: &RouteArgs) -> Result<(), RouteFailure> {
-    use Algorithm::{Cassandra, Hrw, Maglev, Modulo, Range, Redis, Ring, Slots};
-    let name = args.algorithm.name();
-    if matches!(args.algorithm, Redis | Cassandra) && (args.nodes.is_some() || args.buckets.is_some()) {
-        return Err(usage(format!(
-            "{name} needs no nodes: it prints the slot or token of a key"
-        )));
-    }
-    let known: [(&str, bool, &[Algorithm]); 6] = [
-        ("--hash", args.hash.is_some(), &[Modulo, Ring, Slots]),
-        ("--vnodes", args.vnodes.is_some(), &[Ring, Slots]),
-        (
-            "--replicas",
-            args.replicas.is_some_and(|replicas| replicas != 1),
-            &[Ring, Slots, Hrw],
-        ),
-        ("--table-size", args.table_size.is_some(), &[Maglev]),
-        ("--slots", args.slots.is_some(), &[Slots]),
-        ("--split-at", args.split_at.is_some(), &[Range]),
-    ];
-    for (option, given, algorithms) in known {
-        if given && !algorithms.contains(&args.algorithm) {
-            return Err(usage(format!("{option} has no meaning with --algorithm {name}")));
-        }
-    }
-    Ok(())
-}
-
-/// The nodes; numbered buckets are nodes named by their number.
-fn nodes(args: &RouteArgs) -> Result<Option<Vec<NodeSpec>>, RouteFailure> {
-    match (&args.nodes, args.buckets) {
-        (Some(list), _) => Ok(Some(NodeSpec::parse_list(list)?)),
-        (None, Some(buckets)) => {
-            let max = atoll::routing::MAX_NODES;
-            if buckets as usize > max {
-                return Err(RoutingError::TooManyNodes {
-                    nodes: buckets as usize,
-                    max,
-                }
-                .into());
-            }
-            Ok(Some(
-                (0..buckets)
-                    .map(|bucket| NodeSpec::new(bucket.to_string()))
-                    .collect(),
-            ))
-        }
-        (None, None) => Ok(None),
-    }
-}
-
-fn needs_nodes(algorithm: Algorithm) -> RouteFailure {
-    usage(format!(
-        "{} needs --nodes N1,N2... or --buckets N",
-        algorithm.name()
-    ))
+/// Split keys in the form of the input.
+fn split_keys(text: &str, input: Input, encoding: KeyEncoding) -> Result<Vec<Vec<u8>>, RouteFailure> {
+    let split = |split: &str| {
+        let mut buffer = Vec::new();
+        let key = parse_key(split.as_bytes(), input, encoding, false, &mut buffer);
+        key.map(<[u8]>::to_vec)
+            .map_err(|what| usage(format!("--split-at: {what}")))
+    };
+    text.split(',').map(split).collect()
 }
 
 #[cfg(test)]

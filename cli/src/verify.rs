@@ -14,6 +14,7 @@ use crate::session::{self, DirArg};
 Examples:
   atoll verify data
   atoll verify data --json | jq .damage
+  atoll verify /mnt/safe/data
 
 Exit code 3: something is damaged; file and offset are named. Exit code 1: a replica is out of
 service or differs from its primary.")]
@@ -26,8 +27,11 @@ pub struct VerifyArgs {
     json: bool,
 }
 
-/// Checks a cluster.
+/// Checks a cluster or a backup.
 pub fn run(args: &VerifyArgs) -> Outcome {
+    if crate::backup::is_backup(&args.dir.dir) {
+        return crate::backup::verify(&args.dir.dir, args.json);
+    }
     let report = session::with(&args.dir.dir, check)?;
     if args.json {
         output::print_json(&report)?;
@@ -66,9 +70,9 @@ pub fn summary(report: &ClusterVerifyReport) -> String {
 }
 
 /// What to do about one damaged replica.
-const REPLACE: &str = "as long as a quorum of the shard is sound, move the damaged replica away \
-                       (nodes/NODE/shard-NUMBER and the .fence file beside it): the next command copies it \
-                       from the others";
+const REPLACE: &str = "as long as a quorum of the shard is sound and still has the whole log (nobody has run \
+                       `atoll compact --release-log`), move the damaged replica away (nodes/NODE/shard-NUMBER \
+                       and the .fence file beside it): the next command copies it from the others";
 
 /// The failure that the findings amount to, if any.
 pub fn verdict(report: &ClusterVerifyReport) -> Outcome {

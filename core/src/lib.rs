@@ -11,9 +11,12 @@
 //! | [`store`] | keys → versions, over one log |
 //! | [`replication`] | one log → other replicas |
 //! | [`cluster`] | shards × replicas → what users call |
+//! | [`config`] | names and text → options of the rooms |
+//! | [`versioning`] | two writes of one key → which came first, or what both come to |
 //! | [`io`] | the operating system, or one that loses power on request |
 
 pub mod cluster;
+pub mod config;
 pub mod ids;
 pub mod io;
 pub mod log;
@@ -21,6 +24,7 @@ pub mod replication;
 pub mod routing;
 pub mod store;
 mod sync;
+pub mod versioning;
 
 /// Version of this library, as in `Cargo.toml`.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -20,6 +20,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let control = ControlFile::try_from(fs::read_to_string(control_path)?.as_str())?;
 
     let mut entities = section::decode_entities(&section)?;
+    // The linker's order differs between builds, and what the graph leaves open follows it.
+    entities.sort();
     entities.push(SqlGraphEntity::ExtensionRoot(control));
     let sql = PgrxSql::build(entities.into_iter(), "atoll".to_owned(), false)?.to_sql()?;
     print!("{HEADING}{}", without_positions(&sql));

@@ -6,6 +6,13 @@
 //! The SQL that declares these functions is committed in `sql/` and compared with this library by
 //! `scripts/test-pg.sh`.
 
+mod convert;
+mod error;
 mod functions;
+mod opclass;
+mod routing;
+mod version;
 
 pgrx::pg_module_magic!(name, version);
+
+pgrx::extension_sql_file!("bootstrap.sql", name = "bootstrap", bootstrap);

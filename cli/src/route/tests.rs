@@ -1,5 +1,6 @@
 //! The command from its options to its bytes.
 
+use atoll::routing::{HashKind, Ketama, Topology, TopologySpec};
 use clap::Parser;
 
 use super::*;
@@ -72,22 +73,41 @@ fn foreign_formats_refuse_what_they_do_not_know() {
     check_refused(
         "--algorithm redis --nodes a",
         b"",
-        "redis needs no nodes: it prints the slot or token of a key",
+        "--nodes has no meaning with --algorithm redis",
     );
     check_refused(
-        "--algorithm hrw --nodes a=2",
+        "--algorithm jump --nodes a=2",
         b"",
-        "node \"a\" has weight 2: hrw knows no weights, use ring or slots",
+        "node \"a\" has weight 2: jump knows no weights, use ring or slots",
     );
     check_refused(
         "--algorithm maglev --nodes a,b --table-size 1000",
         b"",
         "table size 1000: a prime number from the number of nodes (2) to 16777216 is needed",
     );
+    for algorithm in ["modulo", "jump"] {
+        check_refused(
+            &format!("--algorithm {algorithm} --nodes a,b --replicas 2"),
+            b"",
+            &format!("--replicas has no meaning with --algorithm {algorithm}"),
+        );
+    }
+    for algorithm in ["ketama", "nginx"] {
+        check_refused(
+            &format!("--algorithm {algorithm} --nodes a,b=0"),
+            b"",
+            &format!("node \"b\" has weight 0, which {algorithm} cannot express: leave the node out"),
+        );
+    }
     check_refused(
-        "--algorithm ketama --nodes a,b --replicas 2",
+        "--algorithm cassandra --locality tag",
         b"",
-        "--replicas has no meaning with --algorithm ketama",
+        "--locality has no meaning with --algorithm cassandra",
+    );
+    check_refused(
+        "--algorithm jump --input u64 --buckets 3 --encoding decimal",
+        b"",
+        "--encoding has no meaning with --algorithm jump --input u64: the number itself is spread",
     );
     check_refused(
         "--algorithm ring --nodes a --table-size 7",
@@ -103,6 +123,72 @@ fn foreign_formats_refuse_what_they_do_not_know() {
         "--algorithm jump --buckets 0",
         b"",
         "no nodes: at least one is needed",
+    );
+}
+
+#[test]
+fn json_says_what_the_number_is() {
+    let cases: [(&str, &[u8], &[u8]); 6] = [
+        ("--algorithm redis", b"foo", br#"{"key":"foo","slot":12182}"#),
+        ("--algorithm cassandra", b"", br#"{"key":"","token":0}"#),
+        (
+            "--algorithm jump --input u64 --nodes a,b",
+            b"0",
+            br#"{"bucket":0,"key":"0","nodes":["a"]}"#,
+        ),
+        (
+            "--algorithm range --split-at b",
+            b"c\"",
+            br#"{"key":"c\"","range":1}"#,
+        ),
+        (
+            "--algorithm ring --nodes a",
+            b"\xff",
+            br#"{"key_hex":"ff","nodes":["a"]}"#,
+        ),
+        (
+            "--algorithm slots --nodes a --slots 1",
+            b"k",
+            br#"{"key":"k","nodes":["a"],"slot":0}"#,
+        ),
+    ];
+    for (options, line, expected) in cases {
+        check(
+            &format!("{options} --json"),
+            &[line, b"\n"].concat(),
+            &[expected, b"\n"].concat(),
+        );
+    }
+}
+
+#[test]
+fn a_locality_rule_keeps_keys_together() {
+    let (output, outcome) = run_on(
+        "--algorithm modulo --buckets 1000000 --locality tag",
+        b"{u}a\n{u}b\nu\n",
+    );
+    outcome.unwrap();
+    let text = String::from_utf8(output).unwrap();
+    let answers: Vec<&str> = text
+        .lines()
+        .map(|line| line.split_once('\t').unwrap().1)
+        .collect();
+    assert!(
+        answers.len() == 3 && answers.iter().all(|answer| *answer == answers[0]),
+        "{answers:?}"
+    );
+}
+
+#[test]
+fn ketama_takes_the_next_servers_of_the_list_for_replicas() {
+    let nodes = NodeSpec::parse_list("a,b,c").unwrap();
+    let owner = usize::from(Ketama::new(&nodes).unwrap().owner(b"k"));
+    let names = ["a", "b", "c", "a", "b"];
+    let expected = format!("k\t{},{},{}\n", names[owner], names[owner + 1], names[owner + 2]);
+    check(
+        "--algorithm ketama --nodes a,b,c --replicas 3",
+        b"k",
+        expected.as_bytes(),
     );
 }
 
@@ -149,10 +235,10 @@ fn the_ring_prints_distinct_replicas() {
     nodes.sort_unstable();
     assert_eq!(nodes, ["a", "b", "c"]);
     let short = args("--algorithm ring --nodes a,b --replicas 3");
-    let warning = Job::new(&short).unwrap().warning(&short).unwrap();
+    let warning = Job::new(&short).unwrap().warning().unwrap();
     assert_eq!(
         warning,
-        "3 replicas asked for, 2 nodes have a weight: every key gets 2"
+        "3 replicas asked for, 2 nodes can hold keys: every key gets 2"
     );
 }
 
@@ -238,7 +324,7 @@ fn bad_usage_is_told_exactly() {
         ),
         (
             "--algorithm modulo --nodes a=2,b",
-            "node a=2: modulo knows no weights, use ring or slots",
+            "node \"a\" has weight 2: modulo knows no weights, use ring or slots",
         ),
         (
             "--algorithm modulo --nodes a --vnodes 3",

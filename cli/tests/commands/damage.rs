@@ -57,6 +57,40 @@ fn a_sound_cluster_passes_and_its_segments_can_be_read() {
 }
 
 #[test]
+fn a_compacted_cluster_passes_and_its_tables_can_be_read() {
+    let place = filled();
+    let before = place.run(&["export", "c"]).code(0).out;
+    let done = place
+        .run(&["compact", "c", "--release-log", "--json"])
+        .code(0)
+        .json();
+    assert_eq!(done.as_array().unwrap().len(), 9);
+    assert!(done[0]["report"]["flushes"].as_u64().unwrap() > 0, "{done}");
+    place.run(&["compact", "c"]).code(0).mentions("versions read");
+    assert_eq!(place.run(&["export", "c"]).code(0).out, before);
+    place.run(&["verify", "c"]).code(0).mentions("9 replicas");
+    let table = files_below(&place.path("c/nodes/n1"))
+        .into_iter()
+        .find(|path| path.extension().is_some_and(|end| end == "tbl"))
+        .unwrap();
+    let name = table.to_str().unwrap();
+    place
+        .run(&["dump", name])
+        .code(0)
+        .mentions("Put")
+        .mentions("of shard");
+    let lines = place.run(&["dump", name, "--json"]).code(0).out;
+    let last: serde_json::Value = serde_json::from_str(lines.lines().last().unwrap()).unwrap();
+    assert_eq!(last["table"]["damage"].as_array().unwrap().len(), 0);
+    flip(&table, 4096 + 30);
+    place.run(&["dump", name]).code(3).says("offset 4096");
+    place
+        .run(&["verify", "c"])
+        .code(3)
+        .says("tables/0000000000000001.tbl at offset 4096");
+}
+
+#[test]
 fn damage_is_named_with_file_and_offset_and_exits_with_3() {
     let place = filled();
     let segment = a_segment(&place);

@@ -5,7 +5,8 @@ use std::process::Stdio;
 
 use crate::run::Place;
 
-const COMMANDS: [&str; 17] = [
+const COMMANDS: [&str; 21] = [
+    "compact",
     "demo",
     "init",
     "import",
@@ -19,7 +20,10 @@ const COMMANDS: [&str; 17] = [
     "plan",
     "rebalance",
     "status",
+    "options",
     "verify",
+    "backup",
+    "restore",
     "dump",
     "repair",
     "ring",

@@ -33,6 +33,73 @@ fn values_come_back_as_they_went() {
 }
 
 #[test]
+fn value_with_a_time_to_live_goes_by_itself() {
+    let place = Place::with_cluster();
+    place.run(&["put", "c", "brief", "x", "--ttl", "1ms"]).code(0);
+    place.run(&["put", "c", "long", "x", "--ttl", "2.5h"]).code(0);
+    place.run(&["put", "c", "stays", "x"]).code(0);
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    place.run(&["get", "c", "brief"]).code(1).says("no key");
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let left = |key| {
+        let answer = place.run(&["get", "c", key, "--json"]).code(0).json();
+        let at = answer["expires_at_ms"].as_u64();
+        at.map(|at| at - now.as_ref().unwrap().as_millis() as u64)
+    };
+    let hours = left("long").expect("it goes");
+    assert!((8_900_000..=9_000_000).contains(&hours), "{hours} ms");
+    assert_eq!(left("stays"), None);
+    place.run(&["count", "c"]).code(0).prints("2\n");
+    for (ttl, why) in [
+        ("10", "a time needs a unit"),
+        ("1.2.3s", "not a number"),
+        ("0s", "at least one"),
+        ("-1s", ""),
+    ] {
+        place.run(&["put", "c", "k", "v", "--ttl", ttl]).code(2).says(why);
+    }
+}
+
+#[test]
+fn approximate_count_of_little_is_exact_and_slots_add_up() {
+    let place = Place::with_cluster();
+    let lines: String = (0..300)
+        .map(|n| format!("{{\"id\":\"user:{n:03}\"}}\n"))
+        .collect();
+    place
+        .run_with_input(
+            &["import", "c", "-", "--format", "jsonl", "--key", "id"],
+            lines.as_bytes(),
+        )
+        .code(0);
+    place.run(&["delete", "c", "user:007"]).code(0);
+    place
+        .run(&["count", "c", "--approximate"])
+        .code(0)
+        .prints("299\n");
+    place
+        .run(&["count", "c", "--approximate", "--prefix", "user:00"])
+        .code(0)
+        .prints("9\n");
+    let all = place
+        .run(&["count", "c", "--approximate", "--json"])
+        .code(0)
+        .json();
+    assert_eq!((&all["count"], &all["count_error"]), (&299.into(), &0.into()));
+    assert!(all["bytes"].as_u64().unwrap() > 299 * 8);
+    let one = place
+        .run(&["count", "c", "--approximate", "--slot", "5", "--json"])
+        .code(0)
+        .json();
+    assert!(one["count"].as_u64().unwrap() < 299);
+    place
+        .run(&["count", "c", "--approximate", "--slot", "99999999"])
+        .code(2)
+        .says("there is no slot");
+    place.run(&["count", "c", "--slot", "5"]).code(2);
+}
+
+#[test]
 fn a_token_makes_a_write_visible_to_a_read() {
     let place = Place::with_cluster();
     let token = place.run(&["put", "c", "k", "v", "--print-token"]).code(0).out;

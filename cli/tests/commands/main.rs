@@ -1,10 +1,12 @@
 //! The binary as users meet it: what it prints where, and how it exits.
 
+mod backup;
 mod cluster;
 mod damage;
 mod demo;
 mod help;
 mod import;
 mod keyvalue;
-mod route_formats;
+mod options;
+mod route_vectors;
 mod run;

@@ -12,7 +12,7 @@ use super::group::Group;
 use super::{Cluster, ClusterError, Inner, WriteDurability};
 use crate::ids::{Epoch, ShardId, SlotId};
 use crate::replication::Token;
-use crate::store::{Durability, Store, StoreError, WriteBatch, Written};
+use crate::store::{Durability, Expires, Store, StoreError, WriteBatch, Written};
 
 /// How often a write looks whether its slot has arrived.
 const FREEZE_POLL: Duration = Duration::from_millis(1);
@@ -165,6 +165,25 @@ impl Cluster {
         let (group, written) = self
             .inner
             .append_one(slot, |store| store.put(key, value, Durability::Buffered))?;
+        self.inner.settle(&group, written, durability)
+    }
+
+    /// As [`Cluster::put`], of a value that goes by itself: see [`Expires`]. Each replica judges by its
+    /// own clock.
+    ///
+    /// # Errors
+    /// As for [`Cluster::put`].
+    pub fn put_expiring(
+        &self,
+        key: &[u8],
+        value: &[u8],
+        expires: Expires,
+        durability: WriteDurability,
+    ) -> Result<Token, ClusterError> {
+        let slot = self.inner.slot_of(key)?;
+        let (group, written) = self.inner.append_one(slot, |store| {
+            store.put_expiring(key, value, expires, Durability::Buffered)
+        })?;
         self.inner.settle(&group, written, durability)
     }
 

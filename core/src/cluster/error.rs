@@ -160,6 +160,9 @@ pub enum ClusterError {
         /// What is wrong.
         what: String,
     },
+    /// A backup could not be made, or nothing be made of it.
+    #[error(transparent)]
+    Backup(#[from] crate::store::backup::BackupError),
     /// The disk refused.
     #[error("could not {op} {path}: {source}", path = path.display())]
     Io {
@@ -198,6 +201,7 @@ impl ClusterError {
     pub fn exit_code(&self) -> u8 {
         match self {
             ClusterError::Corrupt { .. } => 3,
+            ClusterError::Backup(error) => error.exit_code(),
             ClusterError::Replication(ReplicationError::Corrupt { .. }) => 3,
             ClusterError::Store { source, .. } if source.damage().is_some() => 3,
             ClusterError::Store { source, .. } if source.locked_by().is_some() => 4,

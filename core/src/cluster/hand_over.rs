@@ -236,8 +236,13 @@ impl Inner {
         let mut batch = WriteBatch::new();
         let mut batch_bytes = 0;
         for entry in scan {
-            let Entry { key, value, lsn, hlc } =
-                entry.map_err(|error| ClusterError::store("source", scene.change.from, error))?;
+            let Entry {
+                key,
+                value,
+                lsn,
+                hlc,
+                expires_at_ms,
+            } = entry.map_err(|error| ClusterError::store("source", scene.change.from, error))?;
             let slot = scene.topology.slot_of(&key);
             let dead = lsn.0 < scene.topology.residency(slot);
             if dead || !scene.slots.contains(&slot) || since.is_some_and(|since| lsn < since) {
@@ -249,7 +254,12 @@ impl Inner {
                 batch_bytes = 0;
                 progress(tally, 0);
             }
-            batch.copy_version(key.to_vec(), value.map(|value| value.to_vec()), hlc);
+            batch.copy_version(
+                key.to_vec(),
+                value.map(|value| value.to_vec()),
+                hlc,
+                expires_at_ms,
+            );
             batch_bytes += bytes;
             tally.keys += 1;
             tally.bytes += bytes as u64;

@@ -46,6 +46,10 @@ impl Layout {
         Layout { dir: dir.to_owned() }
     }
 
+    pub(super) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     pub(super) fn config_dir(&self) -> PathBuf {
         self.dir.join(CONFIG_DIR)
     }

@@ -62,7 +62,7 @@ impl Members {
         bytes
     }
 
-    fn decode(bytes: &[u8]) -> Result<Members, (usize, &'static str)> {
+    pub(super) fn decode(bytes: &[u8]) -> Result<Members, (usize, &'static str)> {
         let mut reader = Reader { bytes, at: 0 };
         if reader.u32()? != FORMAT {
             return Err((0, "the format version is not known"));

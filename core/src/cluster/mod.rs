@@ -11,7 +11,10 @@
 //! What must never happen: a write is acknowledged with fewer fsynced copies than the quorum; a
 //! slot is served by two shards; a replica answers a strong read alone; a wiped replica counts.
 
+mod approximate;
 mod background;
+mod backup;
+mod compact;
 pub mod config_store;
 pub mod consistency;
 mod coordinator;
@@ -43,6 +46,7 @@ use crate::routing::{HashKind, KeyEncoding, Locality, NodeSpec, PartitioningSpec
 use crate::store::WritePath;
 
 use background::Shipper;
+use compact::Compactor;
 use config_store::{Change as ConfigChange, Condition, ConfigStore, FileConfigStore};
 use group::Group;
 use layout::Layout;
@@ -50,6 +54,8 @@ use membership::members_key;
 
 pub use crate::replication::Token;
 pub use crate::routing::{Change, Plan};
+pub use backup::ClusterRestoreReport;
+pub use compact::{ClusterCompaction, CompactOptions, ReplicaCompaction};
 pub use consistency::{Consistency, ReadOptions, UnknownName, WriteDurability};
 pub use error::ClusterError;
 pub use event::Event;
@@ -136,6 +142,8 @@ pub struct ClusterOptions {
     pub freeze_wait: Duration,
     /// How often buffered writes are fsynced in the background.
     pub sync_every: Duration,
+    /// When replicas are compacted; without `background`, never by themselves.
+    pub compaction: ClusterCompaction,
 }
 
 impl Default for ClusterOptions {
@@ -147,6 +155,7 @@ impl Default for ClusterOptions {
             allow_data_loss: false,
             freeze_wait: Duration::from_secs(30),
             sync_every: Duration::from_secs(1),
+            compaction: ClusterCompaction::Manual,
         }
     }
 }
@@ -157,7 +166,8 @@ impl Default for ClusterOptions {
 /// the next opening has to recover and elect.
 #[derive(Debug)]
 pub struct Cluster {
-    /// Stopped before `inner` goes, since its thread uses it.
+    /// Both are stopped before `inner` goes, since their threads use it.
+    compactor: Option<Compactor>,
     shipper: Option<Shipper>,
     inner: Arc<Inner>,
 }
@@ -330,7 +340,18 @@ impl Cluster {
         let shipper = options
             .background
             .then(|| Shipper::start(Arc::clone(&inner), woken));
-        Ok(Cluster { shipper, inner })
+        let compactor = match options.compaction {
+            ClusterCompaction::Background { release_log } if options.background => {
+                let options = CompactOptions { release_log };
+                Some(Compactor::start(Arc::clone(&inner), options))
+            }
+            _ => None,
+        };
+        Ok(Cluster {
+            compactor,
+            shipper,
+            inner,
+        })
     }
 
     /// Name of the cluster, for ever.
@@ -363,6 +384,7 @@ impl Cluster {
     /// # Errors
     /// The first failure; the other replicas are closed all the same.
     pub fn close(mut self) -> Result<(), ClusterError> {
+        drop(self.compactor.take());
         drop(self.shipper.take());
         self.inner.close_all()
     }
@@ -370,7 +392,8 @@ impl Cluster {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        // The thread holds the replicas open; it ends before they go.
+        // The threads hold the replicas open; they end before those go.
+        drop(self.compactor.take());
         drop(self.shipper.take());
     }
 }

@@ -11,7 +11,7 @@ use super::group::{Group, GroupState};
 use super::{Cluster, ClusterError, Inner};
 use crate::ids::{Lsn, ShardId, SlotId};
 use crate::replication::{LocalReplica, Replica, Standing, Token};
-use crate::store::Value;
+use crate::store::{StoreError, Value};
 
 /// A value and where it came from.
 #[derive(Clone, Debug)]
@@ -60,6 +60,10 @@ impl GroupState {
         }
     }
 }
+
+/// Times a read looks again because compaction has gone past its commit position. More can only be a
+/// commit position that has fallen: loss of data was allowed.
+pub(super) const MAX_OVERTAKEN: u32 = 100;
 
 impl Inner {
     /// The replica that answers, and the position up to which it may.
@@ -213,7 +217,7 @@ impl Cluster {
     /// [`ClusterError::Store`] when the value is damaged on every replica that could answer.
     pub fn get(&self, key: &[u8], options: &ReadOptions) -> Result<Option<Answer>, ClusterError> {
         let inner = &self.inner;
-        let mut attempts = 0;
+        let (mut attempts, mut overtaken) = (0, 0);
         loop {
             let topology = inner.topology.load();
             topology.check_key(key)?;
@@ -240,6 +244,8 @@ impl Cluster {
                         version.value.map(|value| Answer { value, node, lsn })
                     }));
                 }
+                // Compaction went past the commit position of a moment ago; there is a newer one.
+                Err(StoreError::SnapshotTooOld { .. }) if overtaken < MAX_OVERTAKEN => overtaken += 1,
                 Err(source) => {
                     attempts += 1;
                     if source.damage().is_none() || attempts >= state.copies.len() {

@@ -145,20 +145,13 @@ impl Mover {
         serde_json::to_vec(self).expect("numbers, names and lists have a JSON form")
     }
 
-    /// Node the change is about.
-    fn node(&self) -> &str {
-        match &self.change {
-            Change::Add(spec) => &spec.name,
-            Change::Remove(name) => name,
-            Change::Reweight { node, .. } => node,
-        }
-    }
-
     /// The state once its first move is committed with this tally.
     fn after(&self, done: Tally) -> Mover {
         let mut next = self.clone();
         next.moves.remove(0);
-        let ours = next.node().to_owned();
+        // Levelling is about everybody, so there are no old nodes.
+        let all = next.change == Change::Level;
+        let ours: Vec<String> = next.change.nodes().into_iter().map(Into::into).collect();
         let Tally {
             keys,
             bytes,
@@ -176,7 +169,8 @@ impl Mover {
         total.keys_local += keys_local;
         for (node, keys) in keys_by_node {
             // A copy that went past the node of the change, on either side, is one too many.
-            if node != ours && !losers.contains(&ours) {
+            let lost = losers.iter().any(|loser| ours.contains(loser));
+            if !all && !ours.contains(&node) && !lost {
                 total.keys_between_old_nodes += keys;
             }
             *total.keys_by_node.entry(node).or_default() += keys;
@@ -281,7 +275,7 @@ impl Inner {
     /// First decision: the members, the new and still empty shards and the list of moves, at once.
     fn begin_change(&self, plan: Plan) -> Result<(), ClusterError> {
         let (recorded, version) = self.read_topology()?;
-        let next = recorded.with_members_changed(&plan.change)?;
+        let next = recorded.with_plan(&plan)?;
         let mut changes = vec![
             ConfigChange::write(TOPOLOGY_KEY, next.to_bytes()),
             ConfigChange::write(MOVER_KEY, Mover::new(plan).encode()),

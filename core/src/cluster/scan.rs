@@ -10,11 +10,11 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use super::consistency::ReadOptions;
-use super::reads::Needs;
+use super::reads::{MAX_OVERTAKEN, Needs};
 use super::{Cluster, ClusterError};
 use crate::ids::{Lsn, ShardId};
 use crate::routing::Topology;
-use crate::store::{Entry, Scan, Value};
+use crate::store::{Entry, Scan, StoreError, Value};
 
 /// One key of a scan.
 #[derive(Clone, Debug)]
@@ -173,6 +173,7 @@ impl Cluster {
         options: &ReadOptions,
     ) -> Result<(Arc<Topology>, Vec<Part>), ClusterError> {
         let inner = &self.inner;
+        let mut overtaken = 0;
         'again: loop {
             let topology = inner.topology.load_full();
             let counts = topology.slot_counts();
@@ -194,6 +195,11 @@ impl Cluster {
                     continue 'again;
                 };
                 let scan = replica.store().snapshot_at(bound).scan(start, end);
+                if matches!(scan, Err(StoreError::SnapshotTooOld { .. })) && overtaken < MAX_OVERTAKEN {
+                    overtaken += 1;
+                    // Compaction went past the commit position of a moment ago; there is a newer one.
+                    continue 'again;
+                }
                 let scan = scan.map_err(|source| ClusterError::store(&copy.node, shard.id, source))?;
                 parts.push(Part {
                     shard: shard.id,

@@ -233,7 +233,7 @@ fn replica_status(copy: &Copy, primary: bool, tail: Lsn, now: std::time::Duratio
         } else {
             copy.lag(tail, now).as_secs_f64()
         },
-        bytes: stats.file_bytes + stats.index_bytes,
+        bytes: stats.disk_bytes(),
     }
 }
 

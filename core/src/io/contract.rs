@@ -63,6 +63,25 @@ fn empty_write_past_the_end_does_not_grow_a_file() {
 }
 
 #[test]
+fn a_second_name_leads_to_the_same_bytes_and_outlives_the_first() {
+    on_each(|disk, dir| {
+        let (first, second) = (dir.join("f"), dir.join("g"));
+        let file = file_with(disk, &first, b"one");
+        disk.link(&first, &second).expect("linked");
+        let taken = disk.link(&first, &second).unwrap_err();
+        assert_eq!(taken.kind(), ErrorKind::AlreadyExists);
+        file.write_all_at(b"two", 0).expect("written");
+        assert_eq!(read(disk, &second), b"two");
+        disk.remove_file(&first).expect("removed");
+        assert_eq!(read(disk, &second), b"two");
+        assert_eq!(
+            disk.link(&first, &dir.join("h")).unwrap_err().kind(),
+            ErrorKind::NotFound
+        );
+    });
+}
+
+#[test]
 fn missing_things_are_not_found() {
     on_each(|disk, dir| {
         let (gone, below) = (dir.join("gone"), dir.join("gone/f"));
@@ -249,7 +268,8 @@ fn lock_excludes_names_its_holder_and_is_released_by_drop() {
 #[test]
 fn space_and_boot_are_told() {
     on_each(|disk, dir| {
-        assert!(disk.free_bytes(dir).expect("asked") > 0);
+        let free = disk.free_bytes(dir).expect("asked");
+        assert!(0 < free && free <= disk.total_bytes(dir).expect("asked"));
         disk.supports_writable_maps(dir).expect("asked");
         assert_ne!(disk.boot_id(), [0; 16]);
         assert_eq!(disk.boot_id(), disk.boot_id());

@@ -221,6 +221,48 @@ impl Map {
         self.changed(offset, bytes.len());
     }
 
+    /// Brings the pages of `[offset, offset + len)` into memory, so that reading them does not fault.
+    ///
+    /// # Errors
+    /// `EFAULT` or `EHWPOISON` where touching a page would have raised SIGBUS: the disk cannot read it, or
+    /// the file ends before it. On kernels before 5.14 nothing is asked and nothing fails.
+    ///
+    /// # Panics
+    /// If the span reaches past the end.
+    pub fn populate(&self, offset: usize, len: usize) -> io::Result<()> {
+        self.must_contain(offset, len);
+        match &self.owner {
+            Owner::Region(region) if region.is_bad(offset, len) => {
+                Err(io::Error::from_raw_os_error(libc::EFAULT))
+            }
+            Owner::Region(_) => Ok(()),
+            #[cfg(miri)]
+            Owner::File(_) => Ok(()),
+            #[cfg(not(miri))]
+            Owner::File(_) => {
+                let start = offset / PAGE_BYTES * PAGE_BYTES;
+                // SAFETY: the range lies within the map (checked above; it begins on a page of it), and
+                // populating changes no byte.
+                let done = unsafe {
+                    libc::madvise(
+                        self.base.as_ptr().add(start).cast(),
+                        offset + len - start,
+                        libc::MADV_POPULATE_READ,
+                    )
+                };
+                if done == 0 {
+                    return Ok(());
+                }
+                let error = io::Error::last_os_error();
+                match error.raw_os_error() {
+                    Some(libc::EFAULT | libc::EHWPOISON) => Err(error),
+                    // An older kernel, or one short of memory: the touch itself will tell.
+                    _ => Ok(()),
+                }
+            }
+        }
+    }
+
     /// Starts fetching the cache line at `offset`; a hint, and nothing at all past the end.
     pub fn prefetch(&self, offset: usize) {
         #[cfg(all(target_arch = "x86_64", not(miri)))]
@@ -274,6 +316,8 @@ pub(super) struct Region {
     touched: Box<[AtomicU64]>,
     /// One bit a page: handed out as an atomic, hence possibly stored to at any time.
     watched: Box<[AtomicU64]>,
+    /// One bit a page: it cannot be read any more.
+    bad: Box<[AtomicU64]>,
 }
 
 /// Address space without backing: pages take memory once they are touched.
@@ -319,7 +363,22 @@ impl Region {
             memory,
             touched: bits(),
             watched: bits(),
+            bad: bits(),
         })
+    }
+
+    /// Makes the page at `offset` one that cannot be read.
+    pub(super) fn spoil(&self, offset: usize) {
+        let page = offset / PAGE_BYTES;
+        self.bad[page / 64].fetch_or(1 << (page % 64), Ordering::SeqCst);
+    }
+
+    /// Whether any page of the span cannot be read.
+    pub(super) fn is_bad(&self, offset: usize, len: usize) -> bool {
+        let pages = offset / PAGE_BYTES..(offset + len).div_ceil(PAGE_BYTES);
+        pages
+            .into_iter()
+            .any(|page| self.bad[page / 64].load(Ordering::SeqCst) & (1 << (page % 64)) != 0)
     }
 
     fn base(&self) -> NonNull<u8> {

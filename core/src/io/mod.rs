@@ -10,6 +10,7 @@ pub mod fork;
 pub mod mmap;
 pub mod os;
 pub mod sim;
+mod touched;
 
 #[cfg(test)]
 mod contract;
@@ -21,6 +22,7 @@ use std::sync::Arc;
 
 pub use clock::{Clock, Entropy};
 pub use mmap::Map;
+pub(crate) use touched::Touched;
 
 /// One entry of a directory listing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,6 +104,9 @@ pub trait Disk: Send + Sync + fmt::Debug {
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn File>>;
     /// Atomically renames, replacing the target. Durable after `sync_dir` of the target's parent.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Gives a file a second name, which must be free; both then lead to the same bytes. Durable after
+    /// `sync_dir` of the parent of `to`. Fails with `EXDEV` between file systems.
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Unlinks a file. Existing maps and handles stay valid.
     fn remove_file(&self, path: &Path) -> io::Result<()>;
     /// Removes a directory with all it holds.
@@ -133,6 +138,8 @@ pub trait Disk: Send + Sync + fmt::Debug {
     }
     /// Bytes an unprivileged writer may still use on the file system that holds `path`.
     fn free_bytes(&self, path: &Path) -> io::Result<u64>;
+    /// Bytes of that file system in all.
+    fn total_bytes(&self, path: &Path) -> io::Result<u64>;
     /// Whether writable shared maps are known to be safe there (not on network, FUSE or
     /// copy-on-write file systems).
     fn supports_writable_maps(&self, path: &Path) -> io::Result<bool>;

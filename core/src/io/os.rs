@@ -111,6 +111,10 @@ impl Disk for OsDisk {
         fs::rename(from, to)
     }
 
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::hard_link(from, to)
+    }
+
     fn remove_file(&self, path: &Path) -> io::Result<()> {
         fs::remove_file(path)
     }
@@ -202,16 +206,14 @@ impl Disk for OsDisk {
         ofd_lock_is_held(&fs::File::open(path)?, at, 1)
     }
 
-    #[expect(unsafe_code, reason = "std has no call for free space")]
     fn free_bytes(&self, path: &Path) -> io::Result<u64> {
-        let path = c_path(path)?;
-        // SAFETY: an all-zero statvfs is a valid value to be overwritten.
-        let mut info: libc::statvfs = unsafe { std::mem::zeroed() };
-        // SAFETY: `path` is NUL-terminated, `info` is writable.
-        if unsafe { libc::statvfs(path.as_ptr(), &mut info) } != 0 {
-            return Err(io::Error::last_os_error());
-        }
+        let info = space(path)?;
         Ok(info.f_bavail.saturating_mul(info.f_frsize))
+    }
+
+    fn total_bytes(&self, path: &Path) -> io::Result<u64> {
+        let info = space(path)?;
+        Ok(info.f_blocks.saturating_mul(info.f_frsize))
     }
 
     #[expect(unsafe_code, reason = "std has no call for the kind of a file system")]
@@ -230,6 +232,18 @@ impl Disk for OsDisk {
     fn boot_id(&self) -> [u8; 16] {
         self.boot_id
     }
+}
+
+#[expect(unsafe_code, reason = "std has no call for free space")]
+fn space(path: &Path) -> io::Result<libc::statvfs> {
+    let path = c_path(path)?;
+    // SAFETY: an all-zero statvfs is a valid value to be overwritten.
+    let mut info: libc::statvfs = unsafe { std::mem::zeroed() };
+    // SAFETY: `path` is NUL-terminated, `info` is writable.
+    if unsafe { libc::statvfs(path.as_ptr(), &mut info) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(info)
 }
 
 fn c_path(path: &Path) -> io::Result<std::ffi::CString> {

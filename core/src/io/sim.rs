@@ -26,8 +26,10 @@
 //!   [`SimDisk::power_cut`] there is a new boot id. Handles of the old life answer with errors, and
 //!   its locks are gone.
 //!
-//! Not modelled: bit rot by itself (tests flip bits), misdirected writes, reads that fail, disks that
-//! lie about a sync. A thread that outlives its simulated process and goes on storing through a map
+//! * A page can be made **unreadable** until the next power cut: reading it fails with `EIO`, and asking for
+//!   it in a map with `EFAULT`, as where touching it would raise SIGBUS.
+//!
+//! Not modelled: bit rot by itself (tests flip bits), misdirected writes, disks that lie about a sync. A thread that outlives its simulated process and goes on storing through a map
 //! changes the page cache that the next process sees: end such threads first.
 //!
 //! Read this file for machine and calls, `cache` for contents, `names` for directories.
@@ -180,11 +182,13 @@ impl World {
 
     fn used(&self) -> u64 {
         let space = |len: u64| len.next_multiple_of(PAGE_BYTES as u64);
-        self.tree
-            .files()
+        // Names of one file share its space.
+        let files = self.tree.files();
+        let distinct: BTreeMap<_, _> = files
             .iter()
-            .map(|(_, contents)| space(contents.len()))
-            .sum()
+            .map(|(_, contents)| (Arc::as_ptr(contents), contents))
+            .collect();
+        distinct.values().map(|contents| space(contents.len())).sum()
     }
 
     fn has_room(&self, old: u64, new: u64) -> bool {
@@ -330,6 +334,18 @@ impl SimDisk {
         file.flip(offset, mask);
     }
 
+    /// Makes the page at `offset` of a file one that the disk cannot read: reads fail with `EIO`, and
+    /// populating a map with `EFAULT`. Until the next power cut.
+    ///
+    /// # Panics
+    /// If there is no such page.
+    pub fn spoil(&self, path: &Path, offset: u64) {
+        let file = self.world.lock().file(path);
+        let file = file.filter(|file| offset < file.len());
+        let file = file.unwrap_or_else(|| panic!("{} has no byte {offset}", path.display()));
+        file.spoil(offset);
+    }
+
     /// Cuts a file short, in the cache and on the disk.
     ///
     /// # Panics
@@ -417,6 +433,11 @@ impl Disk for SimDisk {
         self.change(what, |world| world.tree.rename(from, to))
     }
 
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let what = format_args!("link {} to {}", from.display(), to.display());
+        self.change(what, |world| world.tree.link(from, to))
+    }
+
     fn remove_file(&self, path: &Path) -> io::Result<()> {
         self.change(format_args!("remove_file {}", path.display()), |world| {
             world.tree.remove_file(path)
@@ -495,6 +516,10 @@ impl Disk for SimDisk {
         self.look(|world| Ok(world.capacity.saturating_sub(world.used())))
     }
 
+    fn total_bytes(&self, _path: &Path) -> io::Result<u64> {
+        self.look(|world| Ok(world.capacity))
+    }
+
     fn supports_writable_maps(&self, _path: &Path) -> io::Result<bool> {
         self.look(|world| Ok(world.writable_maps))
     }
@@ -552,7 +577,12 @@ impl SimFile {
 
 impl File for SimFile {
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
-        self.disk.look(|_| Ok(self.contents.read_at(buf, offset)))
+        self.disk.look(|_| {
+            if self.contents.is_bad(offset, buf.len()) {
+                return Err(errno(libc::EIO));
+            }
+            Ok(self.contents.read_at(buf, offset))
+        })
     }
 
     fn write_all_at(&self, buf: &[u8], offset: u64) -> io::Result<()> {

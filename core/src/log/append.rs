@@ -15,6 +15,7 @@ use super::header::{Chain, StoreState};
 use super::in_flight::InFlightSlot;
 use super::payload::EpochStart;
 use super::read::LogChunk;
+use super::rotate::Room;
 use super::rotate::write_control;
 use super::segment::Segment;
 use super::writer::SegmentWriter;
@@ -257,7 +258,7 @@ impl Log {
         let previous = std::mem::replace(&mut state.epoch, epoch);
         state.control.epoch = epoch;
         let size = RECORD_HEADER_BYTES + 32;
-        if let Err(error) = self.start_segment(&mut state, size, false) {
+        if let Err(error) = self.start_segment(&mut state, size, false, Room::Reserve) {
             state.epoch = previous;
             state.control.epoch = previous;
             return Err(error);
@@ -353,7 +354,7 @@ impl Log {
                 .active
                 .as_ref()
                 .is_none_or(|active| !active.segment().header().follower))
-            && let Err(error) = self.start_segment(&mut state, records[0].size, true)
+            && let Err(error) = self.start_segment(&mut state, records[0].size, true, Room::Ordinary)
         {
             state.epoch = previous;
             return Err(error.into());

@@ -33,6 +33,8 @@ pub struct RecordFacts {
     pub key: Vec<u8>,
     /// Length of the value.
     pub value_bytes: usize,
+    /// When the value is gone, in milliseconds since 1970.
+    pub expires_at_ms: Option<u64>,
     /// Members, for a batch.
     pub members: usize,
 }
@@ -78,6 +80,7 @@ pub fn dump(
             prev: record.prev(),
             key: record.key().to_vec(),
             value_bytes: record.value().len(),
+            expires_at_ms: record.expiry().ok().and_then(|expiry| expiry.ms()),
             members,
         };
         each(&facts(&record, record.members(seed).count()));

@@ -121,6 +121,15 @@ pub enum LogError {
         /// Directory.
         path: PathBuf,
     },
+    /// Records that have been released: what they said lives in tables only. Whoever needs them
+    /// starts from a copy of the store instead.
+    #[error("records from {found} on have been released, this log begins at {start}: copy the store anew")]
+    Released {
+        /// First position that is kept.
+        start: Lsn,
+        /// Position that was asked for.
+        found: Lsn,
+    },
     /// This replica has not been made primary, so it takes no writes of its own.
     #[error("{path} is not the primary of its shard", path = path.display())]
     NotPrimary {

@@ -11,7 +11,7 @@ use super::header::{Chain, Control, PAGE_BYTES, PageError, SegmentFooter, StoreS
 use super::read::chain_of;
 use super::recovery::{Cut, RecoveryKind, RecoveryReport};
 use super::segment::{SPARE_FILE, Segment, WalkEnd, parse_file_name, remove_spare};
-use super::{DIVERGED_DIR, LOG_DIR, LogError};
+use super::{DIVERGED_DIR, LOG_DIR, LogError, SEGMENT_SLOTS};
 use crate::ids::{Hlc, Lsn};
 use crate::io::{Disk, OpenMode};
 
@@ -95,10 +95,11 @@ fn open_segments(
             Err(error) => return Err(LogError::page(&path, 0, error)),
         }
     }
+    let segments = super::retention::remove_released(disk, dir, control, segments)?;
     if let (Some(first), Some(last)) = (segments.first(), segments.last())
-        && last.header().number - first.header().number > u64::from(u16::MAX)
+        && last.header().number - first.header().number >= SEGMENT_SLOTS
     {
-        // The key index keeps 16 bits of a number; more would make two segments look like one.
+        // The key index keeps 15 bits of a number; more would make two segments look like one.
         return Err(LogError::corrupt(
             last.path(),
             88,
@@ -156,13 +157,13 @@ pub(super) fn find(disk: &dyn Disk, dir: &Path, control: &Control) -> Result<Fou
     };
     let mut found = Found {
         segments: Vec::new(),
-        tail: Lsn::ZERO,
+        tail: control.log_start,
         chain: Chain::default(),
         hlc: Hlc::ZERO,
-        records: 0,
+        records: control.released_records,
         report: RecoveryReport {
             kind,
-            tail: Lsn::ZERO,
+            tail: control.log_start,
             cut: None,
             padded: 0,
             set_aside: Vec::new(),
@@ -241,7 +242,7 @@ fn find_clean(
     dir: &Path,
     next_number: u64,
 ) -> Result<Found, LogError> {
-    let mut at = Lsn::ZERO;
+    let mut at = control.log_start;
     for (i, segment) in segments.iter().enumerate() {
         check_continues(segment, at)?;
         at = match segments.get(i + 1) {
@@ -410,6 +411,10 @@ fn refuse_damage(
             format_args!("{} at log position {cut}, but {evidence}", describe(why)),
         ))
     };
+    if let WalkEnd::Invalid(error @ RecordError::Unreadable { .. }) = why {
+        // Whether it was torn nobody can say: the next attempt may be able to read it.
+        return Err(segment.damaged(cut, error));
+    }
     if control.durable > cut {
         return damaged(format!(
             "the control page says the log was durable up to {}",

@@ -9,6 +9,7 @@
 //! replicated identity (cluster, shard, epoch), so a record that strayed from another log or
 //! another leadership fails, and the bytes can be shipped to replicas unchanged.
 
+use super::checksum;
 use crate::ids::{Epoch, Hlc, Lsn, ShardId, Uuid};
 
 /// Bytes before the key.
@@ -57,7 +58,7 @@ impl RecordKind {
     /// Kinds from here on may be skipped by readers that do not know them.
     pub const SKIPPABLE_FROM: u8 = 128;
 
-    pub(super) fn from_u8(byte: u8) -> Option<RecordKind> {
+    pub(crate) fn from_u8(byte: u8) -> Option<RecordKind> {
         Some(match byte {
             1 => RecordKind::Reserved,
             2 => RecordKind::Put,
@@ -110,7 +111,7 @@ impl RecordFlags {
     pub const REQUEST_ID: u16 = 1 << 6;
     /// The key lives in the reserved keyspace, out of users' sight.
     pub const SYSTEM: u16 = 1 << 7;
-    pub(super) const MUST_UNDERSTAND: u16 = 0xF000;
+    pub(crate) const MUST_UNDERSTAND: u16 = 0xF000;
 
     /// Whether all bits of `mask` are set.
     #[must_use]
@@ -191,9 +192,28 @@ pub enum RecordError {
         /// Stored.
         found: u32,
     },
+    /// The disk cannot read the bytes, or the file has been cut short before them.
+    #[error("{}", unreadable(*errno))]
+    Unreadable {
+        /// Offset in the file of the first page that is missing.
+        offset: usize,
+        /// What a read of it answered; 0 where the file ends before it.
+        errno: i32,
+    },
     /// The inside of a special record is malformed.
     #[error("malformed {0}")]
     Malformed(&'static str),
+}
+
+/// Why bytes cannot be read, in words.
+pub(crate) fn unreadable(errno: i32) -> String {
+    match errno {
+        0 => "the file has been cut short: it ends before this page".into(),
+        errno => format!(
+            "this page cannot be read: {}",
+            std::io::Error::from_raw_os_error(errno)
+        ),
+    }
 }
 
 /// Checksum seed of one leadership of one shard's log.
@@ -212,9 +232,7 @@ impl CrcSeed {
     }
 
     pub(super) fn crc(self, parts: &[&[u8]]) -> u32 {
-        parts
-            .iter()
-            .fold(self.0, |crc, part| crc32c::crc32c_append(crc, part))
+        parts.iter().fold(self.0, |crc, part| checksum::append(crc, part))
     }
 }
 

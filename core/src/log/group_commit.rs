@@ -130,7 +130,7 @@ impl Log {
     }
 
     /// Leaves the checkpoint of this round; followers receive their primary's instead.
-    fn append_group(&self) -> Result<(), LogError> {
+    pub(super) fn append_group(&self) -> Result<(), LogError> {
         let (leader, through, chain) = {
             let state = self.append_state();
             (state.leader, state.tail, state.chain)

@@ -42,6 +42,12 @@ pub enum PageError {
         /// Stored.
         found: u32,
     },
+    /// The disk cannot read it, or the file has been cut short before it.
+    #[error("{}", super::format::unreadable(*errno))]
+    Unreadable {
+        /// What a read of it answered; 0 where the file ends before it.
+        errno: i32,
+    },
     /// Written by a version whose format this one does not know.
     #[error(
         "format {major}.{minor} with features {incompat:#x}; this version reads {MAJOR}.x without them: use a newer atoll"
@@ -313,6 +319,11 @@ pub struct Control {
     pub records: u64,
     /// Seed of the key index's hash.
     pub index_seed: u64,
+    /// Position of the first record that is still kept: the start of a segment. What stood before
+    /// has been released, see [`super::retention`].
+    pub log_start: Lsn,
+    /// Records before that position.
+    pub released_records: u64,
 }
 
 impl Control {
@@ -340,6 +351,8 @@ impl Control {
         put(&mut page, 168, self.chain.through.to_le_bytes());
         put(&mut page, 176, self.records.to_le_bytes());
         put(&mut page, 184, self.index_seed.to_le_bytes());
+        put(&mut page, 192, self.log_start.0.to_le_bytes());
+        put(&mut page, 200, self.released_records.to_le_bytes());
         seal(&mut page);
         page
     }
@@ -375,6 +388,8 @@ impl Control {
             },
             records: u64_at(176),
             index_seed: u64_at(184),
+            log_start: Lsn(u64_at(192)),
+            released_records: u64_at(200),
         })
     }
 }

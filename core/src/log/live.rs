@@ -29,6 +29,9 @@ const OPENING: usize = 8;
 const GENERATION: usize = 9;
 const INDEX_PAGES: usize = 10;
 const FLOOR: usize = 11;
+const FILES: usize = 12;
+const CLOCK: usize = 13;
+const CUT: usize = 14;
 const TAIL: usize = 16;
 const FIRST_SLOT: usize = 24;
 const SLOT_WORDS: usize = 8;
@@ -96,7 +99,13 @@ impl Live {
         let even = generation.wrapping_add(generation % 2);
         self.word(GENERATION).store(even, Ordering::Release);
         self.word(INDEX_PAGES).store(0, Ordering::Release);
-        self.word(FLOOR).store(0, Ordering::Release);
+        for word in [FLOOR, CLOCK, CUT] {
+            self.word(word).store(0, Ordering::Release);
+        }
+        // Another number, and even: an installation may have been cut short.
+        let files = self.word(FILES).load(Ordering::Relaxed);
+        self.word(FILES)
+            .store((files | 1).wrapping_add(1), Ordering::Release);
         for slot in 0..LIVE_SLOTS {
             self.slot(slot).store(FREE, Ordering::Release);
         }
@@ -132,19 +141,38 @@ impl Live {
         self.word(OPENING).store(opening | 1, Ordering::SeqCst);
     }
 
-    /// Before and after a truncation.
-    pub(crate) fn step_generation(&self) {
+    /// Before and after a truncation to `to`.
+    pub(crate) fn step_generation(&self, to: Lsn) {
+        self.word(CUT).store(to.0, Ordering::Release);
         self.word(GENERATION).fetch_add(1, Ordering::SeqCst);
     }
 
-    /// Position from which on old versions are kept for snapshots.
-    pub(crate) fn floor(&self) -> Lsn {
-        Lsn(self.word(FLOOR).load(Ordering::SeqCst))
+    /// The manifest names other tables now; entries of the index may lead to those it named before.
+    pub(crate) fn begin_files(&self) {
+        self.word(FILES).fetch_or(1, Ordering::SeqCst);
+    }
+
+    /// Tables and segments have changed; what is not named any more is no longer led to.
+    pub(crate) fn settle_files(&self) {
+        let files = self.word(FILES).load(Ordering::Relaxed);
+        self.word(FILES)
+            .store((files | 1).wrapping_add(1), Ordering::SeqCst);
     }
 
     /// Raises the floor, visibly to whoever registers afterwards.
     pub(crate) fn raise_floor(&self, to: Lsn) {
         self.word(FLOOR).fetch_max(to.0, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
+    }
+
+    /// After a truncation: nothing at `to` or above has been thinned out.
+    pub(crate) fn lower_floor(&self, to: Lsn) {
+        self.word(FLOOR).fetch_min(to.0, Ordering::SeqCst);
+    }
+
+    /// Values that have expired by this time may be gone for whoever registers afterwards.
+    pub(crate) fn raise_clock(&self, ms: u64) {
+        self.word(CLOCK).fetch_max(ms, Ordering::SeqCst);
         fence(Ordering::SeqCst);
     }
 }
@@ -213,6 +241,23 @@ impl LiveView {
         Lsn(self.load(FLOOR))
     }
 
+    /// Another number whenever tables or segments have changed; odd while entries of the index may
+    /// lead to tables that the manifest does not name.
+    #[inline]
+    pub(crate) fn files(&self) -> u64 {
+        self.load(FILES)
+    }
+
+    /// Milliseconds since 1970 that a reader's time must not fall behind.
+    pub(crate) fn clock(&self) -> u64 {
+        self.load(CLOCK)
+    }
+
+    /// Where the last truncation cut the log.
+    pub(crate) fn cut(&self) -> Lsn {
+        Lsn(self.load(CUT))
+    }
+
     pub(crate) fn tail(&self) -> Lsn {
         Lsn(self.load(TAIL))
     }
@@ -244,6 +289,9 @@ mod tests {
         live.set_index_pages(33);
         live.slot(2).store(0x44, Ordering::Release);
         live.raise_floor(Lsn(0x55));
+        live.raise_clock(0x66);
+        live.begin_files();
+        live.step_generation(Lsn(0x77));
         let bytes = std::fs::read(dir.path().join(LIVE_FILE)).expect("read");
         let word = |at: usize| u64::from_ne_bytes(bytes[at..at + 8].try_into().expect("eight bytes"));
         assert_eq!(bytes.len(), 8192);
@@ -253,7 +301,8 @@ mod tests {
             (&[7; 16][..], &disk.boot_id()[..])
         );
         assert_eq!(word(64) % 2, 1, "opening");
-        assert_eq!((word(72), word(80), word(88), word(128)), (0, 33, 0x55, 0x1122));
+        assert_eq!((word(72), word(80), word(88), word(128)), (1, 33, 0x55, 0x1122));
+        assert_eq!((word(96), word(104), word(112)), (3, 0x66, 0x77));
         assert_eq!((word(192), word(192 + 2 * 64)), (u64::MAX, 0x44));
     }
 

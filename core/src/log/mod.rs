@@ -14,18 +14,23 @@
 
 pub mod append;
 pub(crate) mod background;
+mod checksum;
 pub mod dump;
 pub mod error;
+pub mod expiry;
 mod find;
 pub mod format;
 pub mod group_commit;
 pub mod header;
 mod in_flight;
+#[cfg(all(test, loom))]
+mod interleavings;
 pub mod live;
 pub mod payload;
 pub mod read;
 pub mod recovery;
-pub(crate) mod rotate;
+pub mod retention;
+mod rotate;
 pub mod segment;
 pub mod truncate;
 pub mod view;
@@ -40,6 +45,7 @@ use parking_lot::Mutex;
 pub use error::LogError;
 use header::{Chain, Control};
 use in_flight::Frontier;
+pub(crate) use rotate::replace_file;
 use segment::Segment;
 use writer::SegmentWriter;
 
@@ -52,6 +58,8 @@ pub const LOG_DIR: &str = "log";
 pub const CONTROL_FILE: &str = "CONTROL";
 /// Name of the lock file within a store.
 pub const LOCK_FILE: &str = "LOCK";
+/// Segments that the key index can tell apart; the other half of its file numbers are tables.
+pub(crate) const SEGMENT_SLOTS: u64 = 1 << 15;
 /// Name of the directory that keeps what was cut off.
 pub const DIVERGED_DIR: &str = "diverged";
 
@@ -79,6 +87,18 @@ pub enum WritePath {
     Pwrite,
 }
 
+/// When a value is compared with its checksum.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum VerifyPayload {
+    /// By every read: a byte that flips in memory or on the way from the disk is noticed at the next read.
+    #[default]
+    Always,
+    /// By the first read of it since the store was opened; what changes afterwards is not noticed before
+    /// [`crate::store::Store::verify`]. Costs a bit for every 32 bytes of log. Keys and headers are compared
+    /// by every read all the same.
+    FirstTouch,
+}
+
 /// Knobs of a log.
 #[derive(Clone, Debug)]
 pub struct LogOptions {
@@ -89,6 +109,10 @@ pub struct LogOptions {
     /// Segments grow from 1 MiB up to this many bytes. Larger ones make fewer files and longer
     /// pauses when one is sealed.
     pub segment_max_bytes: u64,
+    /// Space on the file system that records leave free; at most a sixteenth of it counts.
+    pub min_free_bytes: u64,
+    /// When readers compare payloads.
+    pub verify_payload: VerifyPayload,
 }
 
 /// Set of segments in position order; replaced whole when it changes.
@@ -105,14 +129,14 @@ impl SegmentList {
         after.checked_sub(1).map(|i| &self.all[i])
     }
 
-    /// Index by the low 16 bits of segment numbers, as the key index stores them.
+    /// Index by the low 15 bits of segment numbers, as the key index stores them.
     pub(crate) fn index_of_slot(&self, slot: u16) -> Option<usize> {
         let first = self.all.first()?.header().number;
-        let distance = slot.wrapping_sub(first as u16);
-        let wanted = first + u64::from(distance);
+        let distance = u64::from(slot).wrapping_sub(first) % SEGMENT_SLOTS;
+        let wanted = first + distance;
         // Numbers grow by one, with gaps only where a truncation took files away.
-        match self.all.get(usize::from(distance)) {
-            Some(segment) if segment.header().number == wanted => Some(usize::from(distance)),
+        match self.all.get(distance as usize) {
+            Some(segment) if segment.header().number == wanted => Some(distance as usize),
             _ => self
                 .all
                 .binary_search_by_key(&wanted, |segment| segment.header().number)
@@ -220,6 +244,11 @@ impl Log {
             }
         }
         vector
+    }
+
+    /// The highest stamp of the log.
+    pub(crate) fn hlc(&self) -> Hlc {
+        self.append.lock().hlc
     }
 
     /// Facts of the control page, as of now.

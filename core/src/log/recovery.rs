@@ -30,7 +30,7 @@ use super::segment::{MAX_SEGMENT_BYTES, MIN_SEGMENT_BYTES};
 use super::writer::SegmentWriter;
 use super::{
     AppendState, CONTROL_FILE, LOCK_FILE, LOG_DIR, Log, LogError, LogOptions, SegmentList, StoreIdentity,
-    WritePath,
+    VerifyPayload, WritePath,
 };
 use crate::ids::{Epoch, Hlc, Lsn, Uuid};
 use crate::io::{Disk, Env, LockOutcome, OpenMode};
@@ -127,6 +127,12 @@ impl Log {
         };
         if live.is_none() {
             live = take_live(&*disk, dir, control.store)?;
+        }
+        if options.verify_payload == VerifyPayload::FirstTouch {
+            found
+                .segments
+                .iter()
+                .for_each(|segment| segment.compare_payloads_once());
         }
         let kind = found.report.kind;
         if !found.report.was_clean() {
@@ -248,6 +254,26 @@ fn take_lock(disk: &dyn Disk, dir: &Path) -> Result<Box<dyn crate::io::LockGuard
     }
 }
 
+/// Whose log is in `dir`, as its control page says.
+pub(crate) fn read_identity(disk: &dyn Disk, dir: &Path) -> Result<StoreIdentity, LogError> {
+    let path = dir.join(CONTROL_FILE);
+    if !disk
+        .exists(&path)
+        .map_err(|e| LogError::io("look up", &path, e))?
+    {
+        return Err(LogError::NotAStore {
+            path: dir.to_owned(),
+            found: format!("it has no {CONTROL_FILE} file"),
+        });
+    }
+    let control = read_control(disk, &path)?;
+    Ok(StoreIdentity {
+        cluster: control.cluster,
+        shard: control.shard,
+        node: control.node,
+    })
+}
+
 pub(crate) fn read_control(disk: &dyn Disk, path: &Path) -> Result<Control, LogError> {
     let file = disk
         .open(path, OpenMode::Read)
@@ -304,6 +330,8 @@ fn create_store(env: &Env, dir: &Path, options: &LogOptions) -> Result<(Control,
         chain: Chain::default(),
         records: 0,
         index_seed: env.entropy.next_u64(),
+        log_start: Lsn::ZERO,
+        released_records: 0,
     };
     // The control page comes last: without it the directory counts as never created.
     super::rotate::replace_file(&*env.disk, dir, CONTROL_FILE, &control.encode())?;

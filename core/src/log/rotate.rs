@@ -17,13 +17,25 @@ use std::sync::Arc;
 use parking_lot::{Condvar, Mutex};
 
 use super::header::{Control, PAGE_BYTES, SegmentFooter, SegmentHeader, StoreState};
-use super::segment::{MAX_SEGMENT_BYTES, Segment, Spare};
+use super::segment::{MAX_SEGMENT_BYTES, MIN_SEGMENT_BYTES, Segment, Spare};
 use super::writer::SegmentWriter;
-use super::{AppendState, CONTROL_FILE, Log, LogError, SegmentList};
+use super::{AppendState, CONTROL_FILE, Log, LogError, SegmentList, VerifyPayload};
 
 /// Full segments that may wait for the disk. With more, writers wait as well: dirty memory stays
 /// bounded by this many segments.
 const MAX_WAITING: usize = 4;
+
+/// Of a small file system no more than this part is kept free.
+const RESERVE_PART: u64 = 16;
+
+/// Whether a segment may take the space that is kept free.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Room {
+    /// It may not: it is for records like any others.
+    Ordinary,
+    /// It may: without it nobody could lead the log, or give back space.
+    Reserve,
+}
 
 /// Work of a log that no writer should have to wait for.
 #[derive(Debug, Default)]
@@ -87,11 +99,11 @@ impl Log {
             }
             Some(active) => {
                 let follower = active.segment().header().follower;
-                self.start_segment(state, size, follower)
+                self.start_segment(state, size, follower, Room::Ordinary)
             }
             None => {
                 let follower = !state.leader;
-                self.start_segment(state, size, follower)
+                self.start_segment(state, size, follower, Room::Ordinary)
             }
         }
     }
@@ -120,8 +132,9 @@ impl Log {
         state: &mut AppendState,
         size: usize,
         follower: bool,
+        room: Room,
     ) -> Result<(), LogError> {
-        let max = u64::from(u16::MAX) + 1;
+        let max = super::SEGMENT_SLOTS;
         let first = self
             .segments
             .load()
@@ -140,9 +153,10 @@ impl Log {
         }
         let needed = (size + 2 * PAGE_BYTES).next_multiple_of(PAGE_BYTES) as u64;
         let spare = self.take_spare(needed);
-        let capacity = spare
-            .as_ref()
-            .map_or(state.next_capacity.max(needed), |spare| spare.capacity());
+        let capacity = match &spare {
+            Some(spare) => spare.capacity(),
+            None => self.affordable(state.next_capacity, needed, room)?,
+        };
         debug_assert!(
             capacity <= MAX_SEGMENT_BYTES,
             "records are far smaller than an index slot's reach"
@@ -170,6 +184,9 @@ impl Log {
         };
         let segment =
             Arc::new(created.map_err(|(error, left)| if left { self.poison(error) } else { error })?);
+        if self.options.verify_payload == VerifyPayload::FirstTouch {
+            segment.compare_payloads_once();
+        }
         // Received records come in by system calls.
         let writer = SegmentWriter::new(Arc::clone(&segment), self.map_writes && !follower)
             .map_err(|error| self.poison(error))?;
@@ -191,6 +208,40 @@ impl Log {
         Ok(())
     }
 
+    /// Bytes that records leave free, and bytes that are free.
+    fn free_and_reserve(&self) -> Result<(u64, u64), LogError> {
+        let dir = self.log_dir();
+        let asked = |bytes: std::io::Result<u64>| bytes.map_err(|e| LogError::io("inspect", &dir, e));
+        let free = asked(self.disk.free_bytes(&dir))?;
+        let total = asked(self.disk.total_bytes(&dir))?;
+        Ok((free, self.options.min_free_bytes.min(total / RESERVE_PART)))
+    }
+
+    /// Capacity of the next segment: the one `wanted`, or as much as is `needed` where the disk has no room
+    /// for that.
+    ///
+    /// # Errors
+    /// [`LogError::DiskFull`] where even that would have to come out of the reserve.
+    fn affordable(&self, wanted: u64, needed: u64, room: Room) -> Result<u64, LogError> {
+        let wanted = wanted.max(needed);
+        if self.options.min_free_bytes == 0 {
+            return Ok(wanted);
+        }
+        let (free, reserve) = self.free_and_reserve()?;
+        let fits = |bytes: u64| bytes.saturating_add(reserve) <= free;
+        let least = needed.max(MIN_SEGMENT_BYTES);
+        if fits(wanted) {
+            Ok(wanted)
+        } else if fits(least) || room == Room::Reserve {
+            Ok(least.min(wanted))
+        } else {
+            Err(LogError::DiskFull {
+                path: self.log_dir(),
+                needed: least.saturating_add(reserve),
+            })
+        }
+    }
+
     /// The log goes on in another segment; what this one holds is made durable later.
     fn let_go(&self, state: &AppendState, full: &SegmentWriter) {
         let segment = Arc::clone(full.segment());
@@ -210,7 +261,7 @@ impl Log {
     ///
     /// # Errors
     /// The disk's; the log is poisoned then.
-    pub(super) fn seal_waiting(&self) -> Result<(), LogError> {
+    pub(crate) fn seal_waiting(&self) -> Result<(), LogError> {
         let _one_at_a_time = self.chores.sealing.lock();
         while self.seal_oldest()? {}
         Ok(())
@@ -257,6 +308,11 @@ impl Log {
             wanted
         };
         let Some(capacity) = wanted else { return };
+        let has_room = |(free, reserve): (u64, u64)| capacity.saturating_add(reserve) <= free;
+        if self.options.min_free_bytes > 0 && !self.free_and_reserve().is_ok_and(has_room) {
+            tracing::debug!(path = %self.dir.display(), "no room to prepare the next segment ahead");
+            return;
+        }
         match Spare::create(&*self.disk, &self.log_dir(), capacity) {
             Ok(spare) => self.chores.list().spare = Some(spare),
             Err(error) => {

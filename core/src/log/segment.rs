@@ -6,15 +6,15 @@
 //! reader side is a read-only map, so a stray store faults instead of corrupting.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use super::error::LogError;
 use super::format::{self, CrcSeed, RECORD_HEADER_BYTES, RecordError, RecordKind};
 use super::header::{PAGE_BYTES, PageError, SegmentFooter, SegmentHeader};
 use super::view::RecordView;
 use crate::ids::Lsn;
-use crate::io::{Disk, File, Map, MapAccess, OpenMode};
+use crate::io::{Disk, File, Map, MapAccess, OpenMode, Touched};
 
 /// Smallest segment: an empty store stays small.
 pub(crate) const MIN_SEGMENT_BYTES: u64 = 1 << 20;
@@ -23,6 +23,9 @@ pub(crate) const MAX_SEGMENT_BYTES: u64 = 512 << 20;
 /// Zeros written ahead in pieces of this size: `fdatasync` of a prewritten file is twice as fast
 /// as of a file that was only allocated, since no block changes from unwritten to written.
 const PREWRITE_BYTES: usize = 1 << 20;
+/// No record is so short that two could begin within this many bytes.
+const SOUND_BYTES: usize = 32;
+const _: () = assert!(RECORD_HEADER_BYTES > SOUND_BYTES);
 /// End of a segment that is still being written.
 const OPEN_END: u64 = u64::MAX;
 
@@ -33,6 +36,10 @@ pub struct Segment {
     path: PathBuf,
     file: Arc<dyn File>,
     map: Map,
+    touched: Touched,
+    /// One bit for every 32 bytes, in which at most one record begins: its payload has been found sound.
+    /// Unset where every read compares.
+    sound: OnceLock<Box<[AtomicU64]>>,
     end: AtomicU64,
     seed: CrcSeed,
 }
@@ -209,6 +216,8 @@ impl Segment {
             header,
             path,
             file,
+            touched: Touched::new(len),
+            sound: OnceLock::new(),
             map,
             end: AtomicU64::new(OPEN_END),
             seed,
@@ -341,7 +350,30 @@ impl Segment {
         (lsn < self.limit()).then_some(lsn)
     }
 
-    /// Bytes `[offset, offset + len)` of the file.
+    /// Makes sure that `[offset, offset + len)` can be read: a page that cannot would kill the process at
+    /// the touch.
+    #[inline]
+    pub(crate) fn ensure(&self, offset: usize, len: usize) -> Result<(), RecordError> {
+        match self.touched.ensure(&self.map, offset, len) {
+            Ok(()) => Ok(()),
+            Err(page) => self.ask_again(page.offset),
+        }
+    }
+
+    /// What a read of the page says. One that succeeds has brought the page back.
+    #[cold]
+    fn ask_again(&self, offset: usize) -> Result<(), RecordError> {
+        let mut page = [0u8; PAGE_BYTES];
+        let errno = match self.file.read_at(&mut page, offset as u64) {
+            Ok(0) => 0,
+            Ok(_) if self.map.populate(offset, PAGE_BYTES).is_ok() => return Ok(()),
+            Ok(_) => libc::EIO,
+            Err(error) => error.raw_os_error().unwrap_or(libc::EIO),
+        };
+        Err(RecordError::Unreadable { offset, errno })
+    }
+
+    /// Bytes `[offset, offset + len)` of the file, which [`Segment::ensure`] has found to be readable.
     ///
     /// Callers name spans of committed records only: those bytes are never stored to again.
     #[expect(unsafe_code, reason = "committed bytes are read in place")]
@@ -357,6 +389,11 @@ impl Segment {
         Some(unsafe { self.map.bytes(offset, len) })
     }
 
+    /// Starts fetching the record at `offset`.
+    pub(crate) fn prefetch(&self, offset: usize) {
+        self.map.prefetch(offset);
+    }
+
     /// The span at `lsn` that its commit word claims, or why there is none.
     fn span(&self, lsn: Lsn) -> Result<&[u8], RecordError> {
         let offset = self
@@ -367,6 +404,7 @@ impl Segment {
         if space < RECORD_HEADER_BYTES {
             return Err(RecordError::Empty);
         }
+        self.ensure(offset, RECORD_HEADER_BYTES)?;
         // Pairs with the Release store in `commit`: a committed word implies the rest is there.
         let word = self.map.load_u64(offset, Ordering::Acquire);
         if word == 0 {
@@ -379,6 +417,7 @@ impl Segment {
         if (size as usize) < RECORD_HEADER_BYTES || size as usize > space {
             return Err(RecordError::BadSize { size, space });
         }
+        self.ensure(offset, size as usize)?;
         self.slice(offset, size as usize)
             .ok_or(RecordError::BadSize { size, space })
     }
@@ -396,8 +435,36 @@ impl Segment {
         RecordView::parse_unchecked(self.span(lsn)?, lsn)
     }
 
+    /// From now on a payload is compared with its checksum once, by the first who reads it here.
+    pub(crate) fn compare_payloads_once(&self) {
+        self.sound.get_or_init(|| {
+            let words = (self.header.capacity as usize).div_ceil(SOUND_BYTES * 64);
+            (0..words).map(|_| AtomicU64::new(0)).collect()
+        });
+    }
+
+    /// Compares the payload of a record of this segment with its checksum, unless that has been done and is
+    /// enough.
+    #[inline]
+    pub(crate) fn check_payload(&self, record: &RecordView<'_>) -> Result<(), RecordError> {
+        let Some(sound) = self.sound.get() else {
+            return record.verify_payload(self.seed);
+        };
+        let place = self.offset_of(record.lsn()).unwrap_or(0) / SOUND_BYTES;
+        let (word, bit) = (&sound[place / 64], 1 << (place % 64));
+        // Relaxed: the bytes were there before any reader could find them, and never change.
+        if word.load(Ordering::Relaxed) & bit == 0 {
+            record.verify_payload(self.seed)?;
+            word.fetch_or(bit, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
     pub(crate) fn damaged(&self, lsn: Lsn, error: &RecordError) -> LogError {
-        let offset = self.offset_of(lsn).unwrap_or(0) as u64;
+        let offset = match error {
+            RecordError::Unreadable { offset, .. } => *offset as u64,
+            _ => self.offset_of(lsn).unwrap_or(0) as u64,
+        };
         LogError::corrupt(&self.path, offset, format_args!("{error} (log position {lsn})"))
     }
 
@@ -454,6 +521,9 @@ impl Segment {
         let mut at = from;
         while at < self.limit() {
             let candidate = self.offset_of(at).filter(|offset| {
+                if self.ensure(*offset, format::RECORD_ALIGN).is_err() {
+                    return false;
+                }
                 let word = self.map.load_u64(*offset, Ordering::Acquire);
                 (word >> 32) as u8 == RecordKind::Group as u8
             });
@@ -516,6 +586,8 @@ impl Segment {
     pub(crate) fn rewrite_and_sync(&self, from: Lsn, to: Lsn) -> Result<(), LogError> {
         if from < to {
             let offset = self.offset_of(from).expect("the span was just walked");
+            self.ensure(offset, (to.0 - from.0) as usize)
+                .map_err(|error| self.damaged(from, &error))?;
             let bytes = self
                 .slice(offset, (to.0 - from.0) as usize)
                 .expect("the span was just walked")
@@ -535,6 +607,10 @@ impl Segment {
     /// callers that know the segment was sealed, so the page error is handed out.
     pub(crate) fn footer(&self) -> Result<Option<SegmentFooter>, PageError> {
         let at = self.header.capacity as usize - PAGE_BYTES;
+        self.ensure(at, PAGE_BYTES).map_err(|error| match error {
+            RecordError::Unreadable { errno, .. } => PageError::Unreadable { errno },
+            _ => PageError::Empty,
+        })?;
         let page = self.slice(at, PAGE_BYTES).expect("the map covers the capacity");
         match SegmentFooter::decode(page.try_into().expect("a page")) {
             Ok(footer) => Ok(Some(footer)),

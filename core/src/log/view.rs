@@ -4,6 +4,7 @@
 //! have been checked, and checks of its checksums. Arbitrary bytes give a [`RecordError`], never
 //! a panic.
 
+use super::expiry::Expiry;
 use super::format::{
     CrcSeed, RECORD_ALIGN, RECORD_HEADER_BYTES, RecordError, RecordFlags, RecordKind, align,
 };
@@ -262,6 +263,15 @@ impl<'a> RecordView<'a> {
         }
         let start = RECORD_HEADER_BYTES + align(self.key_len());
         &self.bytes[start..start + self.ext_len()]
+    }
+
+    /// When the value is gone. Believe it once the payload has been verified.
+    ///
+    /// # Errors
+    /// [`RecordError::Malformed`].
+    #[inline]
+    pub fn expiry(&self) -> Result<Expiry, RecordError> {
+        Expiry::of(self.flags(), self.ext()).map_err(|_| RecordError::Malformed("expiry"))
     }
 
     /// Offset of the value within the record.

@@ -16,6 +16,70 @@ pub enum RoutingError {
         /// What is wrong with it.
         reason: &'static str,
     },
+    /// A rack is told apart within its zone.
+    #[error("node {name:?} has a rack and no zone: a rack is part of a zone, write NAME=WEIGHT@ZONE/RACK")]
+    RackWithoutZone {
+        /// The node.
+        name: String,
+    },
+    /// Column groups that contradict each other or the topology.
+    #[error("column group {name:?}: {reason}")]
+    BadColumnGroup {
+        /// The group.
+        name: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// No column group of that number.
+    #[error("no column group {group}: there are {groups}")]
+    UnknownGroup {
+        /// The number as given.
+        group: u16,
+        /// Groups there are, the main one included.
+        groups: usize,
+    },
+    /// A hand-over between shards of different column groups.
+    #[error("shard {from} and shard {to} are of different column groups")]
+    GroupsDiffer {
+        /// The source.
+        from: ShardId,
+        /// The target.
+        to: ShardId,
+    },
+    /// A phase was set for a slot that is not on its way there.
+    #[error("slot {} is not on its way to shard {to}", slot.0)]
+    SlotNotMoving {
+        /// The slot.
+        slot: SlotId,
+        /// The target as given.
+        to: ShardId,
+    },
+    /// A topology that does not follow the published one.
+    #[error("topology version {found} does not follow version {published}")]
+    VersionGap {
+        /// Version that readers have.
+        published: u64,
+        /// Version that was to be published.
+        found: u64,
+    },
+    /// A plan made for another topology than the one it was to be applied to.
+    #[error("the plan was made for topology version {planned}, this is version {found}: plan again")]
+    StalePlan {
+        /// Version the plan was made for.
+        planned: u64,
+        /// Version it was to be applied to.
+        found: u64,
+    },
+    /// A plan that breaks the bound it is documented to keep. It is refused, never returned.
+    #[error("a plan that moves {moved} where at most {bound} are needed was refused: {what}")]
+    PlanBound {
+        /// What the plan would have moved.
+        moved: u64,
+        /// What it may move.
+        bound: u64,
+        /// Which bound, in words.
+        what: &'static str,
+    },
     /// The part after `=` of a node is not a whole number from 0 to 4,294,967,295.
     #[error("bad weight {weight:?} of node {name:?}: a whole number from 0 to 4294967295 is needed")]
     BadWeight {
@@ -56,6 +120,14 @@ pub enum RoutingError {
         /// Its weight.
         weight: u32,
     },
+    /// Weight 0 was given to a foreign format that cannot express it.
+    #[error("node {name:?} has weight 0, which {algorithm} cannot express: leave the node out")]
+    ZeroWeight {
+        /// The algorithm.
+        algorithm: &'static str,
+        /// The first such node.
+        name: String,
+    },
     /// A table size that Maglev cannot use.
     #[error("table size {size}: a prime number from the number of nodes ({nodes}) to {max} is needed")]
     BadTableSize {
@@ -92,6 +164,83 @@ pub enum RoutingError {
     UnknownHash {
         /// The name as given.
         name: String,
+    },
+    /// No algorithm of that name.
+    #[error(
+        "unknown algorithm {name:?}: one of modulo, ring, range, slots, jump, hrw, maglev, ketama, nginx, redis, cassandra"
+    )]
+    UnknownAlgorithm {
+        /// The name as given.
+        name: String,
+    },
+    /// An option that the algorithm would pass over; whoever gives it expects an effect.
+    #[error("option {option} has no meaning for the algorithm {algorithm}")]
+    OptionUnused {
+        /// Name of the option.
+        option: &'static str,
+        /// Name of the algorithm.
+        algorithm: &'static str,
+    },
+    /// An option without which the algorithm answers nothing.
+    #[error("the algorithm {algorithm} needs the option {option}")]
+    OptionMissing {
+        /// Name of the option.
+        option: &'static str,
+        /// Name of the algorithm.
+        algorithm: &'static str,
+    },
+    /// Two options of which only one can be given.
+    #[error("the options {first} and {second} exclude each other")]
+    OptionConflict {
+        /// One option.
+        first: &'static str,
+        /// The other.
+        second: &'static str,
+    },
+    /// Names for ranges that are not as many as there are ranges.
+    #[error("{splits} split keys make {ranges} ranges, {nodes} nodes are given")]
+    RangeNodes {
+        /// Split keys given.
+        splits: usize,
+        /// Ranges they make.
+        ranges: usize,
+        /// Nodes given.
+        nodes: usize,
+    },
+    /// The router's answers are numbers: no node has a name in it.
+    #[error("this {algorithm} router has no named nodes: it answers with numbers")]
+    NoNames {
+        /// Name of the algorithm.
+        algorithm: &'static str,
+    },
+    /// The algorithm gives a key one place only.
+    #[error("{algorithm} gives every key one place: for several distinct nodes use slots, ring or hrw")]
+    OnePlace {
+        /// Name of the algorithm.
+        algorithm: &'static str,
+    },
+    /// Only `jump` spreads plain numbers.
+    #[error("{algorithm} hashes keys: plain numbers are for jump alone")]
+    NoNumbers {
+        /// Name of the algorithm.
+        algorithm: &'static str,
+    },
+    /// What a change of nodes would move cannot be said for this router.
+    #[error("no plan for a {algorithm} router: {reason}")]
+    NoPlan {
+        /// Name of the algorithm.
+        algorithm: &'static str,
+        /// Why, and what to do.
+        reason: &'static str,
+    },
+    /// Packed keys whose offsets do not ascend from 0 to the end of the bytes, or whose answers
+    /// have no room.
+    #[error("bad packed keys at offset number {index}: {reason}")]
+    BadPackedKeys {
+        /// Which of the offsets.
+        index: usize,
+        /// What is wrong with it.
+        reason: &'static str,
     },
     /// No key encoding of that name.
     #[error("unknown key encoding {name:?}: one of binary, decimal")]
@@ -176,6 +325,18 @@ pub enum RoutingError {
         /// The name as given.
         name: String,
     },
+    /// A change that is about one node twice.
+    #[error("the change names node {name:?} twice")]
+    NodeTwice {
+        /// The name.
+        name: String,
+    },
+    /// Nothing of that name can be balanced.
+    #[error("unknown balance {name:?}: one of slots, bytes, load")]
+    UnknownBalance {
+        /// The text as given.
+        name: String,
+    },
     /// The member is on its way out.
     #[error("node {name:?} is leaving: finish its removal first")]
     NodeLeaving {
@@ -254,14 +415,30 @@ pub enum RoutingError {
         /// Format number this version reads.
         supported: u16,
     },
+    /// Bytes that are not a router, or a damaged one.
+    #[error("damaged router at byte {offset}: {what}")]
+    DamagedRouter {
+        /// Offset of the first byte that makes no sense.
+        offset: usize,
+        /// What is wrong there.
+        what: &'static str,
+    },
+    /// A router written by a newer version.
+    #[error("router format {found}: this version reads {supported}")]
+    RouterFormat {
+        /// Format number found.
+        found: u16,
+        /// Format number this version reads.
+        supported: u16,
+    },
     /// A topology that can be parsed and contradicts itself.
     #[error("inconsistent topology: {what}")]
     Inconsistent {
         /// The invariant that does not hold, with its numbers.
         what: String,
     },
-    /// JSON that is not a topology.
-    #[error("not a topology in JSON")]
+    /// JSON that is neither a topology nor a router.
+    #[error("not a topology or router in JSON")]
     Json(#[from] serde_json::Error),
     /// Bytes that are not an encoded tuple.
     #[error("not an encoded tuple: byte {offset}: {what}")]

@@ -82,18 +82,20 @@ impl HashKind {
 
     /// Digest of `bytes` with seed 0.
     #[must_use]
+    #[inline]
     pub fn digest(self, bytes: &[u8]) -> Digest {
         self.digest_seeded(bytes, 0)
     }
 
     /// Digest of `bytes`; a seed the function cannot take is ignored, see [`Self::check_seed`].
     #[must_use]
+    #[inline]
     pub fn digest_seeded(self, bytes: &[u8], seed: u64) -> Digest {
         match self {
             HashKind::Xxh3 => Digest::from_u64(xxh3::xxh3_64_with_seed(bytes, seed)),
             HashKind::Xxh64 => Digest::from_u64(xxh64::xxh64(bytes, seed)),
-            HashKind::Sha1 => Digest::from_slice(&Sha1::digest(bytes)),
-            HashKind::Md5 => Digest::from_slice(&Md5::digest(bytes)),
+            HashKind::Sha1 => Digest::from_array::<20>(Sha1::digest(bytes).into()),
+            HashKind::Md5 => Digest::from_array::<16>(Md5::digest(bytes).into()),
             HashKind::Crc32 => Digest::from_u32(crc32fast::hash(bytes)),
             HashKind::Murmur3 => Digest::from_u32(murmur3_x86_32(bytes, seed as u32)),
         }
@@ -153,21 +155,19 @@ pub struct Digest {
 }
 
 impl Digest {
-    fn from_slice(slice: &[u8]) -> Self {
+    #[inline]
+    fn from_array<const N: usize>(array: [u8; N]) -> Self {
         let mut bytes = [0; 20];
-        bytes[..slice.len()].copy_from_slice(slice);
-        Digest {
-            bytes,
-            len: slice.len() as u8,
-        }
+        bytes[..N].copy_from_slice(&array);
+        Digest { bytes, len: N as u8 }
     }
 
     fn from_u64(value: u64) -> Self {
-        Self::from_slice(&value.to_be_bytes())
+        Self::from_array(value.to_be_bytes())
     }
 
     fn from_u32(value: u32) -> Self {
-        Self::from_slice(&value.to_be_bytes())
+        Self::from_array(value.to_be_bytes())
     }
 
     /// The digest, most significant byte first: 4, 8, 16 or 20 bytes.
@@ -188,6 +188,7 @@ impl Digest {
     }
 
     /// The 64 most significant bits; shorter digests are shifted up, which keeps their order.
+    #[inline]
     pub(crate) fn high(&self) -> u64 {
         let mut high = [0; 8];
         high.copy_from_slice(&self.bytes[..8]);
@@ -195,6 +196,7 @@ impl Digest {
     }
 
     /// The bits below [`Self::high`].
+    #[inline]
     pub(crate) fn low(&self) -> [u8; 12] {
         let mut low = [0; 12];
         low.copy_from_slice(&self.bytes[8..]);

@@ -113,8 +113,11 @@ pub fn encode_key<'a>(key: &KeyRef<'a>, encoding: KeyEncoding) -> Cow<'a, [u8]> 
     }
 }
 
-/// Big-endian with the sign bit flipped, so that negative numbers sort first.
-pub(crate) fn int_bytes(value: i64) -> [u8; 8] {
+/// The bytes of an integer in [`KeyEncoding::Binary`], without the allocation of [`encode_key`]: big-endian
+/// with the sign bit flipped, so that negative numbers sort first.
+#[must_use]
+#[inline]
+pub fn int_bytes(value: i64) -> [u8; 8] {
     (value as u64 ^ (1 << 63)).to_be_bytes()
 }
 

@@ -1,4 +1,4 @@
-//! Nodes as users write them: `NAME` or `NAME=WEIGHT`.
+//! Nodes as users write them: `NAME`, `NAME=WEIGHT`, `NAME=WEIGHT@ZONE` or `NAME=WEIGHT@ZONE/RACK`.
 //!
 //! Text comes in, checked names and weights go out. A name is the identity of a node everywhere
 //! in this room; addresses and processes are not known here.
@@ -18,8 +18,9 @@ pub const MAX_NODES: usize = 65_535;
 
 /// A node with its share of the keys.
 ///
-/// Parses from and prints as `NAME` (weight 1) or `NAME=WEIGHT`. Names may hold colons
-/// (`10.0.0.1:11211=2`), but no comma, `=` or control character.
+/// Parses from and prints as `NAME` (weight 1), `NAME=WEIGHT`, `NAME=WEIGHT@ZONE` or
+/// `NAME=WEIGHT@ZONE/RACK`. Names may hold colons and `@` (`10.0.0.1:11211=2`), but no comma, `=` or
+/// control character: a zone stands behind a weight, so that it cannot be part of a name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeSpec {
     /// Unique name.
@@ -30,6 +31,10 @@ pub struct NodeSpec {
     /// Failure domain; copies of a shard go to distinct zones where possible.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub zone: Option<String>,
+    /// Smaller failure domain within the zone: copies that must share a zone go to distinct racks
+    /// where possible. Needs a zone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rack: Option<String>,
 }
 
 fn default_weight() -> u32 {
@@ -44,6 +49,7 @@ impl NodeSpec {
             name: name.into(),
             weight: 1,
             zone: None,
+            rack: None,
         }
     }
 
@@ -61,16 +67,20 @@ impl NodeSpec {
         self
     }
 
-    /// Checks name and zone.
+    /// The same node in a rack of its zone.
+    #[must_use]
+    pub fn with_rack(mut self, rack: impl Into<String>) -> Self {
+        self.rack = Some(rack.into());
+        self
+    }
+
+    /// Checks name, zone and rack.
     ///
     /// # Errors
-    /// [`RoutingError::BadNodeName`].
+    /// [`RoutingError::BadNodeName`], [`RoutingError::RackWithoutZone`].
     pub fn check(&self) -> Result<(), RoutingError> {
         check_name(&self.name)?;
-        match &self.zone {
-            Some(zone) => check_name(zone),
-            None => Ok(()),
-        }
+        check_domains(&self.name, self.zone.as_deref(), self.rack.as_deref())
     }
 
     /// Parses a comma-separated list such as `a,b=2,10.0.0.1:11211`.
@@ -92,34 +102,58 @@ impl FromStr for NodeSpec {
     type Err = RoutingError;
 
     fn from_str(text: &str) -> Result<Self, RoutingError> {
-        let (name, weight) = match text.split_once('=') {
-            None => (text, 1),
-            Some((name, weight)) => {
-                // Digits only: `u32::from_str` would also take a plus sign.
-                let digits = !weight.is_empty() && weight.bytes().all(|b| b.is_ascii_digit());
-                let parsed = weight.parse().ok().filter(|_| digits);
-                let bad = || RoutingError::BadWeight {
-                    name: name.into(),
-                    weight: weight.into(),
+        let mut node = NodeSpec::new(text);
+        if let Some((name, rest)) = text.split_once('=') {
+            let (weight, domains) = match rest.split_once('@') {
+                None => (rest, None),
+                Some((weight, domains)) => (weight, Some(domains)),
+            };
+            // Digits only: `u32::from_str` would also take a plus sign.
+            let digits = !weight.is_empty() && weight.bytes().all(|b| b.is_ascii_digit());
+            let bad = || RoutingError::BadWeight {
+                name: name.into(),
+                weight: weight.into(),
+            };
+            node.weight = weight.parse().ok().filter(|_| digits).ok_or_else(bad)?;
+            node.name = name.into();
+            if let Some(domains) = domains {
+                let (zone, rack) = match domains.split_once('/') {
+                    None => (domains, None),
+                    Some((zone, rack)) => (zone, Some(rack)),
                 };
-                (name, parsed.ok_or_else(bad)?)
+                node.zone = Some(zone.into());
+                node.rack = rack.map(Into::into);
             }
-        };
-        check_name(name)?;
-        Ok(NodeSpec {
-            name: name.into(),
-            weight,
-            zone: None,
-        })
+        }
+        node.check()?;
+        Ok(node)
     }
 }
 
 impl fmt::Display for NodeSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.weight {
-            1 => f.write_str(&self.name),
-            weight => write!(f, "{}={weight}", self.name),
+        f.write_str(&self.name)?;
+        if self.weight != 1 || self.zone.is_some() {
+            write!(f, "={}", self.weight)?;
         }
+        if let Some(zone) = &self.zone {
+            write!(f, "@{zone}")?;
+        }
+        if let Some(rack) = &self.rack {
+            write!(f, "/{rack}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Checks the failure domains of a node. A zone may hold slashes only if it is not written in a
+/// list, where the first one begins the rack.
+pub(crate) fn check_domains(name: &str, zone: Option<&str>, rack: Option<&str>) -> Result<(), RoutingError> {
+    zone.map_or(Ok(()), check_name)?;
+    match (zone, rack) {
+        (None, Some(_)) => Err(RoutingError::RackWithoutZone { name: name.into() }),
+        (_, Some(rack)) => check_name(rack),
+        (_, None) => Ok(()),
     }
 }
 
@@ -174,6 +208,17 @@ pub(super) fn check_unweighted(algorithm: &'static str, nodes: &[NodeSpec]) -> R
     }
 }
 
+/// Refuses weight 0 on behalf of a foreign format that cannot express it.
+pub(super) fn check_no_zero_weight(algorithm: &'static str, nodes: &[NodeSpec]) -> Result<(), RoutingError> {
+    match nodes.iter().find(|node| node.weight == 0) {
+        None => Ok(()),
+        Some(node) => Err(RoutingError::ZeroWeight {
+            algorithm,
+            name: node.name.clone(),
+        }),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -187,6 +232,23 @@ mod tests {
     }
 
     #[test]
+    fn zones_and_racks_follow_the_weight_and_print_as_they_were_written() {
+        for text in ["a=1@seoul", "a=2@seoul/r1", "a@b=3@서울/선반 1", "a@b"] {
+            assert_eq!(text.parse::<NodeSpec>().unwrap().to_string(), text);
+        }
+        let node: NodeSpec = "a=2@z/r/1".parse().unwrap();
+        assert_eq!(
+            node,
+            NodeSpec::new("a").with_weight(2).with_zone("z").with_rack("r/1")
+        );
+        assert_eq!("a@z".parse::<NodeSpec>().unwrap().name, "a@z");
+        assert!(matches!(
+            NodeSpec::new("a").with_rack("r").check(),
+            Err(RoutingError::RackWithoutZone { .. })
+        ));
+    }
+
+    #[test]
     fn malformed_nodes_are_refused() {
         for text in [
             "",
@@ -197,6 +259,10 @@ mod tests {
             "a=-1",
             "a=4294967296",
             "a=1=2",
+            "a=1@",
+            "a=@z",
+            "a=1@z/",
+            "a=1@/r",
             "a\tb",
         ] {
             assert!(text.parse::<NodeSpec>().is_err(), "{text:?} was taken");

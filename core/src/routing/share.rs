@@ -63,96 +63,68 @@ pub(crate) fn raise(current: &[u64], weights: &[u32], limits: &[u64], amount: u6
     got
 }
 
-/// Takes `amount` one by one from whoever is furthest above its share, for a taker that has
-/// `taker.0` at weight `taker.1`; stops early once nobody is above the taker. Nobody gives more
-/// than its limit; returns what each one gave.
-pub(crate) fn lower(
-    current: &[u64],
-    weights: &[u32],
-    limits: &[u64],
-    amount: u64,
-    taker: (u64, u32),
-) -> Vec<u64> {
-    let mut gave = vec![0; current.len()];
-    let load = |index: usize, gave: u64| Ratio {
-        numerator: current[index] - gave,
-        weight: weights[index],
-    };
-    let limit = |index: usize| limits[index].min(current[index]);
-    let able = (0..current.len()).filter(|&index| limit(index) > 0);
-    let mut heap: BinaryHeap<_> = able.map(|index| (load(index, 0), Reverse(index))).collect();
-    for taken in 0..amount {
-        let taker = Ratio {
-            numerator: taker.0 + taken,
-            weight: taker.1,
-        };
-        let Some((load_of_giver, Reverse(index))) = heap.pop() else {
-            break;
-        };
-        if load_of_giver <= taker {
-            break;
-        }
-        gave[index] += 1;
-        if gave[index] < limit(index) {
-            heap.push((load(index, gave[index]), Reverse(index)));
-        }
-    }
-    gave
-}
-
-/// Exact share of member `index` when `copies` copies of `slots` slots are divided by weight and
-/// nobody can hold a slot twice: `(numerator, denominator)`.
-///
-/// Whoever would get more than every slot once gets exactly that, and the rest is divided among
-/// the others, until all fit.
-pub(crate) fn capped_share(weights: &[u32], index: usize, slots: u64, copies: u64) -> (u128, u128) {
-    let usable = weights.iter().filter(|&&weight| weight > 0).count() as u64;
-    let mut order: Vec<usize> = (0..weights.len()).filter(|&i| weights[i] > 0).collect();
-    order.sort_by_key(|&i| Reverse(weights[i]));
-    let mut rest = u128::from(slots) * u128::from(copies.min(usable));
-    let mut total: u128 = weights.iter().map(|&weight| u128::from(weight)).sum();
-    for i in order {
-        let weight = u128::from(weights[i]);
-        // The heaviest is capped first; once the heaviest left fits, everyone does.
-        if rest * weight <= u128::from(slots) * total {
-            return (rest * u128::from(weights[index]), total);
-        }
-        if i == index {
-            return (slots.into(), 1);
-        }
-        rest -= u128::from(slots);
-        total -= weight;
-    }
-    (0, 1)
-}
-
 /// How many of `seats` each weight gets: Huntington-Hill, which seats everyone once before anyone
 /// twice where there are seats enough, then keeps relative differences smallest. Ties go to the
 /// lower rank.
 pub(crate) fn seats(weights: &[u32], ranks: &[u64], seats: u32) -> Vec<u32> {
     let mut given = vec![0u32; weights.len()];
+    let seat = |at: usize, given: u32| Seat {
+        weight: weights[at],
+        given,
+        rank: ranks[at],
+        at,
+    };
+    let able = (0..weights.len()).filter(|&at| weights[at] > 0);
+    let mut waiting: BinaryHeap<Seat> = able.map(|at| seat(at, 0)).collect();
     for _ in 0..seats {
-        let first = |i: usize, j: usize| -> Ordering {
-            // Priority is w² / (s·(s+1)): infinite for nobody's first seat.
-            let square = |i: usize| u128::from(weights[i]) * u128::from(weights[i]);
-            let held = |i: usize| u128::from(given[i]) * (u128::from(given[i]) + 1);
-            let by_first_seat = match (given[i], given[j]) {
-                (0, 0) => square(i).cmp(&square(j)),
-                (0, _) => Ordering::Greater,
-                (_, 0) => Ordering::Less,
-                // Fewer than 65,536 seats keep the products within 128 bits.
-                _ => (square(i) * held(j)).cmp(&(square(j) * held(i))),
-            };
-            by_first_seat.then(ranks[j].cmp(&ranks[i]))
-        };
-        let able = (0..weights.len()).filter(|&i| weights[i] > 0);
-        let Some(next) = able.max_by(|&i, &j| first(i, j)) else {
+        let Some(Seat { at, .. }) = waiting.pop() else {
             break;
         };
-        given[next] += 1;
+        given[at] += 1;
+        waiting.push(seat(at, given[at]));
     }
     given
 }
+
+/// A claim to the next seat; the greatest is served first.
+struct Seat {
+    weight: u32,
+    given: u32,
+    rank: u64,
+    at: usize,
+}
+
+impl Ord for Seat {
+    fn cmp(&self, other: &Self) -> Ordering {
+        // Priority is w² / (s·(s+1)): infinite for nobody's first seat.
+        let square = |seat: &Seat| u128::from(seat.weight) * u128::from(seat.weight);
+        let held = |seat: &Seat| u128::from(seat.given) * (u128::from(seat.given) + 1);
+        let by_weight = match (self.given, other.given) {
+            (0, 0) => square(self).cmp(&square(other)),
+            (0, _) => Ordering::Greater,
+            (_, 0) => Ordering::Less,
+            // At most 65,536 seats keep the products within 128 bits.
+            _ => (square(self) * held(other)).cmp(&(square(other) * held(self))),
+        };
+        by_weight
+            .then(other.rank.cmp(&self.rank))
+            .then(other.at.cmp(&self.at))
+    }
+}
+
+impl PartialOrd for Seat {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Seat {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Seat {}
 
 #[cfg(test)]
 mod tests {
@@ -167,21 +139,6 @@ mod tests {
         );
         assert_eq!(raise(&[0, 0, 0], &[1, 1, 1], &none[..3], 4), [2, 1, 1]);
         assert_eq!(raise(&[5, 0, 1], &[1, 1, 1], &[9, 2, 9], 4), [0, 2, 2]);
-    }
-
-    #[test]
-    fn lowering_takes_from_the_fullest_and_stops_at_the_taker() {
-        assert_eq!(lower(&[10, 4], &[1, 1], &[9, 9], 3, (0, 1)), [3, 0]);
-        assert_eq!(lower(&[10, 4], &[1, 1], &[9, 9], 60, (0, 1)), [5, 0]);
-        assert_eq!(lower(&[3, 9], &[0, 1], &[9, 9], 4, (0, 1)), [3, 1]);
-    }
-
-    #[test]
-    fn nobody_gets_a_slot_twice() {
-        assert_eq!(capped_share(&[1, 1, 1, 1], 0, 4096, 3), (4096 * 3, 4));
-        assert_eq!(capped_share(&[1, 1, 100], 2, 4096, 2), (4096, 1));
-        assert_eq!(capped_share(&[1, 1, 100], 0, 4096, 2), (4096, 2));
-        assert_eq!(capped_share(&[1, 1], 0, 4096, 3), (4096 * 2, 2));
     }
 
     #[test]

@@ -12,13 +12,21 @@
 mod bytes;
 mod change;
 mod check;
+mod groups;
 mod json;
+mod moving;
 mod parts;
+mod shared;
 mod spec;
 
-pub(crate) use parts::zone_conflicts;
-pub use parts::{Member, MemberState, Partitioning, Shard, ShardState, Shortfall};
-pub use spec::{PartitioningSpec, TopologySpec};
+pub use groups::{MAX_COLUMNS, MAX_GROUPS, MAX_PLACES, Part};
+pub use moving::{MovePhase, Moving, Request, SlotAnswer, Verdict, Writes};
+pub use parts::{ColumnGroup, GroupId, Member, MemberState, Partitioning, Shard, ShardState, Shortfall};
+pub(crate) use parts::{Conflicts, conflicts};
+pub use shared::{SharedTopology, TopologyReader};
+pub use spec::{ColumnGroupSpec, PartitioningSpec, TopologySpec};
+
+use std::collections::BTreeMap;
 
 use super::error::{RoutingError, show_key};
 use super::hash::HashKind;
@@ -43,10 +51,15 @@ pub struct Topology {
     members: Vec<Member>,
     /// `shards[i].id` is i.
     shards: Vec<Shard>,
-    /// Owner of every slot.
+    slots: u32,
+    /// Owner of every slot, one table of `slots` entries for each column group, the main one first.
     owners: Vec<ShardId>,
-    /// Residency floor of every slot.
+    /// Residency floor of every slot, in the same order.
     floors: Vec<u64>,
+    /// Groups beside the main one: `groups[i]` has the number i + 1.
+    groups: Vec<ColumnGroup>,
+    /// Slots on their way, by their place in `owners`.
+    moving: BTreeMap<u32, Moving>,
     partitioning: Partitioning,
     hash: HashKind,
     seed: u64,
@@ -90,28 +103,36 @@ impl Topology {
                 slots,
             });
         }
+        groups::check_specs(spec, slots)?;
         let members: Vec<Member> = spec.nodes.iter().map(Member::new).collect();
         if members.iter().all(|member| member.weight == 0) {
             return Err(RoutingError::NoWeight);
         }
-        let placed = placement::place(&members, spec.shards, spec.replicas, slots, spec.vnodes)?;
-        let mut owners = Vec::with_capacity(slots as usize);
-        let mut shards = Vec::with_capacity(placed.len());
-        for (index, placed) in placed.into_iter().enumerate() {
-            let id = ShardId(index as u32);
-            owners.extend(std::iter::repeat_n(id, placed.slots as usize));
-            shards.push(Shard {
-                id,
-                replicas: placed.replicas,
-                state: ShardState::Active,
-            });
+        let mut owners = Vec::with_capacity(slots as usize * (1 + spec.column_groups.len()));
+        let mut shards = Vec::new();
+        let wanted = spec.column_groups.iter().map(|group| group.shards);
+        for (group, count) in std::iter::once(spec.shards).chain(wanted).enumerate() {
+            let first = shards.len() as u32;
+            let placed = placement::place(&members, first..first + count, spec.replicas, slots, spec.vnodes)?;
+            for (id, placed) in (first..).map(ShardId).zip(placed) {
+                owners.extend(std::iter::repeat_n(id, placed.slots as usize));
+                shards.push(Shard {
+                    id,
+                    replicas: placed.replicas,
+                    state: ShardState::Active,
+                    group: group as GroupId,
+                });
+            }
         }
         let topology = Topology {
             version: 1,
             members,
             shards,
+            slots,
             floors: vec![0; owners.len()],
             owners,
+            groups: spec.column_groups.iter().map(ColumnGroupSpec::group).collect(),
+            moving: BTreeMap::new(),
             partitioning,
             hash: spec.hash,
             seed: spec.seed,
@@ -159,7 +180,7 @@ impl Topology {
     /// Number of slots: their ids are `0..slots`.
     #[must_use]
     pub fn slots(&self) -> u32 {
-        self.owners.len() as u32
+        self.slots
     }
 
     /// How keys map to slots.
@@ -272,10 +293,18 @@ impl Topology {
             .iter()
             .enumerate()
             .filter(move |&(_, &owner)| owner == shard);
-        owned.map(|(slot, _)| SlotId(slot as u32))
+        owned.map(|(place, _)| SlotId(place as u32 % self.slots))
     }
 
-    /// Number of slots of every shard, by id.
+    /// Every slot of every column group with its owner, by group and slot.
+    pub(crate) fn places(&self) -> impl Iterator<Item = (GroupId, SlotId, ShardId)> + '_ {
+        (0u32..).zip(&self.owners).map(|(place, &owner)| {
+            let (group, slot) = (place / self.slots, place % self.slots);
+            (group as GroupId, SlotId(slot), owner)
+        })
+    }
+
+    /// Number of slots of every shard, by id; in every column group each slot has an owner.
     #[must_use]
     pub fn slot_counts(&self) -> Vec<u32> {
         let mut counts = vec![0; self.shards.len()];
@@ -301,7 +330,6 @@ impl Topology {
     pub fn shortfalls(&self) -> Vec<Shortfall> {
         let mut shortfalls = Vec::new();
         let counts = self.slot_counts();
-        let zoned = self.members.iter().any(|member| member.zone.is_some());
         let mut primary = vec![false; self.members.len()];
         for shard in self.shards.iter().filter(|shard| counts[shard.id.0 as usize] > 0) {
             let placed = shard.replicas.len() as u8;
@@ -314,13 +342,19 @@ impl Topology {
                     placed,
                 });
             }
-            let conflicts = zone_conflicts(&self.members, &shard.replicas) as u8;
-            if zoned && conflicts > 0 {
-                let zones = placed - conflicts;
+            let conflicts = conflicts(&self.members, &shard.replicas);
+            if conflicts.zones > 0 {
                 shortfalls.push(Shortfall::Zones {
                     shard: shard.id,
                     replicas: placed,
-                    zones,
+                    zones: placed - conflicts.zones,
+                });
+            }
+            if conflicts.racks > 0 {
+                shortfalls.push(Shortfall::Racks {
+                    shard: shard.id,
+                    replicas: placed,
+                    sharing: conflicts.racks,
                 });
             }
         }
@@ -345,10 +379,11 @@ impl Topology {
         next.members = members.to_vec();
         next.shards.extend_from_slice(new_shards);
         for moved in moves {
-            moved
-                .slots
-                .iter()
-                .for_each(|slot| next.owners[slot.0 as usize] = moved.to);
+            let group = next.shards[moved.from.0 as usize].group;
+            for &slot in &moved.slots {
+                let place = next.place(group, slot);
+                next.owners[place] = moved.to;
+            }
         }
         next.shortfalls()
     }
@@ -356,3 +391,6 @@ impl Topology {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod moving_tests;

@@ -3,7 +3,8 @@
 //! In: chunks of a primary's log. Out: the same log here, indexed. The bytes are appended as they
 //! are, so replicas of a shard agree to the byte.
 
-use super::read::Version;
+use super::past::Past;
+use super::version::Version;
 use super::{LogChunk, Store, StoreError, TruncateReport, for_each_version};
 use crate::ids::Lsn;
 use crate::log::LogError;
@@ -45,8 +46,20 @@ impl Store {
     /// and that what follows at `to` comes from a newer epoch.
     ///
     /// # Errors
-    /// A gap unless `to` lies between two records; damage; the disk's.
+    /// A gap unless `to` lies between two records; [`StoreError::BelowHorizon`] when records below have
+    /// gone into tables; damage; the disk's.
     pub fn truncate(&self, to: Lsn) -> Result<TruncateReport, StoreError> {
+        // Held to the end, so that no compaction goes past `to` meanwhile.
+        let _compaction = self.compaction.lock();
+        let horizon = self.files.load().through;
+        if to < horizon {
+            return Err(StoreError::BelowHorizon { to, horizon });
+        }
+        // A compaction that failed may have raised it further.
+        self.history.lower(horizon);
+        if let Some(live) = self.log.live() {
+            live.lower_floor(horizon);
+        }
         // In this order the end moves no more once it has been read.
         self.log.step_down();
         let tail = self.log.tail();
@@ -82,7 +95,7 @@ impl Store {
             .undo(&undo)
             .and_then(|()| Ok(self.log.truncate(to)?))
             .map_err(|error| self.unindexed(error))?;
-        self.runs.lock().clear();
+        self.sorted.lock().clear();
         self.step_generation(to);
         Ok(report)
     }
@@ -91,24 +104,35 @@ impl Store {
     fn step_generation(&self, to: Lsn) {
         self.cuts.step(to);
         if let Some(live) = self.log.live() {
-            live.step_generation();
+            live.step_generation(to);
         }
     }
 
     fn undo(&self, undo: &[Undo]) -> Result<(), StoreError> {
         // Newest first: each step uncovers the predecessor of the version it removes.
         for step in undo.iter().rev() {
-            let segment = self.version_at(step.lsn)?.segment;
+            let segment = self.log.segment_at(step.lsn).ok_or(LogError::Gap {
+                expected: self.log.tail(),
+                found: step.lsn,
+            })?;
             let location = Store::location(&segment, step.lsn);
-            if step.prev == Lsn::ZERO {
-                self.index
-                    .remove(step.hash, |found| Ok::<_, StoreError>(found == location))?;
-            } else {
-                let Version { segment, lsn } = self.version_at(step.prev)?;
-                let before = Store::location(&segment, lsn);
-                self.index
-                    .set(step.hash, before, |found| Ok::<_, StoreError>(found == location))?;
-            }
+            let version = Version::Log {
+                segment,
+                lsn: step.lsn,
+            };
+            // A deletion may have been compacted away: then there is no predecessor any more.
+            let before = match step.prev {
+                Lsn::ZERO => None,
+                prev => self.older_version(&version.view()?, prev, step.lsn)?,
+            };
+            match before {
+                None => self
+                    .index
+                    .remove(step.hash, |found| Ok::<_, StoreError>(found == location))?,
+                Some(before) => self.index.set(step.hash, before.location(), |found| {
+                    Ok::<_, StoreError>(found == location)
+                })?,
+            };
         }
         Ok(())
     }

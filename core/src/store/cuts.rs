@@ -1,15 +1,16 @@
-//! What truncations took back while somebody was looking.
+//! Whether a view taken earlier is still one view.
 //!
-//! In: the position of each cut. Out: whether a view taken earlier is still one view. Positions are
-//! used again after a truncation, under a newer epoch: a snapshot above the cut would otherwise mix
-//! records of both.
+//! In: the position of each truncation. Out: an error for views that it has cut. Positions are used
+//! again after a truncation, under a newer epoch: a snapshot above the cut would otherwise mix records
+//! of both.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
-use super::StoreError;
-use super::scan::Whole;
+use super::reader::Hold;
+use super::{StoreError, TooOld};
 use crate::ids::Lsn;
 
 /// Truncations since the store was opened.
@@ -34,20 +35,47 @@ impl Cuts {
         // Ordered before the changes to the index: whoever has met one of them sees this, too.
         self.generation.store(generation, Ordering::SeqCst);
     }
-}
 
-impl Whole for Cuts {
     /// Whether the view at `at`, taken at `generation`, is whole. Asked after its records were read.
-    fn check(&self, generation: u64, at: Lsn) -> Result<(), StoreError> {
-        let under_way = !generation.is_multiple_of(2);
-        if !under_way && self.generation.load(Ordering::Acquire) == generation {
+    #[inline]
+    pub(super) fn check(&self, generation: u64, at: Lsn) -> Result<(), StoreError> {
+        if generation.is_multiple_of(2) && self.generation.load(Ordering::Acquire) == generation {
             return Ok(());
         }
-        let since = generation + u64::from(!under_way);
+        self.look_for(generation, at)
+    }
+
+    #[cold]
+    fn look_for(&self, generation: u64, at: Lsn) -> Result<(), StoreError> {
+        // Of a truncation under way the first step counts as well.
+        let since = generation + u64::from(generation.is_multiple_of(2));
         let all = self.all.lock();
         match all.iter().find(|(when, to)| *when >= since && *to < at) {
             None => Ok(()),
-            Some((_, to)) => Err(StoreError::SnapshotTooOld { at, since: *to }),
+            Some((_, to)) => Err(StoreError::SnapshotTooOld {
+                at,
+                cause: TooOld::TakenBack { since: *to },
+            }),
+        }
+    }
+}
+
+/// What a scan asks before it hands out a key.
+#[derive(Clone, Debug)]
+pub(super) enum Standing {
+    /// Of a store of this process: its truncations, and how many there had been.
+    Own(Arc<Cuts>, u64),
+    /// Of a reader.
+    Reader(Arc<Hold>),
+}
+
+impl Standing {
+    /// Whether the view at `at` is whole. Asked after its records were read.
+    #[inline]
+    pub(super) fn check(&self, at: Lsn) -> Result<(), StoreError> {
+        match self {
+            Standing::Own(cuts, generation) => cuts.check(*generation, at),
+            Standing::Reader(hold) => hold.check(at),
         }
     }
 }

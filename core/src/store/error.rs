@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::index::IndexError;
+use super::table::TableError;
 use crate::ids::Lsn;
 use crate::log::LogError;
 
@@ -16,16 +17,13 @@ pub enum StoreError {
     /// The key index's.
     #[error("key index: {0}")]
     Index(#[from] IndexError),
-    /// The view is gone: the records it shows from some position on have been taken back, or the space
-    /// they took was needed. Take a new snapshot.
-    #[error(
-        "the snapshot at log position {at} is too old: what it showed from {since} on is gone; take a new one"
-    )]
+    /// What was visible at this position is gone. Reads of the present go on: take a new snapshot.
+    #[error("log position {at} can no longer be read: {cause}; take a new snapshot")]
     SnapshotTooOld {
-        /// Position of the snapshot.
+        /// Position of the snapshot, or of the read.
         at: Lsn,
-        /// Position from which on it can no longer be told.
-        since: Lsn,
+        /// Where it has gone.
+        cause: TooOld,
     },
     /// Nobody has the store open, and it was not left so that it can be read as it is.
     #[error("{path} must be opened by a writer once before it can be read: {why}", path = path.display())]
@@ -51,6 +49,42 @@ pub enum StoreError {
         /// Why not.
         why: String,
     },
+    /// Tables' or the manifest's.
+    #[error(transparent)]
+    Table(#[from] TableError),
+    /// What a truncation should take back has been compacted already. The replica has to start from a
+    /// copy of another one.
+    #[error(
+        "the log cannot be taken back to {to}: everything below {horizon} has been compacted; copy the store anew"
+    )]
+    BelowHorizon {
+        /// Where the log should have ended.
+        to: Lsn,
+        /// Position up to which versions have gone into tables.
+        horizon: Lsn,
+    },
+    /// A step of compaction failed where only opening the store again tells what holds. Reads and
+    /// writes go on.
+    #[error("{path} is no longer compacted: {cause}; close and open it again", path = path.display())]
+    CompactionHalted {
+        /// Directory of the store.
+        path: PathBuf,
+        /// The failure.
+        cause: String,
+    },
+    /// What a transaction has read is no longer so; nothing was written. Run it again:
+    /// [`super::Store::transact`] does.
+    #[error(
+        "conflict on key {}: {}; nothing was written, run the transaction again",
+        show_key(key),
+        cause
+    )]
+    Conflict {
+        /// The key.
+        key: Vec<u8>,
+        /// What has happened to it.
+        cause: ConflictCause,
+    },
     /// A record of the reserved keyspace that this version cannot read.
     #[error("malformed system record at log position {lsn}: {what}")]
     System {
@@ -59,6 +93,63 @@ pub enum StoreError {
         /// What is wrong with it.
         what: String,
     },
+}
+
+/// Why a position can no longer be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TooOld {
+    /// Compaction has thinned out the past, and nobody held this part of it.
+    #[error("versions superseded before {floor} have been compacted away")]
+    Compacted {
+        /// Oldest position that can be read.
+        floor: Lsn,
+    },
+    /// A truncation has taken back records that were visible; their positions may be in use again.
+    #[error("the records from {since} on have been taken back")]
+    TakenBack {
+        /// Where the log was cut.
+        since: Lsn,
+    },
+    /// The writer has ended the snapshots of other processes below some position.
+    #[error("the writer has ended the snapshot")]
+    Ended,
+}
+
+/// Why a transaction cannot commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConflictCause {
+    /// The key was read, and has been written since.
+    #[error("read by the transaction and written at {at} since it began")]
+    Written {
+        /// Position of the newer version.
+        at: Lsn,
+    },
+    /// The key lies in a range that was scanned, and has been written since.
+    #[error("in a range scanned by the transaction and written at {at} since it began")]
+    WrittenInRange {
+        /// Position of the newer version.
+        at: Lsn,
+    },
+    /// The value of the key was read, and its time has passed since.
+    #[error("its value was read by the transaction and has expired since")]
+    Expired,
+}
+
+/// A key for people: text where it is text, escaped otherwise, and not all of a long one.
+fn show_key(key: &[u8]) -> String {
+    const SHOWN_CHARS: usize = 80;
+    let text = match std::str::from_utf8(key) {
+        Ok(text) => text.escape_debug().take(SHOWN_CHARS).collect::<String>(),
+        Err(_) => key.escape_ascii().take(SHOWN_CHARS).map(char::from).collect(),
+    };
+    let rest = if text.chars().count() == SHOWN_CHARS {
+        "…"
+    } else {
+        ""
+    };
+    format!("\"{text}{rest}\" ({} bytes)", key.len())
 }
 
 /// A damaged place, for people and for exit codes.
@@ -99,6 +190,11 @@ impl StoreError {
                 offset: *offset,
                 what: (*what).to_owned(),
             }),
+            StoreError::Table(TableError::Damaged { path, offset, what }) => Some(Damage {
+                path: path.clone(),
+                offset: *offset,
+                what: what.clone(),
+            }),
             _ => None,
         }
     }
@@ -112,12 +208,20 @@ impl StoreError {
         }
     }
 
+    /// Whether a transaction met a newer write: nothing was written, and running it again may succeed.
+    #[must_use]
+    pub fn is_conflict(&self) -> bool {
+        matches!(self, StoreError::Conflict { .. })
+    }
+
     /// Whether space ran out; nothing was written and reads go on.
     #[must_use]
     pub fn is_disk_full(&self) -> bool {
         matches!(
             self,
-            StoreError::Log(LogError::DiskFull { .. }) | StoreError::Index(IndexError::DiskFull { .. })
+            StoreError::Log(LogError::DiskFull { .. })
+                | StoreError::Index(IndexError::DiskFull { .. })
+                | StoreError::Table(TableError::DiskFull { .. })
         )
     }
 }

@@ -4,6 +4,7 @@
 //! them. They form one chain of predecessors under one reserved key, so opening a store reads a
 //! handful of records instead of the log.
 
+use super::past::Past;
 use super::{SlotsFrozen, SlotsOwned, Store, StoreError, Written};
 use crate::ids::Lsn;
 use crate::log::format::{RecordFlags, RecordKind, RecordParts};
@@ -66,24 +67,27 @@ impl Store {
         let mut all = Vec::new();
         let mut next = self.newest_version(KEY, true)?;
         while let Some(version) = next {
-            let record = version.record()?;
-            record
-                .verify_payload(version.segment.seed())
-                .map_err(|error| version.segment.damaged(version.lsn, &error))?;
-            let kind = match record.kind() {
-                RecordKind::SlotFrozen => SlotsFrozen::decode(record.value()).map(HandOverKind::Frozen),
-                _ => SlotsOwned::decode(record.value()).map(HandOverKind::Owned),
+            let view = version.view()?;
+            version.check_payload()?;
+            let kind = match view.kind {
+                RecordKind::SlotFrozen => SlotsFrozen::decode(view.value).map(HandOverKind::Frozen),
+                _ => SlotsOwned::decode(view.value).map(HandOverKind::Owned),
             }
             .map_err(|error| StoreError::System {
-                lsn: version.lsn.0,
+                lsn: view.lsn.0,
                 what: error.to_string(),
             })?;
+            let parts = RecordParts {
+                ext: view.ext,
+                ..RecordParts::new(view.kind, view.key, view.value, Lsn::ZERO)
+            };
+            let size = parts.size().expect("it was a record once");
             all.push(HandOver {
-                lsn: version.lsn,
-                end: record.end(),
+                lsn: view.lsn,
+                end: view.lsn.advance(size as u64),
                 kind,
             });
-            next = self.version_before(&version, &record)?;
+            next = self.version_before(&version, &view, view.lsn)?;
         }
         all.reverse();
         Ok(all)

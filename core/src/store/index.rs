@@ -269,6 +269,7 @@ impl Index {
     ///
     /// # Errors
     /// Those of `is_match`, and [`IndexError::Damaged`].
+    #[inline]
     pub fn get<E: From<IndexError>>(
         &self,
         hash: u64,
@@ -294,6 +295,20 @@ impl Index {
         let target = Target::of(hash);
         let entry = self.directory.entry(target.position);
         self.chunks.prefetch(entry.page(), target);
+    }
+
+    /// A location that the key with this hash may well have; for fetching ahead only. `None` also for a
+    /// page that has not been checked since the index was opened.
+    #[must_use]
+    pub fn guess(&self, hash: u64) -> Option<Location> {
+        let target = Target::of(hash);
+        let entry = self.directory.entry(target.position);
+        if entry.is_unchecked() {
+            return None;
+        }
+        let page = self.chunks.page(entry.page());
+        let found = page.find(target, &mut |_| Ok::<bool, std::convert::Infallible>(true));
+        found.ok().flatten()
     }
 
     /// Inserts the key, or makes it point to `location`; returns where it pointed before.

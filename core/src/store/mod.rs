@@ -9,38 +9,62 @@
 //! told "not found" because a record is damaged; an index entry outlives the record it points to.
 
 pub mod apply;
+mod approximate;
+pub mod backup;
+pub mod compact;
+pub mod conditional;
 mod cuts;
 mod error;
+mod expiry;
+mod files;
 pub mod hand_over;
+mod history;
 pub mod index;
+pub mod manifest;
+mod multi_get;
+mod past;
+mod place;
 pub mod read;
 pub mod reader;
 pub mod repair;
 pub mod scan;
 mod slots;
+pub mod table;
+pub mod transaction;
 pub mod verify;
+mod version;
 pub mod write;
 
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
-pub use error::{Damage, StoreError};
+pub use approximate::Approximate;
+pub use compact::{CompactionHealth, CompactionLimits, CompactionReport, CompactionStep, StepKind};
+pub use conditional::{CompareAndSet, Expected};
+pub use error::{ConflictCause, Damage, StoreError, TooOld};
+pub use expiry::Expires;
 pub use hand_over::{HandOver, HandOverKind};
-pub use read::{Snapshot, Value};
+pub use read::Snapshot;
 pub use reader::{ReaderOptions, ReaderSnapshot, StoreReader};
-pub use scan::{Entry, Scan};
+pub use scan::{Entry, EntryRef, Scan, ScanOptions};
 pub use slots::{READER_SLOTS, READERS_FILE, ReaderInfo};
+pub use transaction::{Committed, Transaction, TransactionEntry, TransactionScan, TransactionValue};
 pub use verify::VerifyReport;
+pub use version::Value;
 pub use write::{Durability, WriteBatch, Written};
 
+pub use crate::log::expiry::Expiry;
 pub use crate::log::payload::{SlotsFrozen, SlotsOwned};
 pub use crate::log::read::LogChunk;
 pub use crate::log::recovery::{Cut, RecoveryKind, RecoveryReport};
 pub use crate::log::truncate::TruncateReport;
-pub use crate::log::{StoreIdentity, WritePath};
+pub use crate::log::{StoreIdentity, VerifyPayload, WritePath};
 
 use crate::ids::{Epoch, Lsn, ShardId, Uuid};
 use crate::io::Env;
@@ -48,11 +72,29 @@ use crate::log::background::Background;
 use crate::log::header::Control;
 use crate::log::segment::Segment;
 use crate::log::view::RecordView;
-use crate::log::{Log, LogOptions, SegmentList};
+use crate::log::{Log, LogOptions};
+use compact::background::Background as Compactor;
+use files::FileSet;
+use history::History;
 use index::{Distrust, Index, Location};
+use place::Place;
+use version::table_location;
 
 /// Name of the directory of index files within a store.
 pub const INDEX_DIR: &str = "index";
+
+/// Who turns sealed segments into tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Compaction {
+    /// Nobody by itself: [`Store::compact`] and [`Store::compact_step`] do.
+    #[default]
+    Manual,
+    /// A thread of the store, for a store on its own: everything durable may be compacted.
+    Background {
+        /// Writes at most this many bytes a second; 0 for as fast as it can.
+        rate_bytes_per_s: u64,
+    },
+}
 
 /// Knobs of a store.
 #[derive(Clone, Debug)]
@@ -65,6 +107,19 @@ pub struct StoreOptions {
     pub write_path: WritePath,
     /// Segments grow from 1 MiB up to this many bytes; default 64 MiB.
     pub segment_max_bytes: u64,
+    /// Writes get a full disk's error once they would leave less than this many bytes free on the file
+    /// system, so that there is room to close, to open again, to lead a new epoch and to give back space;
+    /// a sixteenth of the file system where that is less. They go on by themselves when space returns.
+    /// Default 16 MiB; 0 for none.
+    pub min_free_bytes: u64,
+    /// When values in the log are compared with their checksums; default at every read. Tables have checksums
+    /// of pages, compared by the first read of each page in either case.
+    pub verify_payload: VerifyPayload,
+    /// Who compacts; default nobody by itself.
+    pub compaction: Compaction,
+    /// Tables are cut at about this many bytes, from 64 KiB to 56 MiB; default 32 MiB. A merge needs
+    /// about as much space beside each run it reads; a store has at most 32,768 tables.
+    pub table_bytes: u64,
     /// Buffered writes become durable after this long at the latest; default one second. `None`
     /// leaves it to [`Store::sync`], to synced writes and to the host.
     pub sync_interval: Option<Duration>,
@@ -79,6 +134,10 @@ impl StoreOptions {
             identity,
             write_path: WritePath::Auto,
             segment_max_bytes: 64 << 20,
+            min_free_bytes: 16 << 20,
+            verify_payload: VerifyPayload::Always,
+            compaction: Compaction::Manual,
+            table_bytes: 32 << 20,
             sync_interval: Some(Duration::from_secs(1)),
         }
     }
@@ -90,7 +149,7 @@ impl StoreOptions {
 pub enum IndexState {
     /// Used as it was left.
     Trusted,
-    /// Built from the log, and why.
+    /// Built from tables and log, and why.
     Rebuilt(String),
 }
 
@@ -103,25 +162,71 @@ pub struct StoreStats {
     pub records: u64,
     /// Segment files.
     pub segments: u64,
-    /// Bytes of records.
+    /// Bytes of records that the log still has.
     pub log_bytes: u64,
     /// Bytes of segment files, headers and space for growth included.
     pub file_bytes: u64,
     /// Bytes of index files.
     pub index_bytes: u64,
+    /// Position up to which versions are in tables.
+    pub compacted_through: Lsn,
+    /// Runs of tables that a read of older versions or a scan has to look at.
+    pub runs: u64,
+    /// Table files.
+    pub tables: u64,
+    /// Bytes of table files.
+    pub table_bytes: u64,
+    /// Versions in tables, deletions and superseded ones included.
+    pub table_entries: u64,
+    /// How compaction has fared.
+    pub compaction: CompactionHealth,
+}
+
+impl StoreStats {
+    /// Bytes of all files.
+    #[must_use]
+    pub fn disk_bytes(&self) -> u64 {
+        self.file_bytes + self.table_bytes + self.index_bytes
+    }
 }
 
 /// An open shard replica. Thread-safe: any number of readers beside any number of writers.
 #[derive(Debug)]
 pub struct Store {
+    /// Stopped before the store is closed or dropped.
+    compactor: Option<Compactor>,
+    shared: Arc<Shared>,
+}
+
+impl Deref for Store {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.shared
+    }
+}
+
+/// What a store and its compaction thread share. Not for use from outside the room.
+#[derive(Debug)]
+#[doc(hidden)]
+pub struct Shared {
     /// First, so that its thread has ended before anything else goes.
     _background: Option<Background>,
     log: Arc<Log>,
     index: Index,
     index_seed: u64,
     stripes: write::Stripes,
-    runs: Mutex<scan::RunCache>,
     cuts: Arc<cuts::Cuts>,
+    sorted: Mutex<scan::SortedSegments>,
+    files: ArcSwap<FileSet>,
+    history: History,
+    expiry_clock: expiry::ExpiryClock,
+    /// Held for a step of compaction, and by whoever must not run beside one; says what the last was.
+    compaction: Mutex<Option<StepKind>>,
+    compaction_health: Mutex<CompactionHealth>,
+    /// Some entries of the index may lead to files that are about to go: it must not be trusted again.
+    index_stale: AtomicBool,
+    table_bytes: usize,
     dir: PathBuf,
     recovery: RecoveryReport,
     index_state: IndexState,
@@ -141,11 +246,16 @@ impl Store {
             identity: options.identity,
             write_path: options.write_path,
             segment_max_bytes: options.segment_max_bytes,
+            min_free_bytes: options.min_free_bytes,
+            verify_payload: options.verify_payload,
         };
         let (log, recovery) = Log::open(env, dir, &log_options, options.create)?;
-        let seed = log.control().index_seed;
+        let control = log.control();
+        let files = FileSet::open(log.disk(), dir, control.store, control.cluster, control.shard)?;
+        check_reach(&log, &files)?;
+        let seed = control.index_seed;
         let index_dir = dir.join(INDEX_DIR);
-        let stamp = index_stamp(&log);
+        let stamp = index_stamp(&log, &files);
         let opened = if recovery.was_clean() && recovery.kind != RecoveryKind::Created {
             Index::open_clean(env.disk.clone(), &index_dir, &stamp)
         } else {
@@ -172,17 +282,28 @@ impl Store {
         let background = (env.disk.allows_threads())
             .then(|| Background::start(&log, options.sync_interval))
             .transpose()?;
-        let store = Store {
+        let shared = Shared {
             _background: background,
+            expiry_clock: expiry::ExpiryClock::not_before(log.hlc().wall_ms()),
             log,
             index,
             index_seed: seed,
             stripes: write::Stripes::new(),
-            runs: Mutex::default(),
             cuts: Arc::default(),
+            sorted: Mutex::default(),
+            history: History::new(files.through),
+            files: ArcSwap::from_pointee(files),
+            compaction: Mutex::new(None),
+            compaction_health: Mutex::default(),
+            index_stale: AtomicBool::new(false),
+            table_bytes: options.table_bytes.clamp(64 << 10, 56 << 20) as usize,
             dir: dir.to_owned(),
             recovery,
             index_state,
+        };
+        let mut store = Store {
+            compactor: None,
+            shared: Arc::new(shared),
         };
         if rebuild {
             store.rebuild_index()?;
@@ -190,7 +311,17 @@ impl Store {
         if let Some(live) = store.log.live() {
             store.index.show_in(Arc::clone(live));
             slots::create(&*env.disk, dir)?;
+            live.raise_clock(store.now_ms());
+            live.raise_floor(store.history.floor());
             live.serve();
+        }
+        if let Compaction::Background { rate_bytes_per_s } = options.compaction {
+            let handle = Store {
+                compactor: None,
+                shared: Arc::clone(&store.shared),
+            };
+            let thread = Compactor::start(handle, CompactionLimits::default(), rate_bytes_per_s);
+            store.compactor = Some(thread.map_err(table::TableError::io("start compaction of", dir))?);
         }
         Ok(store)
     }
@@ -281,7 +412,24 @@ impl Store {
     /// Every epoch of the log with the position of its first record, ascending.
     #[must_use]
     pub fn epoch_vector(&self) -> Vec<(Epoch, Lsn)> {
-        self.log.epoch_vector()
+        // The log first: what it lets go of afterwards is in the files already.
+        let kept = self.log.epoch_vector();
+        let mut all = self.files.load().epochs.clone();
+        let known = all.last().map_or(Epoch(0), |(epoch, _)| *epoch);
+        all.extend(kept.into_iter().filter(|(epoch, _)| *epoch > known));
+        all
+    }
+
+    /// Position of the first record that a follower can still ask for.
+    #[must_use]
+    pub fn log_start(&self) -> Lsn {
+        self.log.start()
+    }
+
+    /// Position up to which versions are in tables: a truncation never reaches below.
+    #[must_use]
+    pub fn compacted_through(&self) -> Lsn {
+        self.files.load().through
     }
 
     /// Whether this replica takes writes of its own.
@@ -316,13 +464,20 @@ impl Store {
     #[must_use]
     pub fn stats(&self) -> StoreStats {
         let segments = self.log.segments();
+        let files = self.files.load();
         StoreStats {
             keys: self.index.len(),
             records: self.log.records(),
             segments: segments.all.len() as u64,
-            log_bytes: self.log.tail().0,
+            log_bytes: self.log.tail().0.saturating_sub(self.log.start().0),
             file_bytes: segments.all.iter().map(|segment| segment.header().capacity).sum(),
             index_bytes: self.index.bytes(),
+            compacted_through: files.through,
+            runs: files.runs.len() as u64,
+            tables: files.tables().count() as u64,
+            table_bytes: files.tables().map(|table| table.file_bytes()).sum(),
+            table_entries: files.tables().map(|table| table.footer().entries).sum(),
+            compaction: self.compaction_health(),
         }
     }
 
@@ -332,9 +487,13 @@ impl Store {
     ///
     /// # Errors
     /// The disk's; the store then opens as after a crash.
-    pub fn close(self) -> Result<(), StoreError> {
+    pub fn close(mut self) -> Result<(), StoreError> {
+        drop(self.compactor.take());
         self.log.close()?;
-        self.index.close_clean(&index_stamp(&self.log))?;
+        if !self.index_stale.load(Ordering::Acquire) {
+            let stamp = index_stamp(&self.log, &self.files.load());
+            self.index.close_clean(&stamp)?;
+        }
         if let Some(live) = self.log.live() {
             live.close();
         }
@@ -347,23 +506,9 @@ impl Store {
 
     fn location(segment: &Segment, lsn: Lsn) -> Location {
         let offset = segment.offset_of(lsn).expect("the record lies in this segment");
-        Location::new(segment.header().number as u16, (offset / 8) as u32)
+        let slot = segment.header().number % crate::log::SEGMENT_SLOTS;
+        Location::new(slot as u16, (offset / 8) as u32)
             .expect("segments are no larger than a location can reach")
-    }
-
-    /// Segment and position an index entry points to, if that part of the log still exists.
-    fn resolve(&self, location: Location) -> Option<Place> {
-        Place::find(self.log.segments(), location)
-    }
-
-    /// Whether the record at `place` is a version of `key`. A record that cannot be read is an
-    /// error, never a "no": a damaged key must not turn into a missing one.
-    fn is_version_of(place: &Place, key: &[u8], system: bool) -> Result<bool, StoreError> {
-        let segment = place.segment();
-        let damaged = |error| StoreError::from(segment.damaged(place.lsn, &error));
-        let record = segment.record_unchecked(place.lsn).map_err(damaged)?;
-        record.verify_header(segment.seed()).map_err(damaged)?;
-        Ok(record.key() == key && record.is_system() == system)
     }
 
     /// Where the newest version of `key` stands, its header and key checked.
@@ -380,11 +525,11 @@ impl Store {
         self.log.check_forked()?;
         let mut place = None;
         let found = self.index.get(hash, |location| {
-            // A location that leads nowhere was cut off by a truncation, which has undone the index
-            // already.
+            // A location that leads nowhere was cut off by a truncation, or its file was compacted away;
+            // both have changed the index before.
             place = self.resolve(location);
             match &place {
-                Some(place) => Store::is_version_of(place, key, system),
+                Some(place) => place.is_version_of(key, system),
                 None => Ok(false),
             }
         })?;
@@ -393,7 +538,45 @@ impl Store {
     }
 
     fn rebuild_index(&self) -> Result<(), StoreError> {
-        self.index_span(Lsn::ZERO, self.log.tail())
+        let files = self.files.load_full();
+        // The oldest run first, into an empty index: its keys differ from each other.
+        for (i, run) in files.runs.iter().rev().enumerate() {
+            for table in &run.tables {
+                table.for_each(|offset, entry| self.index_entry(run, table, offset, &entry, i == 0))?;
+            }
+        }
+        self.index_span(files.through, self.log.tail())
+    }
+
+    /// Enters the newest version of a key in a run.
+    fn index_entry(
+        &self,
+        run: &files::Run,
+        table: &table::Table,
+        offset: usize,
+        entry: &table::format::EntryView<'_>,
+        is_new: bool,
+    ) -> Result<(), StoreError> {
+        let system = entry.is_system();
+        if entry.same_key || (!system && !run.covers(entry.key)) {
+            return Ok(());
+        }
+        let location = table_location(table, offset);
+        let hash = self.hash(entry.key, system);
+        let is_first = offset == table::format::DATA_START;
+        if is_new && !is_first {
+            self.index.insert(hash, location)?;
+            return Ok(());
+        }
+        // The first entry of a table may belong to the last key of the table before.
+        match self.lookup_hashed(hash, entry.key, system)? {
+            Some((_, place)) if place.lsn()? >= entry.lsn => {}
+            Some((old, _)) => {
+                self.index.replace(hash, old, location)?;
+            }
+            None => self.index.insert(hash, location)?,
+        }
+        Ok(())
     }
 
     /// Enters every version in `[from, to)` into the index, in log order.
@@ -412,33 +595,11 @@ impl Store {
         let location = Store::location(segment, version.lsn());
         self.index.set(self.hash(key, system), location, |found| {
             match self.resolve(found) {
-                Some(place) => Store::is_version_of(&place, key, system),
+                Some(place) => place.is_version_of(key, system),
                 None => Ok(false),
             }
         })?;
         Ok(())
-    }
-}
-
-/// A record's place: a segment that stays mapped as long as this lives, and the position in it.
-///
-/// Holds the list of segments rather than the segment: no count that all readers share changes.
-struct Place {
-    segments: arc_swap::Guard<Arc<SegmentList>>,
-    index: usize,
-    lsn: Lsn,
-}
-
-impl Place {
-    fn find(segments: arc_swap::Guard<Arc<SegmentList>>, location: Location) -> Option<Place> {
-        let index = segments.index_of_slot(location.file_slot())?;
-        let segment = &segments.all[index];
-        let lsn = segment.lsn_at(location.offset() as usize * 8)?;
-        (lsn < segment.end()).then_some(Place { segments, index, lsn })
-    }
-
-    fn segment(&self) -> &Arc<Segment> {
-        &self.segments.all[self.index]
     }
 }
 
@@ -471,16 +632,31 @@ fn hash_key(seed: u64, key: &[u8], system: bool) -> u64 {
     xxhash_rust::xxh3::xxh3_64_with_seed(key, seed)
 }
 
-/// What an index must carry to be trusted beside this log.
-fn index_stamp(log: &Log) -> [u8; 32] {
-    stamp_of(&log.control(), log.tail())
+/// What an index must carry to be trusted beside this log and these tables.
+fn index_stamp(log: &Log, files: &FileSet) -> [u8; 32] {
+    stamp_of(&log.control(), log.tail(), files.generation)
 }
 
-fn stamp_of(control: &Control, tail: Lsn) -> [u8; 32] {
+/// As [`index_stamp`], of what the files of a closed store say.
+fn stamp_of(control: &Control, tail: Lsn, generation: u64) -> [u8; 32] {
+    // Of the store's name half is enough beside the rest: it is random.
     let mut stamp = [0u8; 32];
-    stamp[..16].copy_from_slice(&control.store.0);
+    stamp[..8].copy_from_slice(&control.store.0[..8]);
+    stamp[8..16].copy_from_slice(&generation.to_le_bytes());
     stamp[16..24].copy_from_slice(&tail.0.to_le_bytes());
     stamp[24..28].copy_from_slice(&control.open_generation.to_le_bytes());
     stamp[28..32].copy_from_slice(&control.incarnation.to_le_bytes());
     stamp
+}
+
+/// Refuses a log and tables that leave a gap between them.
+fn check_reach(log: &Log, files: &FileSet) -> Result<(), StoreError> {
+    let (start, tail, through) = (log.start(), log.tail(), files.through);
+    if (start <= through && through <= tail) || (start == Lsn::ZERO && through == Lsn::ZERO) {
+        return Ok(());
+    }
+    let path = log.dir().join(manifest::MANIFEST_FILE);
+    let what =
+        format!("the tables reach to position {through}, the log from {start} to {tail}: files are missing");
+    Err(table::TableError::damaged(&path, 64, what).into())
 }

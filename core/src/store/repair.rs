@@ -209,7 +209,7 @@ fn create(env: &Env, target: &Path, identity: StoreIdentity, seen: u32) -> Resul
     control.incarnation = seen
         .checked_add(1)
         .ok_or_else(|| LogError::corrupt(&path, 88, "incarnation without a next one"))?;
-    crate::log::rotate::replace_file(&*env.disk, target, CONTROL_FILE, &control.encode())?;
+    crate::log::replace_file(&*env.disk, target, CONTROL_FILE, &control.encode())?;
     Store::open_standalone(env, target, &options)
 }
 
@@ -322,8 +322,10 @@ fn copy(record: &RecordView<'_>, segment: &Segment, store: &Store) -> Result<u64
             };
             store.append_version(&parts, true)?;
         } else {
+            let damaged = |error| StoreError::from(segment.damaged(version.lsn(), &error));
+            let expiry = version.expiry().map_err(damaged)?;
             let value = (version.kind() != RecordKind::Delete).then(|| version.value().to_vec());
-            batch.copy_version(version.key(), value, version.hlc());
+            batch.copy_version(version.key(), value, version.hlc(), expiry.ms());
         }
         Ok::<(), StoreError>(())
     })?;

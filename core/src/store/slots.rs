@@ -5,7 +5,8 @@
 //! reader that was killed leaves nothing behind: the writer asks the kernel, not a process id.
 //!
 //! A slot is 64 bytes and begins with one word: 0 free, 1 somebody is about to take a position,
-//! all ones expired by the writer, else the position plus 2.
+//! all ones expired by the writer, else the position plus 2. The second word is the time by which the
+//! snapshot judges what has expired; it is stored before the position.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{Ordering, fence};
@@ -22,6 +23,8 @@ pub const READER_SLOTS: usize = 256;
 const SLOT_BYTES: usize = 64;
 const FILE_BYTES: usize = READER_SLOTS * SLOT_BYTES;
 
+const TIME: usize = 8;
+
 const FREE: u64 = 0;
 const PENDING: u64 = 1;
 const FIRST: u64 = 2;
@@ -34,6 +37,8 @@ pub struct ReaderInfo {
     pub slot: usize,
     /// Its position; `None` while it is being taken.
     pub at: Option<Lsn>,
+    /// Milliseconds since 1970 at which it was taken.
+    pub taken_at_ms: u64,
     /// Whether the writer has ended it.
     pub expired: bool,
 }
@@ -124,13 +129,22 @@ impl Slot {
         self.set(PENDING);
     }
 
-    /// Registers the position; the caller compares it with the floor afterwards.
-    pub(super) fn publish(&self, at: Lsn) {
+    /// Registers the position and its time; the caller compares them with the floor and the clock
+    /// afterwards.
+    pub(super) fn publish(&self, at: Lsn, now_ms: u64) {
+        self.map
+            .atomic_u64(self.at + TIME)
+            .store(now_ms, Ordering::SeqCst);
         self.set(at.0.saturating_add(FIRST).min(EXPIRED - 1));
         fence(Ordering::SeqCst);
     }
 
+    /// Whether nothing is kept for this slot any more: the writer has ended it, or this is a child of
+    /// fork, where neither the lock nor the map is.
     pub(super) fn is_expired(&self) -> bool {
+        if crate::io::fork::generation() != self.map.born() {
+            return true;
+        }
         self.map.atomic_u64(self.at).load(Ordering::Acquire) == EXPIRED
     }
 }
@@ -185,6 +199,7 @@ impl<'a> Slots<'a> {
             }
             held.push(ReaderInfo {
                 slot,
+                taken_at_ms: map.atomic_u64(at + TIME).load(Ordering::SeqCst),
                 at: (state != PENDING && state != EXPIRED).then(|| Lsn(state - FIRST)),
                 expired: state == EXPIRED,
             });

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use crossbeam::utils::CachePadded;
 use parking_lot::{Mutex, MutexGuard};
 
+use super::expiry::{Expires, ExpiryExt};
 use super::index::Location;
 use super::{Place, Store, StoreError};
 use crate::ids::{Epoch, Hlc, Lsn};
@@ -45,14 +46,15 @@ pub struct Written {
 /// A later operation on a key replaces an earlier one of the same batch.
 #[derive(Clone, Debug, Default)]
 pub struct WriteBatch {
-    operations: BTreeMap<Vec<u8>, Operation>,
+    pub(super) operations: BTreeMap<Vec<u8>, Operation>,
 }
 
 #[derive(Clone, Debug)]
-struct Operation {
+pub(super) struct Operation {
     /// `None` deletes.
-    value: Option<Vec<u8>>,
+    pub(super) value: Option<Vec<u8>>,
     hlc: Option<Hlc>,
+    pub(super) expires: Expires,
 }
 
 impl WriteBatch {
@@ -64,11 +66,18 @@ impl WriteBatch {
 
     /// Adds a put.
     pub fn put(&mut self, key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) {
+        self.put_expiring(key, value, Expires::Never);
+    }
+
+    /// Adds a put of a value that goes by itself. A time to live counts from the moment the batch is
+    /// written.
+    pub fn put_expiring(&mut self, key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>, expires: Expires) {
         self.operations.insert(
             key.into(),
             Operation {
                 value: Some(value.into()),
                 hlc: None,
+                expires,
             },
         );
     }
@@ -80,17 +89,26 @@ impl WriteBatch {
             Operation {
                 value: None,
                 hlc: None,
+                expires: Expires::Never,
             },
         );
     }
 
-    /// Adds a version that exists elsewhere already, with the stamp it got there.
-    pub fn copy_version(&mut self, key: impl Into<Vec<u8>>, value: Option<Vec<u8>>, hlc: Hlc) {
+    /// Adds a version that exists elsewhere already, with the stamp it got there and its expiry in
+    /// milliseconds since 1970.
+    pub fn copy_version(
+        &mut self,
+        key: impl Into<Vec<u8>>,
+        value: Option<Vec<u8>>,
+        hlc: Hlc,
+        expires_at_ms: Option<u64>,
+    ) {
         self.operations.insert(
             key.into(),
             Operation {
                 value,
                 hlc: Some(hlc),
+                expires: expires_at_ms.map_or(Expires::Never, Expires::AtMs),
             },
         );
     }
@@ -131,14 +149,19 @@ impl Stripes {
         Stripes((0..STRIPES).map(|_| CachePadded::new(Mutex::new(()))).collect())
     }
 
-    fn lock(&self, hash: u64) -> MutexGuard<'_, ()> {
+    pub(super) fn lock(&self, hash: u64) -> MutexGuard<'_, ()> {
         self.0[hash as usize % STRIPES].lock()
     }
 
+    /// Locks every stripe: nobody writes any key meanwhile.
+    pub(super) fn lock_all(&self) -> Vec<MutexGuard<'_, ()>> {
+        self.0.iter().map(|stripe| stripe.lock()).collect()
+    }
+
     /// Locks the stripes of all `hashes`, in one order for everybody.
-    fn lock_many(&self, hashes: &[u64]) -> Vec<MutexGuard<'_, ()>> {
+    pub(super) fn lock_many(&self, hashes: &[u64]) -> Vec<MutexGuard<'_, ()>> {
         if hashes.len() > MANY_KEYS {
-            return self.0.iter().map(|stripe| stripe.lock()).collect();
+            return self.lock_all();
         }
         let mut stripes: Vec<usize> = hashes.iter().map(|hash| *hash as usize % STRIPES).collect();
         stripes.sort_unstable();
@@ -187,7 +210,18 @@ impl Store {
         self.index.prefetch(hash);
         let _stripe = self.stripes.lock(hash);
         let found = self.lookup_hashed(hash, parts.key, system)?;
-        let (old, prev) = Store::predecessor(found);
+        self.append_over(hash, found, parts)
+    }
+
+    /// Appends a version over the one that was found, and indexes it. The stripe of the key has been
+    /// held since then. Not synced.
+    pub(super) fn append_over(
+        &self,
+        hash: u64,
+        found: Option<(Location, Place)>,
+        parts: &RecordParts<'_>,
+    ) -> Result<Written, StoreError> {
+        let (old, prev) = Store::predecessor(found)?;
         // Space for the entry first: a record that cannot be indexed must not be logged.
         self.index.reserve(1)?;
         let appended = self.log.append(&RecordParts { prev, ..*parts })?;
@@ -210,42 +244,58 @@ impl Store {
     pub fn write(&self, batch: &WriteBatch, durability: Durability) -> Result<Written, StoreError> {
         assert!(!batch.is_empty(), "an empty batch has no position");
         let hashes: Vec<u64> = batch.keys().map(|key| self.hash(key, false)).collect();
-        let stripes = self.stripes.lock_many(&hashes);
+        let written = {
+            let _stripes = self.stripes.lock_many(&hashes);
+            self.append_operations(batch, &hashes)?
+        };
+        self.settle(written, durability)
+    }
+
+    /// Appends the batch, whose keys have these hashes, and indexes it. Its stripes are held. Not synced.
+    pub(super) fn append_operations(
+        &self,
+        batch: &WriteBatch,
+        hashes: &[u64],
+    ) -> Result<Written, StoreError> {
         let mut members = Vec::with_capacity(batch.len());
+        let expiries: Vec<ExpiryExt> = (batch.operations.values())
+            .map(|operation| ExpiryExt::of(self.resolve_expiry(operation.expires)))
+            .collect();
         let mut olds = Vec::with_capacity(batch.len());
-        for (key, operation) in &batch.operations {
+        for (((key, operation), hash), expiry) in batch.operations.iter().zip(hashes).zip(&expiries) {
             let kind = if operation.value.is_some() {
                 RecordKind::Put
             } else {
                 RecordKind::Delete
             };
             let value = operation.value.as_deref().unwrap_or(&[]);
-            let (old, prev) = Store::predecessor(self.lookup(key, false)?);
+            let (old, prev) = Store::predecessor(self.lookup_hashed(*hash, key, false)?)?;
             olds.push(old);
-            members.push(RecordParts {
+            members.push(expiry.add_to(RecordParts {
                 hlc: operation.hlc,
                 ..RecordParts::new(kind, key, value, prev)
-            });
+            }));
         }
         let (offsets, _) = Log::batch_layout(&members)?;
         self.index.reserve(members.len())?;
         let appended = self.log.append_batch(&members)?;
         for ((old, offset), hash) in olds.into_iter().zip(offsets).zip(hashes) {
             let location = Store::location(appended.segment(), appended.lsn.advance(offset));
-            self.point(hash, old, location)?;
+            self.point(*hash, old, location)?;
         }
-        let written = Written {
+        Ok(Written {
             lsn: appended.lsn,
             end: appended.end,
             epoch: appended.epoch,
-        };
-        drop((appended, stripes));
-        self.settle(written, durability)
+        })
     }
 
     /// Index entry and position of the version that comes before a new one; 0 if there is none.
-    fn predecessor(found: Option<(Location, Place)>) -> (Option<Location>, Lsn) {
-        found.map_or((None, Lsn::ZERO), |(location, place)| (Some(location), place.lsn))
+    fn predecessor(found: Option<(Location, Place)>) -> Result<(Option<Location>, Lsn), StoreError> {
+        Ok(match found {
+            None => (None, Lsn::ZERO),
+            Some((location, place)) => (Some(location), place.lsn()?),
+        })
     }
 
     /// Makes the key whose entry is `old` point to `new`. The stripe lock has been held since `old` was

@@ -4,9 +4,12 @@
 //! in the changelog, and these files written again (`ATOLL_BLESS=1 cargo test --test compat`).
 //! Files of released versions stay, and must keep opening.
 
+mod versions;
+
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use atoll::ids::{Epoch, Hlc, Lsn, ShardId, SlotId, Uuid};
 use atoll::io::clock::{ManualClock, SeededEntropy};
@@ -16,7 +19,10 @@ use atoll::log::format::{CrcSeed, RecordFlags, RecordKind, RecordParts, batch_he
 use atoll::log::header::{Chain, Control, SegmentFooter, SegmentHeader, StoreState};
 use atoll::log::payload::{EpochStart, Group, SlotsFrozen, SlotsOwned};
 use atoll::log::view::RecordView;
-use atoll::store::{Durability, Store, StoreIdentity, StoreOptions, WriteBatch, WritePath};
+use atoll::store::manifest::{Manifest, RunRecord, TableRecord};
+use atoll::store::{
+    CompactionLimits, Durability, Expires, Store, StoreIdentity, StoreOptions, WriteBatch, WritePath,
+};
 
 fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -257,6 +263,8 @@ fn pages_keep_their_bytes() {
         },
         records: 17,
         index_seed: 0x6677_8899,
+        log_start: Lsn::ZERO,
+        released_records: 0,
     };
     check("segment-header.bin", &header.encode());
     check("segment-footer.bin", &footer.encode());
@@ -264,6 +272,52 @@ fn pages_keep_their_bytes() {
     assert_eq!(SegmentHeader::decode(&header.encode()), Ok(header));
     assert_eq!(SegmentFooter::decode(&footer.encode()), Ok(footer));
     assert_eq!(Control::decode(&control.encode()), Ok(control));
+}
+
+#[test]
+fn control_page_of_a_log_that_begins_later_keeps_its_bytes() {
+    let bytes = std::fs::read(golden("control.bin")).expect("golden file");
+    let page = bytes.as_slice().try_into().expect("a page");
+    let control = Control {
+        log_start: Lsn(70_000),
+        released_records: 11,
+        ..Control::decode(&page).expect("decodes")
+    };
+    check("control-released.bin", &control.encode());
+    assert_eq!(Control::decode(&control.encode()), Ok(control));
+}
+
+#[test]
+fn manifest_keeps_its_bytes() {
+    let table = |number, slot| TableRecord {
+        number,
+        slot,
+        file_bytes: 40_960,
+        entries: 200,
+    };
+    let run = |tables, after: Option<&[u8]>, growing| RunRecord {
+        after: after.map(<[u8]>::to_vec),
+        growing,
+        tables,
+    };
+    let manifest = Manifest {
+        store: Uuid([0x44; 16]),
+        generation: 9,
+        through: Lsn(130_000),
+        next_table: 6,
+        epochs: vec![(Epoch(1), Lsn(0)), (Epoch(3), Lsn(8_000))],
+        runs: vec![
+            run(vec![table(5, 0x8005)], None, false),
+            run(
+                vec![table(1, 0x8001), table(2, 0x8002)],
+                Some("이름".as_bytes()),
+                false,
+            ),
+            run(vec![table(4, 0xFFFF)], None, true),
+        ],
+    };
+    check("manifest.bin", &manifest.encode());
+    assert_eq!(Manifest::decode(&manifest.encode()), Ok(manifest));
 }
 
 const DIR: &str = "/golden/store";
@@ -375,6 +429,138 @@ fn store_keeps_its_bytes() {
     check("store-1.0.bin", &pack(&disk));
 }
 
+/// The same store, a little larger and compacted, with a log that goes on after the tables.
+fn write_compacted(disk: &SimDisk) {
+    write_store(disk);
+    let store = Store::open(&env(disk), Path::new(DIR), &options()).expect("opens");
+    store.resume_epoch(Epoch(2)).expect("closed by its primary");
+    for n in 0..100u32 {
+        store
+            .put(
+                format!("key{:03}", n * 7 % 100).as_bytes(),
+                &[n as u8; 40],
+                Durability::Buffered,
+            )
+            .expect("put");
+    }
+    let slots = SlotsFrozen {
+        slots: vec![SlotId(3), SlotId(9)],
+        topology_version: 4,
+        mover_epoch: 2,
+        target: ShardId(1),
+    };
+    store.append_slots_frozen(&slots).expect("recorded");
+    store.delete(b"key000", Durability::Buffered).expect("deleted");
+    let held = store.snapshot();
+    store.put(b"key001", b"newer", Durability::Buffered).expect("put");
+    store
+        .compact(&CompactionLimits::default(), &mut |_| {})
+        .expect("compacted");
+    drop(held);
+    store.put(b"key002", b"after", Durability::Buffered).expect("put");
+    store.close().expect("closes");
+}
+
+#[test]
+fn compacted_store_keeps_its_bytes() {
+    let disk = SimDisk::new(1);
+    write_compacted(&disk);
+    check("store-compacted-1.0.bin", &pack(&disk));
+    let tables: Vec<PathBuf> = disk
+        .paths()
+        .into_iter()
+        .filter(|path| path.extension().is_some_and(|extension| extension == "tbl"))
+        .collect();
+    assert_eq!(tables.len(), 1);
+    check("table.bin", &disk.read_whole(&tables[0]).expect("readable"));
+}
+
+/// Values that expire, in a table and in the log after it.
+fn write_expiring(disk: &SimDisk) {
+    let store = Store::open(&env(disk), Path::new(DIR), &options()).expect("opens");
+    store.begin_epoch(Epoch(1), 0xAABB_CCDD, 1).expect("leads");
+    let minute = Expires::After(Duration::from_secs(60));
+    store
+        .put_expiring(b"minute", b"x", minute, Durability::Buffered)
+        .expect("put");
+    let mut batch = WriteBatch::new();
+    batch.put("stays", "y");
+    batch.put_expiring("이름", [9; 300], Expires::AtMs(1_700_000_001_000));
+    store.write(&batch, Durability::Buffered).expect("written");
+    store
+        .compact(&CompactionLimits::default(), &mut |_| {})
+        .expect("compacted");
+    store
+        .put_expiring(b"stays", b"no longer", minute, Durability::Buffered)
+        .expect("put");
+    store.close().expect("closes");
+}
+
+#[test]
+fn values_that_expire_keep_their_bytes() {
+    let disk = SimDisk::new(1);
+    write_expiring(&disk);
+    check("store-expiry-1.0.bin", &pack(&disk));
+    let is_table = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "tbl");
+    let table = disk.paths().into_iter().find(is_table).expect("one table");
+    let bytes = disk.read_whole(&table).expect("readable");
+    check("table-expiry.bin", &bytes);
+    let footer = &bytes[bytes.len() - 4096..];
+    let word = |at: usize| u64::from_le_bytes(footer[at..at + 8].try_into().expect("eight bytes"));
+    assert_eq!((word(160), word(168)), (2, 1_700_000_001_000));
+}
+
+#[test]
+fn values_that_expire_written_by_format_1_0_do_so_where_they_should() {
+    let disk = unpack(&std::fs::read(golden("store-expiry-1.0.bin")).expect("golden file"));
+    let clock = Arc::new(ManualClock::new(1_700_000_000_999));
+    let env = Env {
+        clock: clock.clone(),
+        ..env(&disk)
+    };
+    let store = Store::open(&env, Path::new(DIR), &options()).expect("opens");
+    let get = |key: &str| {
+        store
+            .get(key.as_bytes())
+            .expect("readable")
+            .map(|value| value.to_vec())
+    };
+    let there = || ["minute", "stays", "이름"].map(|key| get(key).is_some());
+    assert_eq!(there(), [true, true, true]);
+    assert_eq!(get("이름"), Some(vec![9; 300]));
+    clock.set_wall_ms(1_700_000_001_000);
+    assert_eq!(there(), [true, true, false]);
+    clock.set_wall_ms(1_700_000_060_000);
+    assert_eq!(there(), [false, false, false]);
+    assert!(store.verify(&mut |_, _| {}).expect("verifies").damage.is_empty());
+}
+
+#[test]
+fn compacted_store_written_by_format_1_0_opens_reads_and_goes_on() {
+    let disk = unpack(&std::fs::read(golden("store-compacted-1.0.bin")).expect("golden file"));
+    let store = Store::open(&env(&disk), Path::new(DIR), &options()).expect("opens");
+    assert!(store.recovery().was_clean());
+    let get = |key: &[u8]| store.get(key).expect("readable").map(|value| value.to_vec());
+    assert_eq!(get(b"alpha").as_deref(), Some(&b"again"[..]));
+    assert_eq!(get("이름".as_bytes()), Some(vec![9; 300]));
+    assert_eq!(get(b"key000"), None);
+    assert_eq!(get(b"key001").as_deref(), Some(&b"newer"[..]));
+    assert_eq!(get(b"key002").as_deref(), Some(&b"after"[..]));
+    assert_eq!(store.stats().tables, 1);
+    let scan = store.snapshot().scan(Bound::Unbounded, Bound::Unbounded);
+    assert_eq!(scan.expect("opens").count(), 102);
+    assert_eq!(store.epoch_vector().len(), 2);
+    assert_eq!(store.hand_overs().expect("readable").len(), 1);
+    assert!(store.verify(&mut |_, _| {}).expect("verifies").damage.is_empty());
+    store
+        .resume_epoch(Epoch(2))
+        .expect("it was closed by its primary");
+    store
+        .compact(&CompactionLimits::default(), &mut |_| {})
+        .expect("compacted");
+    store.close().expect("closes");
+}
+
 #[test]
 fn store_written_by_format_1_0_opens_reads_and_goes_on() {
     let disk = unpack(&std::fs::read(golden("store-1.0.bin")).expect("golden file"));
@@ -422,4 +608,83 @@ fn file_of_a_newer_format_is_refused_with_its_version() {
         .expect("written");
     let error = Store::open(&env(&disk), Path::new(DIR), &options()).expect_err("too new");
     assert!(error.to_string().contains("format 2.0"), "{error}");
+}
+
+#[test]
+fn backup_bytes_are_those_of_the_format_page() {
+    use atoll::store::backup::{Catalogue, CopyKind, CopyRecord, StoreRecord};
+    let store = Uuid([0x44; 16]);
+    let control = Control {
+        cluster: Uuid([0x11; 16]),
+        shard: ShardId(7),
+        node: 0x0102_0304,
+        store,
+        incarnation: 9,
+        open_generation: 4,
+        boot_id: [0; 16],
+        state: StoreState::Clean,
+        tail: Lsn(9_000),
+        durable: Lsn(9_000),
+        epoch: Epoch(3),
+        hlc: Hlc::ZERO,
+        chain: Chain::default(),
+        records: 0,
+        index_seed: 5,
+        log_start: Lsn(800),
+        released_records: 6,
+    };
+    let table = TableRecord {
+        number: 1,
+        slot: 0x8001,
+        file_bytes: 40_960,
+        entries: 200,
+    };
+    let manifest = Manifest {
+        through: Lsn(1_600),
+        next_table: 2,
+        runs: vec![RunRecord {
+            after: None,
+            growing: false,
+            tables: vec![table],
+        }],
+        ..Manifest::empty(store)
+    };
+    let copy = |kind, number, (first, end), bytes, sequence| CopyRecord {
+        kind,
+        number,
+        first: Lsn(first),
+        end: Lsn(end),
+        bytes,
+        crc: 0x1234_5678,
+        sequence,
+    };
+    let files = vec![
+        copy(CopyKind::Segment, 3, (800, 8_000), 4_096 + 7_200, 0),
+        copy(CopyKind::Tail, 4, (8_000, 9_000), 4_096 + 1_000, 2),
+        copy(CopyKind::Table, 1, (0, 0), 40_960, 0),
+    ];
+    let catalogue = Catalogue {
+        owner: Uuid([0x11; 16]),
+        sequence: 2,
+        wall_ms: 1_700_000_000_000,
+        extra: b"entries".to_vec(),
+        stores: vec![StoreRecord {
+            control,
+            manifest,
+            files,
+        }],
+    };
+    let bytes = catalogue.encode();
+    check("backup.bin", &bytes);
+    let names: Vec<_> = catalogue.stores[0].files.iter().map(CopyRecord::name).collect();
+    assert_eq!(catalogue.stores[0].dir_name(), "shard-00007-4444444444444444");
+    assert_eq!(
+        names,
+        [
+            "0000000000000003.seg",
+            "0000000000000004-00000002.tail",
+            "0000000000000001.tbl"
+        ]
+    );
+    assert_eq!(Catalogue::decode(&bytes), Ok(catalogue));
 }

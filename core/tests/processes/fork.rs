@@ -88,6 +88,7 @@ fn child_of_a_fork_is_refused_and_keeps_nobody_from_the_store() {
         right &= store.sync().is_err_and(forked);
         // Values pinned before are on read-only maps, which a child keeps.
         right &= &kept[..] == b"value";
+        drop(snapshot);
         // Dropping must neither wait for the parent's thread nor touch what is the parent's.
         drop(store);
         let seconds = if right { 600 } else { 0 };
@@ -98,6 +99,7 @@ fn child_of_a_fork_is_refused_and_keeps_nobody_from_the_store() {
         }
     }
     assert!(child > 0, "forked");
+    drop(snapshot);
     std::thread::sleep(Duration::from_millis(300));
     let mut status = 0;
     // SAFETY: `child` is a child of this process and `status` is writable.

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use atoll::io::Env;
-use atoll::store::{Durability, ReaderOptions, Store, WriteBatch};
+use atoll::store::{Durability, ReaderOptions, Store, StoreError, WriteBatch};
 
 /// Threads of a writing helper.
 pub const THREADS: u32 = 3;
@@ -150,6 +150,12 @@ fn snapshot(dir: &std::path::Path) {
     let snapshot = reader.snapshot().expect("taken");
     say(0, snapshot.lsn().0);
     let _ = std::io::stdin().read_to_end(&mut Vec::new());
-    let answer = snapshot.get(b"0-0");
-    say(u32::from(answer.is_err()), 0);
+    say(
+        match snapshot.get(&key(0, 0)) {
+            Ok(Some(value)) if &value[..] == b"held" => 0,
+            Err(StoreError::SnapshotTooOld { .. }) => 1,
+            _ => 2,
+        },
+        0,
+    );
 }

@@ -13,11 +13,13 @@ use std::process::{Child, Command, Stdio};
 
 use atoll::ids::{ShardId, Uuid};
 use atoll::io::Env;
-use atoll::store::{Store, StoreIdentity, StoreOptions};
+use atoll::store::{Compaction, Store, StoreIdentity, StoreOptions};
 
 fn options() -> StoreOptions {
     StoreOptions {
-        segment_max_bytes: 4 << 20,
+        segment_max_bytes: 1 << 20,
+        // Segments become tables while processes are killed, stopped and read from.
+        compaction: Compaction::Background { rate_bytes_per_s: 0 },
         ..StoreOptions::new(StoreIdentity {
             cluster: Uuid::NIL,
             shard: ShardId(0),

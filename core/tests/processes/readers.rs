@@ -6,10 +6,13 @@ use std::time::{Duration, Instant};
 
 use atoll::ids::Lsn;
 use atoll::io::Env;
-use atoll::store::{Durability, ReaderOptions, Store, StoreError, StoreReader};
+use atoll::store::{
+    Compaction, CompactionLimits, Durability, ReaderOptions, Store, StoreError, StoreOptions, StoreReader,
+};
 
 use crate::fork::{end, kill, wait_for_word};
-use crate::{open, signal, start};
+use crate::helper::key;
+use crate::{open, options, signal, start};
 
 fn reader(dir: &Path) -> StoreReader {
     let patience = Duration::from_millis(500);
@@ -140,37 +143,73 @@ fn truncation_ends_the_snapshots_of_readers_and_gets_follow_it() {
 }
 
 #[test]
-fn floor_waits_for_the_oldest_snapshot_until_it_is_dropped_killed_or_expired() {
+fn compaction_keeps_what_a_reader_holds_until_it_drops_it_is_killed_or_ended() {
     let dir = tempfile::tempdir().expect("temporary directory");
-    let store = open(dir.path());
-    put(&store, 0, 10);
+    let by_hand = StoreOptions {
+        compaction: Compaction::Manual,
+        ..options()
+    };
+    let store = Store::open_standalone(&Env::os(), dir.path(), &by_hand).expect("opens");
+    let overwrite = |size: usize| {
+        for n in 0..100 {
+            put(&store, n, size);
+        }
+    };
+    let compact = || {
+        let report = store.compact(&CompactionLimits::default(), &mut |_| {});
+        report.expect("compacted").versions_dropped
+    };
+    store.put(&key(0, 0), b"held", Durability::Buffered).expect("put");
+    overwrite(10);
     let mut child = start("snapshot", dir.path(), 0);
     let held = Lsn(wait_for_word(&mut child).1);
-    put(&store, 1, 10);
-    let tail = store.tail();
-    assert_eq!(store.readers().expect("listed").len(), 1);
-    assert_eq!(store.raise_reclaim_floor(tail).expect("asked"), held);
+    let registered = store.readers().expect("listed");
+    assert_eq!(registered.len(), 1);
+    assert_eq!(registered[0].at, Some(held));
+    overwrite(20);
+    overwrite(30);
+    store.delete(&key(0, 0), Durability::Buffered).expect("deleted");
+    // Of three versions a key only the one in the middle can go, with or without the reader's attention.
+    assert_eq!(compact(), 100);
     signal(&child, libc::SIGSTOP);
-    // A stopped reader holds the floor, but nobody waits for it; its time can be ended.
+    overwrite(40);
     let started = Instant::now();
-    assert_eq!(store.raise_reclaim_floor(tail).expect("asked"), held);
-    assert!(started.elapsed() < Duration::from_secs(2));
-    assert_eq!(store.expire_readers(tail).expect("expired"), 1);
-    assert_eq!(store.raise_reclaim_floor(tail).expect("asked"), tail);
+    assert_eq!(compact(), 100, "those of size 30");
+    assert!(
+        started.elapsed() < Duration::from_secs(30),
+        "a stopped reader keeps nobody waiting"
+    );
+    signal(&child, libc::SIGCONT);
+    drop(child.stdin.take());
+    assert_eq!(wait_for_word(&mut child).0, 0, "its value was kept");
+    end(child);
+    assert_eq!(store.readers().expect("listed"), []);
+    overwrite(50);
+    // Those of 10 and 40, and the deletion with what it hid.
+    assert_eq!(compact(), 202);
+
+    let mut child = start("snapshot", dir.path(), 0);
+    wait_for_word(&mut child);
+    overwrite(60);
+    signal(&child, libc::SIGSTOP);
+    assert_eq!(compact(), 0);
+    assert_eq!(store.expire_readers(store.tail()).expect("ended"), 1);
+    overwrite(70);
+    assert_eq!(compact(), 200);
     signal(&child, libc::SIGCONT);
     drop(child.stdin.take());
     assert_eq!(wait_for_word(&mut child).0, 1, "the read was refused");
     end(child);
-    assert_eq!(store.readers().expect("listed"), []);
+
     let mut child = start("snapshot", dir.path(), 0);
     wait_for_word(&mut child);
-    put(&store, 2, 10);
-    assert!(store.raise_reclaim_floor(store.tail()).expect("asked") < store.tail());
+    overwrite(80);
+    assert_eq!(compact(), 0);
     kill(child);
-    assert_eq!(
-        store.raise_reclaim_floor(store.tail()).expect("asked"),
-        store.tail()
-    );
+    overwrite(90);
+    assert_eq!(compact(), 200);
+    assert_eq!(store.readers().expect("listed"), []);
+    store.close().expect("closed");
 }
 
 #[test]

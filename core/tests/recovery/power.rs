@@ -6,10 +6,6 @@ use atoll::store::WritePath;
 use crate::workload::{self, goes_on, open, prefix_of, script, states};
 
 /// Number of calls of an undisturbed run.
-fn calls(write_path: WritePath) -> u64 {
-    calls_of(write_path, &script())
-}
-
 fn calls_of(write_path: WritePath, script: &[workload::Op]) -> u64 {
     let disk = SimDisk::new(1);
     workload::run(&disk, write_path, script, true);
@@ -65,11 +61,31 @@ fn power_cut_around_background_steps_keeps_synced_writes_and_leaves_a_prefix() {
 }
 
 #[test]
+fn power_cut_at_every_call_keeps_transactions_whole() {
+    let mut policies = vec![
+        (CutPolicy::DropAll, 1),
+        (CutPolicy::KeepAll, 1),
+        (CutPolicy::TearAll, 1),
+    ];
+    policies.extend((2..8).map(|seed| (CutPolicy::Random, seed)));
+    cut_everywhere(WritePath::Map, &policies, &workload::script_with_transactions());
+    cut_everywhere(
+        WritePath::Pwrite,
+        &policies,
+        &workload::script_with_transactions(),
+    );
+}
+
+#[test]
 fn killed_process_loses_no_acknowledged_write() {
-    let script = script();
-    let states = states(&script);
+    kill_everywhere(&script());
+    kill_everywhere(&workload::script_with_transactions());
+}
+
+fn kill_everywhere(script: &[workload::Op]) {
+    let states = states(script);
     for write_path in [WritePath::Map, WritePath::Pwrite] {
-        let calls = calls(write_path);
+        let calls = calls_of(write_path, script);
         for call in 1..=calls + 1 {
             let disk = SimDisk::new(3);
             // From this call on the process gets nothing done any more; the machine stays up.
@@ -80,7 +96,7 @@ fn killed_process_loses_no_acknowledged_write() {
                     persistent: true,
                 },
             );
-            let progress = workload::run(&disk, write_path, &script, true);
+            let progress = workload::run(&disk, write_path, script, true);
             let disk = disk.process_crash();
             let context = format!("{write_path:?}, process died at call {call} of {calls}");
             let store = open(&disk, write_path).unwrap_or_else(|e| panic!("{context}: {e}"));

@@ -22,6 +22,8 @@ pub enum Op {
     Put(&'static str, Vec<u8>, Durability),
     Delete(&'static str, Durability),
     Batch(Vec<(&'static str, Option<Vec<u8>>)>, Durability),
+    /// A transaction that reads both values and exchanges them.
+    Exchange(&'static str, &'static str, Durability),
     /// What the background thread does where there is one.
     Chores,
 }
@@ -29,7 +31,8 @@ pub enum Op {
 impl Op {
     pub fn is_synced(&self) -> bool {
         let durability = match self {
-            Op::Put(_, _, durability) | Op::Delete(_, durability) | Op::Batch(_, durability) => *durability,
+            Op::Put(_, _, durability) | Op::Exchange(_, _, durability) => *durability,
+            Op::Delete(_, durability) | Op::Batch(_, durability) => *durability,
             Op::Chores => Durability::Buffered,
         };
         durability == Durability::Synced
@@ -38,6 +41,12 @@ impl Op {
     fn apply_to(&self, state: &mut State) {
         match self {
             Op::Chores => {}
+            Op::Exchange(a, b, _) => {
+                let (a, b) = (a.as_bytes().to_vec(), b.as_bytes().to_vec());
+                let values = (state.remove(&a), state.remove(&b));
+                state.extend(values.1.map(|value| (a, value)));
+                state.extend(values.0.map(|value| (b, value)));
+            }
             Op::Put(key, value, _) => {
                 state.insert(key.as_bytes().to_vec(), value.clone());
             }
@@ -58,6 +67,19 @@ impl Op {
     pub fn run(&self, store: &Store) -> Result<(), StoreError> {
         match self {
             Op::Chores => store.do_chores(),
+            Op::Exchange(a, b, durability) => {
+                let exchanged = store.transact(1, *durability, |txn| {
+                    let pair = [(*a, txn.get(b.as_bytes())?), (*b, txn.get(a.as_bytes())?)];
+                    for (key, value) in pair {
+                        match value {
+                            Some(value) => txn.put(key, value.to_vec()),
+                            None => txn.delete(key),
+                        }
+                    }
+                    Ok(())
+                });
+                exchanged.map(drop)
+            }
             Op::Put(key, value, durability) => store.put(key.as_bytes(), value, *durability).map(drop),
             Op::Delete(key, durability) => store.delete(key.as_bytes(), *durability).map(drop),
             Op::Batch(members, durability) => {
@@ -105,6 +127,22 @@ pub fn script() -> Vec<Op> {
         Op::Put("after", b"the seal".to_vec(), Synced),
         Op::Put("gamma", Vec::new(), Buffered),
         Op::Put("delta", bytes(12_345, 8), Buffered),
+    ]
+}
+
+/// Transactions of small and large values, the last of them over the end of a segment.
+pub fn script_with_transactions() -> Vec<Op> {
+    use Durability::{Buffered, Synced};
+    vec![
+        Op::Put("small", b"1".to_vec(), Buffered),
+        Op::Put("large", bytes(200_000, 9), Synced),
+        Op::Exchange("small", "large", Buffered),
+        Op::Exchange("large", "missing", Synced),
+        Op::Exchange("missing", "small", Buffered),
+        Op::Delete("small", Buffered),
+        Op::Exchange("small", "missing", Buffered),
+        Op::Exchange("missing", "small", Synced),
+        Op::Put("end", b"of it".to_vec(), Buffered),
     ]
 }
 
@@ -168,7 +206,11 @@ pub fn options(write_path: WritePath) -> StoreOptions {
 }
 
 pub fn open(disk: &SimDisk, write_path: WritePath) -> Result<Store, StoreError> {
-    Store::open_standalone(&env(disk), Path::new(DIR), &options(write_path))
+    open_in(disk, DIR, write_path)
+}
+
+pub fn open_in(disk: &SimDisk, dir: &str, write_path: WritePath) -> Result<Store, StoreError> {
+    Store::open_standalone(&env(disk), Path::new(dir), &options(write_path))
 }
 
 /// How far the script came: operations acknowledged at all, and how many of them (from the
@@ -238,12 +280,17 @@ pub fn prefix_of(store: &Store, states: &[State], at_least: usize, at_most: usiz
 
 /// The recovered store must go on: take a write, close, open cleanly, verify.
 pub fn goes_on(disk: &SimDisk, store: Store, write_path: WritePath, context: &str) {
+    goes_on_in(disk, DIR, store, write_path, context);
+}
+
+/// As [`goes_on`], for a store in another directory.
+pub fn goes_on_in(disk: &SimDisk, dir: &str, store: Store, write_path: WritePath, context: &str) {
     let before = contents(&store);
     store
         .put(b"zz-after", b"recovery", Durability::Synced)
         .unwrap_or_else(|e| panic!("{context}: {e}"));
     store.close().unwrap_or_else(|e| panic!("{context}: {e}"));
-    let store = open(disk, write_path).unwrap_or_else(|e| panic!("{context}: {e}"));
+    let store = open_in(disk, dir, write_path).unwrap_or_else(|e| panic!("{context}: {e}"));
     assert!(
         store.recovery().was_clean(),
         "{context}: a closed store opens cleanly"

@@ -1,6 +1,8 @@
 //! Clusters: consistency levels, failover, wiped replicas, hand-overs, power cuts.
 
+mod backup;
 mod chaos;
+mod compacting;
 mod failover;
 mod harness;
 mod levels;

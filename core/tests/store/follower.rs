@@ -301,8 +301,7 @@ fn snapshot_and_scan_from_before_a_truncation_say_so_instead_of_mixing_epochs() 
             .put(b"key-001", &[9; 5000], Durability::Buffered)
             .expect("put");
     }
-    let too_old =
-        |error: &StoreError| matches!(error, StoreError::SnapshotTooOld { since, .. } if *since == cut);
+    let too_old = |error: &StoreError| matches!(error, StoreError::SnapshotTooOld { cause: atoll::store::TooOld::TakenBack { since }, .. } if *since == cut);
     assert!(above.get(b"key-001").is_err_and(|error| too_old(&error)));
     assert!(
         scan.next()

@@ -1,10 +1,19 @@
 //! The store as a whole: against a model, with several threads, and as a follower.
 
+mod approximate;
+mod backup;
+mod compaction;
 mod concurrent;
+mod conditional;
 mod edges;
+mod expiry;
 mod follower;
+mod full_disk;
 mod index_damage;
 mod model;
+mod payloads;
+mod transactions;
+mod unreadable;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -63,6 +63,17 @@ impl Contents {
         self.len.fetch_max(len, Ordering::SeqCst);
     }
 
+    /// Makes the page at `offset` one that cannot be read, until the machine restarts.
+    pub(super) fn spoil(&self, offset: u64) {
+        self.cache.spoil(offset as usize);
+    }
+
+    /// Whether a read of the span fails.
+    pub(super) fn is_bad(&self, offset: u64, len: usize) -> bool {
+        let len = len.min(self.len().saturating_sub(offset) as usize);
+        len > 0 && self.cache.is_bad(offset as usize, len)
+    }
+
     /// Reads up to the end of the file.
     pub(super) fn read_at(&self, buf: &mut [u8], offset: u64) -> usize {
         let left = self.len().saturating_sub(offset);

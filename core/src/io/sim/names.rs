@@ -182,6 +182,20 @@ impl Tree {
         Ok(())
     }
 
+    /// Gives a file a second name; pending.
+    pub(super) fn link(&mut self, from: &Path, to: &Path) -> io::Result<()> {
+        let node = self.node(from)?;
+        if matches!(self.nodes[&node], Kind::Dir { .. }) {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
+        let (dir, name) = self.place(to)?;
+        if self.entries(dir).contains_key(&name) {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        self.perform(vec![((dir, name), Some(node))], dir, None);
+        Ok(())
+    }
+
     /// Unlinks a file; pending.
     pub(super) fn remove_file(&mut self, path: &Path) -> io::Result<()> {
         let node = self.node(path)?;

@@ -1,160 +1,222 @@
-//! From amounts to slots, and the figures of a plan.
+//! From pieces to moves, the figures of a plan, and the check of its bounds.
 
 use std::collections::BTreeMap;
 
-use super::{Change, Counts, Move, NodeShare, Piece, Plan, Scene, SlotLoad, max_over_mean, modulo_fraction};
+use super::bound::{Bound, ceiling};
+use super::ideal::primary_shares;
+use super::solve::Piece;
+use super::{
+    Balance, Change, Counts, Move, NodeShare, Plan, Scene, SlotLoad, copy_shares, fullest, modulo_fraction,
+};
 use crate::ids::{ShardId, SlotId};
-use crate::routing::topology::{Shard, ShardState};
+use crate::routing::error::RoutingError;
+use crate::routing::topology::{GroupId, Shard, ShardState};
 
-/// Picks the slots of every piece and the shard it goes to, making shards where none has the list.
+/// Finds the shard every piece goes to, making shards where none has the list.
 pub(super) fn moves(scene: &Scene<'_>, pieces: Vec<Piece>, load: &dyn SlotLoad) -> (Vec<Shard>, Vec<Move>) {
+    let topology = scene.topology;
+    let known = topology.shards().iter();
+    let known = known.filter(|shard| shard.state == ShardState::Active);
+    let mut targets: BTreeMap<(GroupId, u16, Vec<u16>), ShardId> = BTreeMap::new();
+    for shard in known {
+        // Of shards with one list the first is the target.
+        targets
+            .entry(list_of(shard.group, &shard.replicas))
+            .or_insert(shard.id);
+    }
     let mut new_shards: Vec<Shard> = Vec::new();
-    let mut left: BTreeMap<ShardId, Vec<SlotId>> = BTreeMap::new();
     let mut moves = Vec::new();
     for piece in pieces {
-        let topology = scene.topology;
-        let remaining = left
-            .entry(piece.shard)
-            .or_insert_with(|| topology.slots_of_shard(piece.shard).collect());
-        let slots = carve(remaining, piece.slots as usize);
-        let same = new_shards.iter().find(|shard| shard.replicas == piece.replicas);
-        let known = scene.shard_with(&piece.replicas).or(same).map(|shard| shard.id);
-        let to = known.unwrap_or_else(|| {
-            let id = ShardId((topology.shards().len() + new_shards.len()) as u32);
-            let replicas = piece.replicas.clone();
-            new_shards.push(Shard {
-                id,
-                replicas,
-                state: ShardState::Active,
+        let source = &topology.shards()[piece.shard.0 as usize];
+        let to = *targets
+            .entry(list_of(source.group, &piece.replicas))
+            .or_insert_with(|| {
+                let id = ShardId((topology.shards().len() + new_shards.len()) as u32);
+                new_shards.push(Shard {
+                    id,
+                    replicas: piece.replicas.clone(),
+                    state: ShardState::Active,
+                    group: source.group,
+                });
+                id
             });
-            id
-        });
-        let old = topology
-            .shard(piece.shard)
-            .map_or(&[][..], |shard| &shard.replicas);
-        let name = |index: u16| scene.members[usize::from(index)].name.clone();
-        let gained = piece
-            .replicas
-            .iter()
-            .copied()
-            .find(|replica| !old.contains(replica));
-        let lost = old
-            .iter()
-            .copied()
-            .find(|replica| !piece.replicas.contains(replica));
-        let held = slots.iter().map(|&slot| load.slot(slot));
+        let mut slots: Vec<SlotId> = piece.slots.iter().map(|slot| slot.id).collect();
+        slots.sort_unstable();
+        let names = |these: &[u16], not: &[u16]| -> Vec<String> {
+            let names = these.iter().filter(|replica| !not.contains(replica));
+            names
+                .map(|&replica| scene.members[usize::from(replica)].name.clone())
+                .collect()
+        };
+        let gains = names(&piece.replicas, &source.replicas);
+        let copies = gains.len() as u64;
+        let held = slots.iter().map(|&slot| load.part(source.group, slot));
         let (keys, bytes) = held.fold((0u64, 0u64), |(keys, bytes), slot| {
             (keys.saturating_add(slot.keys), bytes.saturating_add(slot.bytes))
         });
         moves.push(Move {
-            slots,
             from: piece.shard,
             to,
-            gains: name(gained.expect("a piece has one member its source has not")),
-            loses: lost.map(name),
-            primary: old.first() != piece.replicas.first(),
-            keys,
-            bytes,
+            loses: names(&source.replicas, &piece.replicas),
+            gains,
+            primary: source.replicas[0] != piece.replicas[0],
+            keys: keys.saturating_mul(copies),
+            bytes: bytes.saturating_mul(copies),
+            slots,
         });
     }
     (new_shards, moves)
 }
 
-/// Takes `count` slots in as few runs of neighbours as greed finds: the shortest run that is long
-/// enough, else the longest.
-fn carve(slots: &mut Vec<SlotId>, count: usize) -> Vec<SlotId> {
-    let mut carved = Vec::with_capacity(count);
-    while carved.len() < count && !slots.is_empty() {
-        let needed = count - carved.len();
-        let mut runs: Vec<(usize, usize)> = Vec::new();
-        for (at, slot) in slots.iter().enumerate() {
-            match runs.last_mut() {
-                Some((start, len)) if slots[*start].0 + *len as u32 == slot.0 => *len += 1,
-                _ => runs.push((at, 1)),
-            }
-        }
-        let enough = runs
-            .iter()
-            .filter(|(_, len)| *len >= needed)
-            .min_by_key(|(_, len)| *len);
-        let &(start, len) = enough
-            .or_else(|| runs.iter().max_by_key(|(_, len)| *len))
-            .expect("there are slots, so there is a run");
-        let taken = needed.min(len);
-        // From the end, so that what stays keeps its beginning.
-        carved.extend(slots.drain(start + len - taken..start + len));
-    }
-    carved.sort_unstable();
-    carved
+fn list_of(group: GroupId, replicas: &[u16]) -> (GroupId, u16, Vec<u16>) {
+    let mut followers = replicas[1..].to_vec();
+    followers.sort_unstable();
+    (group, replicas[0], followers)
 }
 
 /// Fills in the figures, counted from the replica sets before and after.
-pub(super) fn plan(scene: &Scene<'_>, change: &Change, new_shards: Vec<Shard>, moves: Vec<Move>) -> Plan {
+pub(super) fn plan(
+    scene: &Scene<'_>,
+    change: &Change,
+    balance: Balance,
+    bound: Bound,
+    new_shards: Vec<Shard>,
+    moves: Vec<Move>,
+    load: &dyn SlotLoad,
+) -> Plan {
     let topology = scene.topology;
-    let before = |slot: u32| &topology.shards()[topology.shard_of_slot(SlotId(slot)).0 as usize];
-    let mut target: BTreeMap<u32, &Shard> = BTreeMap::new();
+    let count = scene.members.len();
+    let shard = |id: ShardId| -> &Shard {
+        let known = topology.shards().get(id.0 as usize);
+        known.unwrap_or_else(|| &new_shards[id.0 as usize - topology.shards().len()])
+    };
+    let mut target: BTreeMap<(GroupId, SlotId), ShardId> = BTreeMap::new();
     for moved in &moves {
-        let to = moved.to.0 as usize;
-        let shard = topology
-            .shards()
-            .get(to)
-            .or(new_shards.get(to.wrapping_sub(topology.shards().len())));
-        let shard = shard.expect("moves go to existing or new shards");
-        target.extend(moved.slots.iter().map(|slot| (slot.0, shard)));
+        let group = shard(moved.from).group;
+        target.extend(moved.slots.iter().map(|&slot| ((group, slot), moved.to)));
     }
     let mut figures = Figures::default();
-    for (&slot, shard) in &target {
-        figures.count(&before(slot).replicas, &shard.replicas, scene.node);
+    let mut bytes = (vec![0u64; count], vec![0u64; count]);
+    let mut lists = Vec::with_capacity(scene.slot_weights.len());
+    let mut shards_after: Vec<ShardId> = Vec::new();
+    for ((group, slot, owner), &weight) in topology.places().zip(&scene.slot_weights) {
+        let next = target.get(&(group, slot)).copied().unwrap_or(owner);
+        let (before, after) = (&shard(owner).replicas[..], &shard(next).replicas[..]);
+        figures.count(before, after, weight, &scene.concerned);
+        let held = load.part(group, slot).bytes;
+        let add = |to: &mut [u64], list: &[u16]| {
+            for &replica in list {
+                let sum = &mut to[usize::from(replica)];
+                *sum = sum.saturating_add(held);
+            }
+        };
+        add(&mut bytes.0, before);
+        add(&mut bytes.1, after);
+        lists.push((before, after, weight));
+        shards_after.push(next);
     }
-    let after_of = |slot: u32| target.get(&slot).copied().unwrap_or_else(|| before(slot));
-    let lists = (0..topology.slots()).map(|slot| (&after_of(slot).replicas[..], 1));
-    let after = Counts::of(scene.members.len(), lists);
-    let minimum = scene.copies_due();
-    let shown = |index: &usize| scene.weights[*index] > 0 || scene.before.copies[*index] > 0;
-    let share = |index: usize| NodeShare {
-        node: scene.members[index].name.clone(),
-        weight: scene.weights[index],
-        primaries_before: scene.before.primaries[index],
-        primaries_after: after.primaries[index],
-        copies_before: scene.before.copies[index],
-        copies_after: after.copies[index],
+    shards_after.sort_unstable();
+    shards_after.dedup();
+    let slots_before = Counts::of(count, lists.iter().map(|&(before, ..)| (before, 1)));
+    let slots_after = Counts::of(count, lists.iter().map(|&(_, after, _)| (after, 1)));
+    let after = Counts::of(count, lists.iter().map(|&(_, after, weight)| (after, weight)));
+    let weights_before: Vec<u32> = topology.members().iter().map(|m| m.placing_weight()).collect();
+    let usable = weights_before.iter().filter(|&&weight| weight > 0).count();
+    let copies_before = usize::from(topology.replicas()).min(usable);
+    let shares_before = copy_shares(topology.members(), &weights_before, scene.whole, copies_before);
+    let fill = |held: u64, share: Option<&f64>| match share {
+        Some(&share) if share > 0.0 => held as f64 / share,
+        _ => 0.0,
     };
-    let weights_before: Vec<u32> = topology
-        .members()
-        .iter()
-        .map(|member| member.placing_weight())
-        .collect();
-    let fullest = |weights: &[u32], held: &[u64], copies| max_over_mean(weights, held, scene.slots, copies);
-    let copies = u64::from(topology.replicas());
+    let shown = |at: &usize| scene.weights[*at] > 0 || scene.before.copies[*at] > 0;
+    let nodes = (0..count).filter(shown).map(|at| NodeShare {
+        node: scene.members[at].name.clone(),
+        weight: scene.weights[at],
+        primaries_before: slots_before.primaries[at],
+        primaries_after: slots_after.primaries[at],
+        copies_before: slots_before.copies[at],
+        copies_after: slots_after.copies[at],
+        bytes_before: bytes.0[at],
+        bytes_after: bytes.1[at],
+        fill_before: fill(scene.before.copies[at], shares_before.get(at)),
+        fill_after: fill(after.copies[at], scene.shares.get(at)),
+    });
+    let slots = scene.slot_weights.len() as u64;
+    let copies_minimum = match scene.uniform {
+        true => bound.minimum,
+        false => slots_minimum(scene, &slots_before, slots),
+    };
     Plan {
         from_version: topology.version(),
         change: change.clone(),
+        balance,
         slots: topology.slots(),
         keys: moves.iter().fold(0, |sum, moved| sum.saturating_add(moved.keys)),
         bytes: moves.iter().fold(0, |sum, moved| sum.saturating_add(moved.bytes)),
         copies_moved: figures.copies,
-        copies_minimum: minimum,
-        ratio: if minimum == 0 {
-            1.0
-        } else {
-            figures.copies as f64 / minimum as f64
+        copies_minimum,
+        ratio: match bound.minimum {
+            0 if figures.moved == 0 => 1.0,
+            minimum => figures.moved as f64 / minimum.max(1) as f64,
         },
+        moved: figures.moved,
+        minimum: bound.minimum,
+        bound: bound.most,
         primaries_moved: figures.primaries,
-        primaries_fraction: figures.primaries as f64 / f64::from(topology.slots()),
+        primaries_fraction: figures.primaries as f64 / slots as f64,
         modulo_fraction: modulo_fraction(topology.members(), scene.members),
         moved_between_old_nodes: figures.between_old_nodes,
-        nodes: (0..scene.members.len()).filter(shown).map(share).collect(),
-        max_over_mean_before: fullest(&weights_before, &scene.before.copies, copies),
-        max_over_mean_after: fullest(&scene.weights, &after.copies, copies),
-        primary_max_over_mean_after: fullest(&scene.weights, &after.primaries, 1),
+        nodes: nodes.collect(),
+        max_over_mean_before: fullest(&shares_before, &scene.before.copies),
+        max_over_mean_after: fullest(&scene.shares, &after.copies),
+        primary_max_over_mean_after: fullest(&primary_shares(&scene.weights, scene.whole), &after.primaries),
+        shards_before: scene.shards.len(),
+        shards_after: shards_after.len(),
         shortfalls: topology.shortfalls_after(scene.members, &new_shards, &moves),
         new_shards,
         moves,
     }
 }
 
+/// The least number of slot copies that gives everyone of the change a share of slots.
+fn slots_minimum(scene: &Scene<'_>, before: &Counts, slots: u64) -> u64 {
+    let shares = copy_shares(scene.members, &scene.weights, slots, scene.copies);
+    let (mut up, mut down) = (0, 0);
+    for at in (0..shares.len()).filter(|&at| scene.concerned[at]) {
+        let due = if scene.weights[at] == 0 {
+            0
+        } else {
+            ceiling(shares[at])
+        };
+        up += due.saturating_sub(before.copies[at]);
+        down += before.copies[at].saturating_sub(due);
+    }
+    up.max(down)
+}
+
+/// Holds the figures, which were counted from the replica lists, against what is promised.
+pub(super) fn check(plan: &Plan) -> Result<(), RoutingError> {
+    let broken = |moved, bound, what| Err(RoutingError::PlanBound { moved, bound, what });
+    if plan.moved > plan.bound {
+        return broken(
+            plan.moved,
+            plan.bound,
+            "what nodes of the change lack and have too much",
+        );
+    }
+    if plan.moved_between_old_nodes > 0 {
+        return broken(
+            plan.moved_between_old_nodes,
+            0,
+            "nothing moves between two old nodes",
+        );
+    }
+    Ok(())
+}
+
 #[derive(Default)]
 struct Figures {
+    moved: u64,
     copies: u64,
     primaries: u64,
     between_old_nodes: u64,
@@ -162,11 +224,22 @@ struct Figures {
 
 impl Figures {
     /// Compares the replica lists of one slot before and after.
-    fn count(&mut self, before: &[u16], after: &[u16], node: u16) {
-        let gained = after.iter().filter(|replica| !before.contains(replica)).count() as u64;
-        let concerned = before.contains(&node) != after.contains(&node);
-        self.copies += gained;
+    fn count(&mut self, before: &[u16], after: &[u16], weight: u64, concerned: &[bool]) {
+        if before == after {
+            return;
+        }
+        let old = |these: &[u16], not: &[u16]| {
+            let changed = these.iter().filter(|replica| !not.contains(replica));
+            let (of_change, old): (Vec<u16>, Vec<u16>) =
+                changed.partition(|&&replica| concerned[usize::from(replica)]);
+            (of_change.len() as u64, old.len() as u64)
+        };
+        let (gained, gained_by_old) = old(after, before);
+        let (lost_by_change, _) = old(before, after);
+        self.moved += (gained + gained_by_old) * weight;
+        self.copies += gained + gained_by_old;
         self.primaries += u64::from(before[0] != after[0]);
-        self.between_old_nodes += gained.saturating_sub(u64::from(concerned));
+        // An old node may stand in for a node of the change, and for nobody else.
+        self.between_old_nodes += gained_by_old.saturating_sub(lost_by_change);
     }
 }

@@ -7,7 +7,7 @@
 //! |---|---|---|
 //! | 0 | 8 | magic `ATOLLTOP` |
 //! | 8 | 2 | format number, 1 |
-//! | 10 | 2 | feature bits, 0 |
+//! | 10 | 2 | feature bits: 1 racks, 2 column groups, 4 slots on their way; a reader refuses others |
 //! | 12 | 8 | length n of the payload |
 //! | 20 | n | payload |
 //! | 20+n | 4 | CRC-32C of all bytes before it |
@@ -15,7 +15,9 @@
 //! Reading: magic, format and feature bits are checked first, then length and checksum, then the
 //! payload is parsed, its invariants are checked, and encoding it again must give the same bytes.
 //! Arbitrary bytes give an error, never a panic, and never an allocation larger than they are
-//! (times a small constant; slots are limited first).
+//! (times a small constant; slot tables are limited to [`MAX_PLACES`] entries first). A feature bit
+//! is set exactly when its section says something, so a topology without racks, groups and moves
+//! has the bytes it always had.
 //!
 //! | payload field | form |
 //! |---|---|
@@ -33,9 +35,18 @@
 //! | members | varint count; each: name bytes, varint weight, u8 state (0 active, 1 draining, 2 removed), zone bytes (empty: none) |
 //! | shards | varint count; each, by id: u8 state (0 active, 1 retired), u8 replica count, varint member index each |
 //! | slots | runs until S slots are covered: varint slots, varint shard, varint floor; neighbouring runs differ |
+//! | if racks | for each member: rack bytes (empty: none) |
+//! | if groups | varint count g; each: name bytes, varint count of columns, columns as bytes, ascending; then for each shard: varint number of its group, 0 is the main one; then g slot tables as above, by group |
+//! | if moves | varint count of runs; each: varint slots between it and the end of the one before, varint slots, varint shard they go to, u8 phase (0 copying, 1 frozen); the slot tables count as one row |
 
-use super::{MAX_SLOTS, Member, MemberState, Partitioning, Shard, ShardState, Topology};
-use crate::ids::ShardId;
+use std::collections::BTreeMap;
+
+use super::groups::{MAX_COLUMNS, MAX_GROUPS, MAX_PLACES};
+use super::{
+    ColumnGroup, GroupId, MAX_SLOTS, Member, MemberState, MovePhase, Moving, Partitioning, Shard, ShardState,
+    Topology,
+};
+use crate::ids::{ShardId, SlotId};
 use crate::routing::error::RoutingError;
 use crate::routing::hash::HashKind;
 use crate::routing::key::KeyEncoding;
@@ -45,6 +56,9 @@ use crate::routing::range::Domain;
 
 const MAGIC: [u8; 8] = *b"ATOLLTOP";
 const FORMAT: u16 = 1;
+const RACKS: u16 = 1;
+const GROUPS: u16 = 2;
+const MOVES: u16 = 4;
 const HEADER_BYTES: usize = 20;
 const CHECKSUM_BYTES: usize = 4;
 
@@ -57,7 +71,7 @@ impl Topology {
         let mut out = Vec::with_capacity(HEADER_BYTES + payload.len() + CHECKSUM_BYTES);
         out.extend_from_slice(&MAGIC);
         out.extend_from_slice(&FORMAT.to_le_bytes());
-        out.extend_from_slice(&0u16.to_le_bytes());
+        out.extend_from_slice(&self.features().to_le_bytes());
         out.extend_from_slice(&(payload.len() as u64).to_le_bytes());
         out.extend_from_slice(&payload);
         let checksum = crc32c::crc32c(&out);
@@ -86,7 +100,8 @@ impl Topology {
                 supported: FORMAT,
             });
         }
-        if u16::from_le_bytes(reader.array()?) != 0 {
+        let features = u16::from_le_bytes(reader.array()?);
+        if features & !(RACKS | GROUPS | MOVES) != 0 {
             return Err(RoutingError::Damaged {
                 offset: 10,
                 what: "unknown feature bits",
@@ -110,7 +125,7 @@ impl Topology {
             bytes: body,
             at: HEADER_BYTES,
         };
-        let topology = reader.topology()?;
+        let topology = reader.topology(features)?;
         if reader.at != body.len() {
             return Err(reader.damaged("bytes after the last slot"));
         }
@@ -167,11 +182,60 @@ impl Topology {
                 .iter()
                 .for_each(|&replica| varint(out, replica.into()));
         }
-        for run in self.runs() {
+        self.write_table(0, out);
+        if self.features() & RACKS != 0 {
+            for member in &self.members {
+                byte_string(out, member.rack.as_deref().unwrap_or("").as_bytes());
+            }
+        }
+        if self.features() & GROUPS != 0 {
+            self.write_groups(out);
+        }
+        if self.features() & MOVES != 0 {
+            let runs = self.moving_runs();
+            varint(out, runs.len() as u64);
+            let mut end = 0;
+            for run in runs {
+                varint(out, (run.first - end).into());
+                varint(out, run.slots.into());
+                varint(out, run.moving.to.0.into());
+                out.push(match run.moving.phase {
+                    MovePhase::Copying => 0,
+                    MovePhase::Frozen => 1,
+                });
+                end = run.first + run.slots;
+            }
+        }
+    }
+
+    fn features(&self) -> u16 {
+        let racks = self.members.iter().any(|member| member.rack.is_some());
+        let bit = |set: bool, bit: u16| if set { bit } else { 0 };
+        bit(racks, RACKS) | bit(!self.groups.is_empty(), GROUPS) | bit(!self.moving.is_empty(), MOVES)
+    }
+
+    fn write_table(&self, group: GroupId, out: &mut Vec<u8>) {
+        for run in self.runs(group) {
             varint(out, run.slots.into());
             varint(out, run.shard.0.into());
             varint(out, run.floor);
         }
+    }
+
+    fn write_groups(&self, out: &mut Vec<u8>) {
+        varint(out, self.groups.len() as u64);
+        for group in &self.groups {
+            byte_string(out, group.name.as_bytes());
+            varint(out, group.columns.len() as u64);
+            group
+                .columns
+                .iter()
+                .for_each(|column| byte_string(out, column.as_bytes()));
+        }
+        self.shards
+            .iter()
+            .for_each(|shard| varint(out, shard.group.into()));
+        (1..self.column_groups()).for_each(|group| self.write_table(group as GroupId, out));
     }
 
     fn write_partitioning(&self, out: &mut Vec<u8>) {
@@ -196,10 +260,12 @@ impl Topology {
         slot_of_range.iter().for_each(|&slot| varint(out, slot.into()));
     }
 
-    /// Neighbouring slots of one shard and floor.
-    pub(super) fn runs(&self) -> Vec<Run> {
+    /// Neighbouring slots of one shard and floor, in the table of one group.
+    pub(super) fn runs(&self, group: GroupId) -> Vec<Run> {
+        let table = self.place(group, SlotId(0))..self.place(group + 1, SlotId(0));
+        let rows = self.owners[table.clone()].iter().zip(&self.floors[table]);
         let mut runs: Vec<Run> = Vec::new();
-        for (slot, (&shard, &floor)) in self.owners.iter().zip(&self.floors).enumerate() {
+        for (slot, (&shard, &floor)) in rows.enumerate() {
             match runs.last_mut() {
                 Some(run) if run.shard == shard && run.floor == floor => run.slots += 1,
                 _ => runs.push(Run {
@@ -207,6 +273,22 @@ impl Topology {
                     slots: 1,
                     shard,
                     floor,
+                }),
+            }
+        }
+        runs
+    }
+
+    /// Neighbouring places in the slot tables that go to one shard and are in one phase.
+    pub(super) fn moving_runs(&self) -> Vec<MovingRun> {
+        let mut runs: Vec<MovingRun> = Vec::new();
+        for (&place, &moving) in &self.moving {
+            match runs.last_mut() {
+                Some(run) if run.first + run.slots == place && run.moving == moving => run.slots += 1,
+                _ => runs.push(MovingRun {
+                    first: place,
+                    slots: 1,
+                    moving,
                 }),
             }
         }
@@ -220,6 +302,13 @@ pub(super) struct Run {
     pub(super) slots: u32,
     pub(super) shard: ShardId,
     pub(super) floor: u64,
+}
+
+/// Neighbouring places that go the same way.
+pub(super) struct MovingRun {
+    pub(super) first: u32,
+    pub(super) slots: u32,
+    pub(super) moving: Moving,
 }
 
 fn hash_code(hash: HashKind) -> u8 {
@@ -310,7 +399,7 @@ impl<'a> Reader<'a> {
         String::from_utf8(bytes).map_err(|_| self.damaged("a name that is not UTF-8"))
     }
 
-    fn topology(&mut self) -> Result<Topology, RoutingError> {
+    fn topology(&mut self, features: u16) -> Result<Topology, RoutingError> {
         let version = self.varint()?;
         let code = usize::from(self.byte()?);
         let hash = code
@@ -340,26 +429,38 @@ impl<'a> Reader<'a> {
             });
         }
         let partitioning = self.partitioning(slots)?;
-        let members = self.members()?;
-        let shards = self.shards()?;
-        let mut owners = Vec::with_capacity(slots as usize);
-        let mut floors = Vec::with_capacity(slots as usize);
-        while owners.len() < slots as usize {
-            let run: usize = self.number("a run that is too long")?;
-            if run == 0 || run > slots as usize - owners.len() {
-                return Err(self.damaged("a run that is empty or too long"));
+        let mut members = self.members()?;
+        let mut shards = self.shards()?;
+        let (mut owners, mut floors) = (Vec::new(), Vec::new());
+        self.table(slots, &mut owners, &mut floors)?;
+        if features & RACKS != 0 {
+            for member in &mut members {
+                member.rack = Some(self.text()?).filter(|rack| !rack.is_empty());
             }
-            let shard = ShardId(self.number("a shard that does not exist")?);
-            let floor = self.varint()?;
-            owners.extend(std::iter::repeat_n(shard, run));
-            floors.extend(std::iter::repeat_n(floor, run));
+        }
+        let mut groups = Vec::new();
+        if features & GROUPS != 0 {
+            groups = self.groups(slots)?;
+            for shard in &mut shards {
+                shard.group = self.number("a column group that does not exist")?;
+            }
+            for _ in &groups {
+                self.table(slots, &mut owners, &mut floors)?;
+            }
+        }
+        let mut moving = BTreeMap::new();
+        if features & MOVES != 0 {
+            self.moving(owners.len(), &mut moving)?;
         }
         Ok(Topology {
             version,
             members,
             shards,
+            slots,
             owners,
             floors,
+            groups,
+            moving,
             partitioning,
             hash,
             seed,
@@ -368,6 +469,66 @@ impl<'a> Reader<'a> {
             replicas,
             vnodes,
         })
+    }
+
+    /// One slot table, appended to those read before.
+    fn table(
+        &mut self,
+        slots: u32,
+        owners: &mut Vec<ShardId>,
+        floors: &mut Vec<u64>,
+    ) -> Result<(), RoutingError> {
+        let end = owners.len() + slots as usize;
+        while owners.len() < end {
+            let run: usize = self.number("a run that is too long")?;
+            if run == 0 || run > end - owners.len() {
+                return Err(self.damaged("a run that is empty or too long"));
+            }
+            let shard = ShardId(self.number("a shard that does not exist")?);
+            let floor = self.varint()?;
+            owners.extend(std::iter::repeat_n(shard, run));
+            floors.extend(std::iter::repeat_n(floor, run));
+        }
+        Ok(())
+    }
+
+    fn groups(&mut self, slots: u32) -> Result<Vec<ColumnGroup>, RoutingError> {
+        let count = self.count()?;
+        if count >= MAX_GROUPS || (count + 1) * slots as usize > MAX_PLACES {
+            return Err(self.damaged("too many column groups"));
+        }
+        let mut groups = Vec::with_capacity(count);
+        for _ in 0..count {
+            let name = self.text()?;
+            let columns = self.count()?;
+            if columns > MAX_COLUMNS {
+                return Err(self.damaged("too many columns"));
+            }
+            let columns = (0..columns).map(|_| self.text()).collect::<Result<_, _>>()?;
+            groups.push(ColumnGroup { name, columns });
+        }
+        Ok(groups)
+    }
+
+    fn moving(&mut self, places: usize, moving: &mut BTreeMap<u32, Moving>) -> Result<(), RoutingError> {
+        let mut at: usize = 0;
+        for _ in 0..self.count()? {
+            let gap: usize = self.number("a gap that is too long")?;
+            let run: usize = self.number("a run that is too long")?;
+            if gap > places - at || run == 0 || run > places - at - gap {
+                return Err(self.damaged("a run of moves that is empty or too long"));
+            }
+            let to = ShardId(self.number("a shard that does not exist")?);
+            let phase = match self.byte()? {
+                0 => MovePhase::Copying,
+                1 => MovePhase::Frozen,
+                _ => return Err(self.damaged("an unknown phase of a move")),
+            };
+            let first = (at + gap) as u32;
+            moving.extend((first..first + run as u32).map(|place| (place, Moving { to, phase })));
+            at += gap + run;
+        }
+        Ok(())
     }
 
     fn partitioning(&mut self, slots: u32) -> Result<Partitioning, RoutingError> {
@@ -414,7 +575,12 @@ impl<'a> Reader<'a> {
                 _ => return Err(self.damaged("an unknown state of a member")),
             };
             let zone = Some(self.text()?).filter(|zone| !zone.is_empty());
-            let member = Member::new(&NodeSpec { name, weight, zone });
+            let member = Member::new(&NodeSpec {
+                name,
+                weight,
+                zone,
+                rack: None,
+            });
             members.push(Member { state, ..member });
         }
         Ok(members)
@@ -436,6 +602,7 @@ impl<'a> Reader<'a> {
                 id: ShardId(id as u32),
                 replicas,
                 state,
+                group: 0,
             });
         }
         Ok(shards)

@@ -4,92 +4,65 @@
 //!    no slot has moved. 2. [`Topology::with_slots_moved`], once per hand-over: the commit point.
 //!    3. [`Topology::finished`]: what became empty is put away.
 
-use super::{Member, MemberState, ShardState, Topology};
+use std::collections::BTreeSet;
+
+use super::{GroupId, Member, MemberState, ShardState, Topology};
 use crate::ids::{ShardId, SlotId};
 use crate::routing::error::RoutingError;
-use crate::routing::node::MAX_NODES;
-use crate::routing::plan::{Change, UniformLoad};
+use crate::routing::node::{MAX_NODES, NodeSpec};
+use crate::routing::plan::{Change, Plan, UniformLoad};
 
 impl Topology {
-    /// The members as they are once a change has been ordered, and the index of the one concerned.
+    /// The members as they are once a change has been ordered, and the indexes of those concerned.
     ///
     /// A removed name may be added again and takes its old place; a leaving one may be removed
     /// again, and a weight may be set to what it is, both of which plan what is left to do.
-    pub(crate) fn changed_members(&self, change: &Change) -> Result<(Vec<Member>, u16), RoutingError> {
+    pub(crate) fn changed_members(&self, change: &Change) -> Result<(Vec<Member>, Vec<u16>), RoutingError> {
+        let parts = change.parts();
+        let mut names = change.nodes();
+        names.sort_unstable();
+        if let Some(pair) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Err(RoutingError::NodeTwice { name: pair[0].into() });
+        }
         let mut members = self.members.clone();
-        let find = |name: &str| {
-            let found = members.iter().position(|member| member.name == name);
-            found.filter(|&at| members[at].state != MemberState::Removed)
-        };
-        let unknown = |name: &str| RoutingError::UnknownNode { name: name.into() };
-        let at = match change {
-            Change::Add(spec) => {
-                spec.check()?;
-                let name = spec.name.clone();
-                let known = members.iter().position(|member| member.name == name);
-                match known.map(|at| (at, members[at].state)) {
-                    Some((_, MemberState::Active)) => {
-                        return Err(RoutingError::NodeExists { name });
-                    }
-                    Some((_, MemberState::Draining)) => {
-                        return Err(RoutingError::NodeLeaving { name });
-                    }
-                    Some((at, MemberState::Removed)) => {
-                        members[at] = Member::new(spec);
-                        at
-                    }
-                    None => {
-                        let member = Member::new(spec);
-                        if let Some(same) = members.iter().find(|other| other.id == member.id) {
-                            let (first, id) = (same.name.clone(), member.id);
-                            return Err(RoutingError::NodeIdCollision {
-                                first,
-                                second: name,
-                                id,
-                            });
-                        }
-                        if members.len() >= MAX_NODES {
-                            let nodes = members.len() + 1;
-                            return Err(RoutingError::TooManyNodes {
-                                nodes,
-                                max: MAX_NODES,
-                            });
-                        }
-                        members.push(member);
-                        members.len() - 1
-                    }
-                }
-            }
-            Change::Remove(name) => {
-                let at = find(name).ok_or_else(|| unknown(name))?;
-                members[at].state = MemberState::Draining;
-                at
-            }
-            Change::Reweight { node: name, weight } => {
-                let at = find(name).ok_or_else(|| unknown(name))?;
-                if members[at].state == MemberState::Draining {
-                    return Err(RoutingError::NodeLeaving { name: name.clone() });
-                }
-                members[at].weight = *weight;
-                at
-            }
-        };
-        Ok((members, at as u16))
+        let mut nodes = Vec::with_capacity(parts.len());
+        for part in parts {
+            nodes.push(change_member(&mut members, part)?);
+        }
+        Ok((members, nodes))
     }
 
-    /// Step 1: adds the member, marks it draining or sets its weight, and adds the new, still
-    /// empty shards of the plan for this change. No key changes its shard.
+    /// Step 1, planned by slots: [`Self::with_plan`] of [`Topology::plan`] without loads.
     ///
     /// # Errors
     /// As [`Topology::plan`].
     pub fn with_members_changed(&self, change: &Change) -> Result<Topology, RoutingError> {
-        // Plans do not depend on loads, so this is the plan its caller was shown.
-        let plan = self.plan(change, &UniformLoad::default())?;
-        let (members, _) = self.changed_members(change)?;
+        self.with_plan(&self.plan(change, &UniformLoad::default())?)
+    }
+
+    /// Step 1: adds the members, marks them draining or sets their weights, adds the new and still
+    /// empty shards of the plan, and records which slots are on their way where. No key changes its
+    /// shard. What an earlier plan left on its way is forgotten.
+    ///
+    /// # Errors
+    /// [`RoutingError::StalePlan`] if the plan was made for another version, and those of
+    /// [`Topology::plan`].
+    pub fn with_plan(&self, plan: &Plan) -> Result<Topology, RoutingError> {
+        if plan.from_version != self.version {
+            return Err(RoutingError::StalePlan {
+                planned: plan.from_version,
+                found: self.version,
+            });
+        }
+        let (members, _) = self.changed_members(&plan.change)?;
         let mut next = self.clone();
         next.version = self.next_version()?;
         next.members = members;
-        next.shards.extend(plan.new_shards);
+        next.shards.extend_from_slice(&plan.new_shards);
+        next.moving.clear();
+        for moved in &plan.moves {
+            next.announce(&moved.slots, moved.from, moved.to)?;
+        }
         next.check()?;
         Ok(next)
     }
@@ -108,41 +81,63 @@ impl Topology {
         to: ShardId,
         floor: u64,
     ) -> Result<Topology, RoutingError> {
-        let target = self.shard(to).ok_or(RoutingError::UnknownShard { shard: to })?;
-        if target.state == ShardState::Retired {
-            return Err(RoutingError::ShardRetired { shard: to });
-        }
-        if self.shard(from).is_none() {
-            return Err(RoutingError::UnknownShard { shard: from });
-        }
+        let group = self.group_of_hand_over(from, to)?;
         let mut next = self.clone();
         next.version = self.next_version()?;
         for &slot in slots {
-            let at = slot.0 as usize;
-            let Some(&owner) = next.owners.get(at) else {
-                return Err(RoutingError::UnknownSlot {
-                    slot,
-                    slots: self.slots(),
-                });
-            };
-            if owner != from || from == to {
-                return Err(RoutingError::SlotNotOwned {
-                    slot,
-                    shard: from,
-                    owner,
-                });
-            }
+            let at = next.owned_place(group, slot, from, to)?;
             next.owners[at] = to;
             next.floors[at] = floor;
+            next.moving.remove(&(at as u32));
         }
         next.check()?;
         Ok(next)
     }
 
+    /// Group of both ends of a hand-over.
+    pub(super) fn group_of_hand_over(&self, from: ShardId, to: ShardId) -> Result<GroupId, RoutingError> {
+        let target = self.shard(to).ok_or(RoutingError::UnknownShard { shard: to })?;
+        if target.state == ShardState::Retired {
+            return Err(RoutingError::ShardRetired { shard: to });
+        }
+        let source = self
+            .shard(from)
+            .ok_or(RoutingError::UnknownShard { shard: from })?;
+        if source.group != target.group {
+            return Err(RoutingError::GroupsDiffer { from, to });
+        }
+        Ok(source.group)
+    }
+
+    /// Place of a slot in the tables, if `from` owns it.
+    pub(super) fn owned_place(
+        &self,
+        group: GroupId,
+        slot: SlotId,
+        from: ShardId,
+        to: ShardId,
+    ) -> Result<usize, RoutingError> {
+        if slot.0 >= self.slots {
+            return Err(RoutingError::UnknownSlot {
+                slot,
+                slots: self.slots,
+            });
+        }
+        let at = self.place(group, slot);
+        let owner = self.owners[at];
+        if owner != from || from == to {
+            return Err(RoutingError::SlotNotOwned {
+                slot,
+                shard: from,
+                owner,
+            });
+        }
+        Ok(at)
+    }
+
     /// Step 3, after the last hand-over: shards without slots are retired, and draining members
-    /// without active shards are removed. None when there is nothing to put away.
-    ///
-    /// Must not be called while moves of a plan are outstanding: its new shards are empty too.
+    /// without active shards are removed. None when there is nothing to put away. A shard to which
+    /// slots are still on their way stays.
     ///
     /// # Errors
     /// [`RoutingError::TooMany`] when versions run out.
@@ -150,8 +145,9 @@ impl Topology {
         let counts = self.slot_counts();
         let mut next = self.clone();
         let mut held = vec![false; self.members.len()];
+        let expected: BTreeSet<ShardId> = self.moving.values().map(|moving| moving.to).collect();
         for shard in &mut next.shards {
-            if counts[shard.id.0 as usize] == 0 {
+            if counts[shard.id.0 as usize] == 0 && !expected.contains(&shard.id) {
                 shard.state = ShardState::Retired;
                 continue;
             }
@@ -173,11 +169,69 @@ impl Topology {
         Ok(Some(next))
     }
 
-    fn next_version(&self) -> Result<u64, RoutingError> {
+    pub(super) fn next_version(&self) -> Result<u64, RoutingError> {
         let too_many = RoutingError::TooMany {
             what: "topology versions",
             max: u64::MAX,
         };
         self.version.checked_add(1).ok_or(too_many)
     }
+}
+
+/// Changes one member; returns its index.
+fn change_member(members: &mut Vec<Member>, change: &Change) -> Result<u16, RoutingError> {
+    let find = |members: &[Member], name: &str| {
+        let found = members.iter().position(|member| member.name == name);
+        let found = found.filter(|&at| members[at].state != MemberState::Removed);
+        found.ok_or_else(|| RoutingError::UnknownNode { name: name.into() })
+    };
+    let at = match change {
+        Change::Add(spec) => add_member(members, spec)?,
+        Change::Remove(name) => {
+            let at = find(members, name)?;
+            members[at].state = MemberState::Draining;
+            at
+        }
+        Change::Reweight { node: name, weight } => {
+            let at = find(members, name)?;
+            if members[at].state == MemberState::Draining {
+                return Err(RoutingError::NodeLeaving { name: name.clone() });
+            }
+            members[at].weight = *weight;
+            at
+        }
+        Change::Together(_) | Change::Level => unreachable!("parts are changes of single nodes"),
+    };
+    Ok(at as u16)
+}
+
+fn add_member(members: &mut Vec<Member>, spec: &NodeSpec) -> Result<usize, RoutingError> {
+    spec.check()?;
+    let name = spec.name.clone();
+    let known = members.iter().position(|member| member.name == name);
+    match known.map(|at| (at, members[at].state)) {
+        Some((_, MemberState::Active)) => return Err(RoutingError::NodeExists { name }),
+        Some((_, MemberState::Draining)) => return Err(RoutingError::NodeLeaving { name }),
+        Some((at, MemberState::Removed)) => {
+            members[at] = Member::new(spec);
+            return Ok(at);
+        }
+        None => {}
+    }
+    let member = Member::new(spec);
+    if let Some(same) = members.iter().find(|other| other.id == member.id) {
+        return Err(RoutingError::NodeIdCollision {
+            first: same.name.clone(),
+            second: name,
+            id: member.id,
+        });
+    }
+    if members.len() >= MAX_NODES {
+        return Err(RoutingError::TooManyNodes {
+            nodes: members.len() + 1,
+            max: MAX_NODES,
+        });
+    }
+    members.push(member);
+    Ok(members.len() - 1)
 }

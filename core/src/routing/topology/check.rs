@@ -5,7 +5,7 @@
 use super::{MAX_SLOTS, MemberState, Partitioning, ShardState, Topology};
 use crate::routing::error::RoutingError;
 use crate::routing::locality::Locality;
-use crate::routing::node::{MAX_NODES, check_name};
+use crate::routing::node::{MAX_NODES, check_domains, check_name};
 use crate::routing::range::check_splits;
 
 impl Topology {
@@ -25,17 +25,24 @@ impl Topology {
         self.hash.check_seed(self.seed)?;
         self.check_members()?;
         self.check_partitioning()?;
+        self.check_groups()?;
         self.check_shards()?;
-        for (slot, owner) in self.owners.iter().enumerate() {
+        for (place, owner) in self.owners.iter().enumerate() {
+            let slot = place % self.slots as usize;
             match self.shard(*owner) {
                 None => return wrong(format!("slot {slot} belongs to unknown shard {owner}")),
                 Some(shard) if shard.state == ShardState::Retired => {
                     return wrong(format!("slot {slot} belongs to retired shard {owner}"));
                 }
+                Some(shard) if usize::from(shard.group) != place / self.slots as usize => {
+                    return wrong(format!(
+                        "slot {slot} belongs to shard {owner} of another column group"
+                    ));
+                }
                 Some(_) => {}
             }
         }
-        Ok(())
+        self.check_moving()
     }
 
     fn check_members(&self) -> Result<(), RoutingError> {
@@ -50,7 +57,7 @@ impl Topology {
         }
         for member in &self.members {
             check_name(&member.name)?;
-            member.zone.as_deref().map_or(Ok(()), check_name)?;
+            check_domains(&member.name, member.zone.as_deref(), member.rack.as_deref())?;
         }
         let mut ids: Vec<_> = self
             .members
@@ -71,16 +78,17 @@ impl Topology {
 
     fn check_partitioning(&self) -> Result<(), RoutingError> {
         let wrong = |what: String| Err(RoutingError::Inconsistent { what });
-        let slots = self.owners.len();
+        let slots = self.slots as usize;
         if slots == 0 || slots > MAX_SLOTS as usize {
-            let slots = u32::try_from(slots).unwrap_or(u32::MAX);
             return Err(RoutingError::SlotCount {
-                slots,
+                slots: self.slots,
                 max: MAX_SLOTS,
             });
         }
-        if self.floors.len() != slots {
-            return wrong(format!("{} floors for {slots} slots", self.floors.len()));
+        let places = slots * (1 + self.groups.len());
+        if self.owners.len() != places || self.floors.len() != places {
+            let (owners, floors) = (self.owners.len(), self.floors.len());
+            return wrong(format!("{owners} owners and {floors} floors for {places} slots"));
         }
         if self.locality == Locality::Prefix(0) {
             return Err(RoutingError::UnknownLocality {
@@ -124,6 +132,9 @@ impl Topology {
             let id = shard.id;
             if id.0 as usize != index {
                 return wrong(format!("shard {id} stands at position {index}"));
+            }
+            if usize::from(shard.group) > self.groups.len() {
+                return wrong(format!("shard {id} is of unknown column group {}", shard.group));
             }
             let count = shard.replicas.len();
             if count == 0 || count > usize::from(self.replicas) {

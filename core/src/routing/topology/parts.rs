@@ -34,6 +34,8 @@ pub struct Member {
     pub weight: u32,
     /// Failure domain.
     pub zone: Option<String>,
+    /// Smaller failure domain within the zone.
+    pub rack: Option<String>,
     /// Whether it may hold data.
     pub state: MemberState,
 }
@@ -45,6 +47,7 @@ impl Member {
             id: xxh3_64(spec.name.as_bytes()),
             weight: spec.weight,
             zone: spec.zone.clone(),
+            rack: spec.rack.clone(),
             state: MemberState::Active,
         }
     }
@@ -78,6 +81,26 @@ pub struct Shard {
     pub replicas: Vec<u16>,
     /// Whether it may own slots.
     pub state: ShardState,
+    /// Column group whose parts it holds; 0 for everything that no group names.
+    #[serde(default, skip_serializing_if = "is_main")]
+    pub group: GroupId,
+}
+
+/// Number of a column group; 0 is the main one.
+pub type GroupId = u16;
+
+fn is_main(group: &GroupId) -> bool {
+    *group == 0
+}
+
+/// Named parts of records that live in shards of their own, under the same key and slot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ColumnGroup {
+    /// Unique name.
+    pub name: String,
+    /// Columns it holds, in ascending order; a column is in one group at most.
+    pub columns: Vec<String>,
 }
 
 /// How keys map to slots.
@@ -124,6 +147,16 @@ pub enum Shortfall {
         /// Distinct zones they are in.
         zones: u8,
     },
+    /// Copies of a shard share a rack although their members are in racks.
+    #[error("shard {shard} has {sharing} of {replicas} replicas in a rack with another")]
+    Racks {
+        /// The shard.
+        shard: ShardId,
+        /// Copies placed.
+        replicas: u8,
+        /// Copies that stand in a rack with an earlier one.
+        sharing: u8,
+    },
     /// A node with a weight is no shard's preferred primary: there are fewer shards than nodes.
     #[error("node {node:?} is primary of no shard: there are fewer shards than nodes")]
     NoPrimary {
@@ -132,12 +165,32 @@ pub enum Shortfall {
     },
 }
 
-/// How many of these members share a zone with an earlier one. A member without a zone is a zone
-/// of its own.
-pub(crate) fn zone_conflicts(members: &[Member], replicas: &[u16]) -> usize {
-    let zone = |index: u16| members[usize::from(index)].zone.as_deref();
-    let shared = |&at: &usize| {
-        zone(replicas[at]).is_some_and(|z| replicas[..at].iter().any(|&other| zone(other) == Some(z)))
-    };
-    (0..replicas.len()).filter(shared).count()
+/// How badly a replica set shares failure domains; less is better.
+///
+/// Zones count first: how many members share a zone with an earlier one, then how many share zone
+/// and rack with an earlier one. A member without a zone is a zone of its own, one without a rack a
+/// rack of its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Conflicts {
+    pub(crate) zones: u8,
+    pub(crate) racks: u8,
+}
+
+/// See [`Conflicts`].
+pub(crate) fn conflicts(members: &[Member], replicas: &[u16]) -> Conflicts {
+    let mut found = Conflicts::default();
+    for (at, &replica) in replicas.iter().enumerate() {
+        let member = &members[usize::from(replica)];
+        let earlier = || replicas[..at].iter().map(|&other| &members[usize::from(other)]);
+        if member.zone.is_none() || earlier().all(|other| other.zone != member.zone) {
+            continue;
+        }
+        found.zones += 1;
+        if member.rack.is_some()
+            && earlier().any(|other| other.zone == member.zone && other.rack == member.rack)
+        {
+            found.racks += 1;
+        }
+    }
+    found
 }

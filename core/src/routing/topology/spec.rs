@@ -1,6 +1,6 @@
 //! What a fresh topology is asked to look like.
 
-use super::{DEFAULT_SLOTS, MAX_SLOTS, Partitioning};
+use super::{ColumnGroup, DEFAULT_SLOTS, MAX_SLOTS, Partitioning};
 use crate::routing::error::RoutingError;
 use crate::routing::hash::HashKind;
 use crate::routing::key::KeyEncoding;
@@ -47,6 +47,30 @@ pub struct TopologySpec {
     pub locality: Locality,
     /// Virtual nodes of the ring that places shards.
     pub vnodes: u32,
+    /// Parts of records that get shards of their own.
+    pub column_groups: Vec<ColumnGroupSpec>,
+}
+
+/// Columns that shall live in shards of their own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ColumnGroupSpec {
+    /// Unique name.
+    pub name: String,
+    /// Names of the columns; one at least, and none in two groups.
+    pub columns: Vec<String>,
+    /// Number of shards of the group, at most one per slot.
+    pub shards: u32,
+}
+
+impl ColumnGroupSpec {
+    pub(super) fn group(&self) -> ColumnGroup {
+        let mut columns = self.columns.clone();
+        columns.sort_unstable();
+        ColumnGroup {
+            name: self.name.clone(),
+            columns,
+        }
+    }
 }
 
 impl TopologySpec {
@@ -63,6 +87,7 @@ impl TopologySpec {
             encoding: KeyEncoding::Binary,
             locality: Locality::None,
             vnodes: DEFAULT_VNODES,
+            column_groups: Vec::new(),
         }
     }
 }

@@ -67,7 +67,7 @@ fn primaries_follow_the_weights_whatever_the_number_of_shards() {
 #[test]
 fn shards_own_contiguous_runs() {
     let (topology, _) = Topology::create(&spec(&numbered(5), 12, 3)).unwrap();
-    assert_eq!(topology.runs().len(), 12);
+    assert_eq!(topology.runs(0).len(), 12);
     assert!(topology.slot_counts().iter().all(|&slots| slots > 0));
 }
 
@@ -248,6 +248,7 @@ fn any_topology() -> impl Strategy<Value = Topology> {
         let node = |(i, (weight, zone)): (usize, (u32, Option<u8>))| NodeSpec {
             name: format!("섬{i}"),
             weight,
+            rack: zone.map(|zone| format!("r{}", zone + i as u8 % 2)),
             zone: zone.map(|zone| format!("z{zone}")),
         };
         let mut spec = TopologySpec::new(

@@ -152,6 +152,24 @@ impl Follower {
         Ok(())
     }
 
+    /// Starts fetching what [`Follower::get`] of this hash will read, without waiting.
+    pub(in crate::store) fn prefetch(&self, hash: u64) {
+        let target = Target::of(hash);
+        let (chunk, index) = place(self.directory.entry(target.position).page());
+        if let Some(map) = self.maps[chunk].get() {
+            map.prefetch(index * PAGE_BYTES);
+            map.prefetch(index * PAGE_BYTES + Page::home_offset(target));
+        }
+    }
+
+    /// A location that the key with this hash may well have; for fetching ahead only.
+    pub(in crate::store) fn guess(&self, hash: u64) -> Option<Location> {
+        let target = Target::of(hash);
+        let page = self.page(self.directory.entry(target.position).page()).ok()?;
+        let found = page.find(target, &mut |_| Ok::<bool, std::convert::Infallible>(true));
+        found.ok().flatten()
+    }
+
     /// The location of the key with this hash for which `is_match` says yes. `pages` tells the number
     /// of pages in use at the moment.
     ///

@@ -202,6 +202,7 @@ impl<'a> Page<'a> {
     }
 
     /// The first location of the target's tag that `is_match` accepts.
+    #[inline]
     pub(super) fn find<E>(
         self,
         target: Target,

@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# Runs a command beside a throw-away server that has the extension, in a throw-away copy of PostgreSQL.
+#
+#   scripts/pg-copy.sh PROFILE COMMAND...
+#
+# In: `debug` or `release`, already built. The command gets the directory of the server's programs as its
+# last argument, and sees what scripts/pg-cluster.sh sets.
+# Out: the command's output and status. Must never: write into the installed PostgreSQL, or leave a server
+# or a copy behind.
+set -euo pipefail
+# shellcheck source=scripts/env.sh
+. "$(dirname "$0")/env.sh"
+cd "$ROOT"
+
+profile=$1
+shift
+# Debian's tree works from any place as long as its parts keep their places relative to each other.
+bindir=$("$PGRX_PG_CONFIG_PATH" --bindir)
+sharedir=$("$PGRX_PG_CONFIG_PATH" --sharedir)
+case $bindir:$sharedir in
+/usr/lib/postgresql/*/bin:/usr/share/postgresql/*) ;;
+*) die "Only Debian's layout of PostgreSQL can be copied; $PGRX_PG_CONFIG_PATH has $bindir and $sharedir." ;;
+esac
+copy=$(mktemp -d /tmp/atoll-pg-copy.XXXXXX)
+trap 'rm -rf "$copy"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+chmod 755 "$copy"
+mkdir -p "$copy/usr/lib/postgresql" "$copy/usr/share/postgresql"
+cp -a "${bindir%/bin}" "$copy/usr/lib/postgresql/"
+cp -aL "$sharedir" "$copy/usr/share/postgresql/"
+scripts/install-pg.sh "$profile" "$copy$PGRX_PG_CONFIG_PATH" 2>/dev/null
+scripts/pg-cluster.sh "$copy$bindir" -- "$@" "$copy$bindir"
