@@ -20,7 +20,7 @@ Example:
   atoll repair DIR DEST --json | jq .lost
 
 DIR is one store (it holds CONTROL and log/), is only read, and must not be open anywhere. DEST must be
-missing or empty. Where a sound replica is left, copying that one is better: see `atoll verify`.
+missing or empty. Tables are read too; of what they hold, the newest version of each key is saved. Where a sound replica is left, copying that one is better: see `atoll verify`.
 Exit code 3: something was lost; the report names it.")]
 pub struct RepairArgs {
     /// The damaged store
@@ -41,7 +41,7 @@ pub fn run(args: &RepairArgs) -> Outcome {
     let mut progress = Progress::new("repair", None, 0);
     let report = repair(&Env::os(), &args.source, &args.target, &mut |done, total| {
         progress.set_total(total);
-        progress.at(done, || counted(total, "segment"));
+        progress.at(done, || counted(total, "file"));
     });
     progress.finish();
     let report = report.map_err(refusal)?;
@@ -77,23 +77,27 @@ fn refusal(error: StoreError) -> Failure {
 
 fn summary(report: &RepairReport) -> String {
     format!(
-        "{} saved from {}; {} never finished",
+        "{} saved from {} and {}; {} never finished",
         counted(report.versions, "version"),
         counted(report.segments, "segment"),
+        counted(report.tables, "table"),
         counted(report.unfinished, "write"),
     )
 }
 
 fn in_words(lost: &Lost) -> String {
     let to = lost.to.map_or_else(|| "the end".to_owned(), |to| to.to_string());
-    let key = lost
-        .key
-        .as_ref()
-        .map_or_else(String::new, |key| format!(", key \"{}\"", key.escape_ascii()));
+    let named = |word: &str, key: &Option<Vec<u8>>| {
+        key.as_ref()
+            .map_or_else(String::new, |key| format!(", {word} \"{}\"", key.escape_ascii()))
+    };
     format!(
-        "lost: positions {} to {to} of {}{key}: {}",
+        "lost: positions {} to {to} of {}{}{}{}: {}",
         lost.from,
         lost.path.display(),
+        named("key", &lost.key),
+        named("keys after", &lost.after_key),
+        named("keys before", &lost.before_key),
         lost.what
     )
 }
