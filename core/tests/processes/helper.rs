@@ -27,7 +27,7 @@ pub fn value(thread: u32, number: u64) -> Vec<u8> {
     value
 }
 
-fn say(thread: u32, number: u64) {
+pub fn say(thread: u32, number: u64) {
     let mut line = [0u8; LINE];
     line[..4].copy_from_slice(MARK);
     line[4..8].copy_from_slice(&thread.to_le_bytes());
@@ -53,6 +53,7 @@ fn entry() {
         "write" => write(&dir, seed),
         "hold" => hold(&dir),
         "read" => read(&dir),
+        "model" => crate::model::write(&dir, seed),
         "snapshot" => snapshot(&dir),
         other => panic!("unknown helper {other}"),
     }

@@ -6,6 +6,7 @@ mod fork;
 mod full;
 mod helper;
 mod kills;
+mod model;
 mod readers;
 
 use std::path::Path;

@@ -53,7 +53,11 @@ impl Default for ReaderOptions {
 /// It keeps files mapped that the writer has removed since, until its next read: a reader that is not
 /// used any more should be dropped.
 #[derive(Debug)]
-pub struct StoreReader {
+pub struct StoreReader(Arc<Views>);
+
+/// The view of the moment, shared by a reader and its snapshots.
+#[derive(Debug)]
+struct Views {
     env: Env,
     dir: PathBuf,
     options: ReaderOptions,
@@ -77,13 +81,13 @@ impl Store {
             .into());
         }
         let view = attach(env, dir, options)?;
-        Ok(StoreReader {
+        Ok(StoreReader(Arc::new(Views {
             env: env.clone(),
             dir: dir.to_owned(),
             options: options.clone(),
             view: ArcSwap::from_pointee(view),
             attaching: Mutex::new(()),
-        })
+        })))
     }
 
     /// Snapshots that readers hold through the file `readers`; compaction keeps what they see. Those of
@@ -106,31 +110,7 @@ impl Store {
     }
 }
 
-impl StoreReader {
-    /// Directory of the store.
-    #[must_use]
-    pub fn dir(&self) -> &Path {
-        &self.dir
-    }
-
-    /// Random name the store was given at its creation.
-    #[must_use]
-    pub fn store_id(&self) -> Uuid {
-        self.view.load().control.store
-    }
-
-    /// Whether a writer has the store open, or had until it was killed.
-    #[must_use]
-    pub fn is_open(&self) -> bool {
-        self.view.load().is_open()
-    }
-
-    /// Position up to which versions are in tables, as far as this reader has seen.
-    #[must_use]
-    pub fn compacted_through(&self) -> Lsn {
-        self.view.load().files().through
-    }
-
+impl Views {
     /// Runs `read` on a view that was current from before it until after it.
     #[inline]
     fn with<T>(&self, mut read: impl FnMut(&View) -> Result<T, StoreError>) -> Result<T, StoreError> {
@@ -155,64 +135,6 @@ impl StoreReader {
                 .store(Arc::new(attach(&self.env, &self.dir, &self.options)?));
         }
         Ok(())
-    }
-
-    /// The value of `key`: at least as new as every write that was acknowledged before the call, in
-    /// whatever process.
-    ///
-    /// # Errors
-    /// Damage, naming file and offset; those of [`Store::open_reader`] when the writer has changed.
-    pub fn get(&self, key: &[u8]) -> Result<Option<Value>, StoreError> {
-        self.with(|view| value_of(view, view.hash(key), key))
-    }
-
-    /// The values of `keys`, each as [`StoreReader::get`] would give it; the cache misses of several keys
-    /// overlap.
-    ///
-    /// # Errors
-    /// As for [`StoreReader::get`].
-    pub fn multi_get<K: AsRef<[u8]>>(&self, keys: &[K]) -> Result<Vec<Option<Value>>, StoreError> {
-        let mut values = Vec::with_capacity(keys.len());
-        for group in keys.chunks(GROUP) {
-            let begun = values.len();
-            self.with(|view| {
-                values.truncate(begun);
-                let mut hashes = [0; GROUP];
-                for (hash, key) in hashes.iter_mut().zip(group) {
-                    *hash = view.hash(key.as_ref());
-                    view.index.prefetch(*hash);
-                }
-                hashes[..group.len()].iter().for_each(|hash| view.fetch(*hash));
-                for (key, hash) in group.iter().zip(hashes) {
-                    values.push(value_of(view, hash, key.as_ref())?);
-                }
-                Ok(())
-            })?;
-        }
-        Ok(values)
-    }
-
-    /// A stable view of everything that was acknowledged before the call. It occupies one of 256 slots
-    /// as long as it, or a scan made from it, lives.
-    ///
-    /// # Errors
-    /// [`StoreError::NoReaderSlot`] where the file `readers` cannot be written (gets need no slot) or
-    /// is full; [`StoreError::WriterStuck`] when a writer has been stopped in the middle of a write.
-    pub fn snapshot(&self) -> Result<ReaderSnapshot, StoreError> {
-        loop {
-            self.with(|_| Ok(()))?;
-            let view = self.view.load_full();
-            let slot = self.claim()?;
-            let (at, now_ms) = self.stable(&view, slot.as_ref())?;
-            view.refresh()?;
-            if view.is_current() {
-                return Ok(ReaderSnapshot {
-                    hold: Arc::new(Hold { view, slot }),
-                    at,
-                    now_ms,
-                });
-            }
-        }
     }
 
     fn claim(&self) -> Result<Option<Slot>, StoreError> {
@@ -287,6 +209,91 @@ impl StoreReader {
             std::thread::sleep(Duration::from_millis(1));
         }
         Ok(at)
+    }
+}
+
+impl StoreReader {
+    /// Directory of the store.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.0.dir
+    }
+
+    /// Random name the store was given at its creation.
+    #[must_use]
+    pub fn store_id(&self) -> Uuid {
+        self.0.view.load().control.store
+    }
+
+    /// Whether a writer has the store open, or had until it was killed.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.0.view.load().is_open()
+    }
+
+    /// Position up to which versions are in tables, as far as this reader has seen.
+    #[must_use]
+    pub fn compacted_through(&self) -> Lsn {
+        self.0.view.load().files().through
+    }
+
+    /// The value of `key`: at least as new as every write that was acknowledged before the call, in
+    /// whatever process.
+    ///
+    /// # Errors
+    /// Damage, naming file and offset; those of [`Store::open_reader`] when the writer has changed.
+    pub fn get(&self, key: &[u8]) -> Result<Option<Value>, StoreError> {
+        self.0.with(|view| value_of(view, view.hash(key), key))
+    }
+
+    /// The values of `keys`, each as [`StoreReader::get`] would give it; the cache misses of several keys
+    /// overlap.
+    ///
+    /// # Errors
+    /// As for [`StoreReader::get`].
+    pub fn multi_get<K: AsRef<[u8]>>(&self, keys: &[K]) -> Result<Vec<Option<Value>>, StoreError> {
+        let mut values = Vec::with_capacity(keys.len());
+        for group in keys.chunks(GROUP) {
+            let begun = values.len();
+            self.0.with(|view| {
+                values.truncate(begun);
+                let mut hashes = [0; GROUP];
+                for (hash, key) in hashes.iter_mut().zip(group) {
+                    *hash = view.hash(key.as_ref());
+                    view.index.prefetch(*hash);
+                }
+                hashes[..group.len()].iter().for_each(|hash| view.fetch(*hash));
+                for (key, hash) in group.iter().zip(hashes) {
+                    values.push(value_of(view, hash, key.as_ref())?);
+                }
+                Ok(())
+            })?;
+        }
+        Ok(values)
+    }
+
+    /// A stable view of everything that was acknowledged before the call. It occupies one of 256 slots
+    /// as long as it, or a scan made from it, lives.
+    ///
+    /// # Errors
+    /// [`StoreError::NoReaderSlot`] where the file `readers` cannot be written (gets need no slot) or
+    /// is full; [`StoreError::WriterStuck`] when a writer has been stopped in the middle of a write.
+    pub fn snapshot(&self) -> Result<ReaderSnapshot, StoreError> {
+        loop {
+            self.0.with(|_| Ok(()))?;
+            let view = self.0.view.load_full();
+            let slot = self.0.claim()?;
+            let (at, now_ms) = self.0.stable(&view, slot.as_ref())?;
+            view.refresh()?;
+            if view.is_current() {
+                return Ok(ReaderSnapshot {
+                    reader: Arc::clone(&self.0),
+                    hold: Arc::new(Hold { view, slot }),
+                    at,
+                    now_ms,
+                });
+            }
+        }
     }
 }
 

@@ -12,12 +12,15 @@ use super::super::scan::{self, Scan, ScanOptions, end_of_prefix};
 use super::super::slots::Slot;
 use super::super::version::Value;
 use super::super::{StoreError, TooOld};
+use super::Views;
 use super::view::View;
 use crate::ids::Lsn;
 
 /// What a snapshot and its scans keep.
 #[derive(Debug)]
 pub(in crate::store) struct Hold {
+    /// The view it was taken from, which knows whether records have been taken back since. It is not
+    /// what is read: the next writer may have made another index.
     pub(super) view: Arc<View>,
     pub(super) slot: Option<Slot>,
 }
@@ -39,6 +42,7 @@ impl Hold {
 /// still as well: what had not expired when it was taken stays.
 #[derive(Clone, Debug)]
 pub struct ReaderSnapshot {
+    pub(super) reader: Arc<Views>,
     pub(super) hold: Arc<Hold>,
     pub(super) at: Lsn,
     pub(super) now_ms: u64,
@@ -62,15 +66,13 @@ impl ReaderSnapshot {
     /// # Errors
     /// Damage, naming file and offset; [`StoreError::SnapshotTooOld`].
     pub fn get(&self, key: &[u8]) -> Result<Option<Value>, StoreError> {
-        let found = self.find(key);
+        let found = self.reader.with(|view| self.find(view, key));
         // First, whatever was found: mixed from before and after a truncation it means nothing.
         self.hold.check(self.at)?;
         found
     }
 
-    fn find(&self, key: &[u8]) -> Result<Option<Value>, StoreError> {
-        let view = &*self.hold.view;
-        view.keep_up()?;
+    fn find(&self, view: &View, key: &[u8]) -> Result<Option<Value>, StoreError> {
         let newest = match view.newest(view.hash(key), key)? {
             (Some(place), _) => Some(place.version()),
             (None, true) => view.version_in_tables(key, false, self.at)?,
@@ -98,11 +100,10 @@ impl ReaderSnapshot {
         end: Bound<&[u8]>,
         options: ScanOptions,
     ) -> Result<Scan, StoreError> {
-        let view = &*self.hold.view;
-        let standing = Standing::Reader(Arc::clone(&self.hold));
-        let scan = view
-            .keep_up()
-            .and_then(|()| scan::open(view, standing, (self.at, self.now_ms), (start, end), options));
+        let scan = self.reader.with(|view| {
+            let standing = Standing::Reader(Arc::clone(&self.hold));
+            scan::open(view, standing, (self.at, self.now_ms), (start, end), options)
+        });
         self.hold.check(self.at)?;
         scan
     }
