@@ -15,6 +15,7 @@ mod import;
 mod init;
 mod input;
 mod keyvalue;
+mod one_store;
 mod options;
 mod output;
 mod progress;

@@ -120,8 +120,8 @@ pub trait Disk: Send + Sync + fmt::Debug {
     /// Takes an exclusive advisory lock on `path`, creating it where missing, and writes the
     /// process id and host into it. Never blocks.
     fn lock(&self, path: &Path) -> io::Result<LockOutcome>;
-    /// Whether somebody else holds the lock of [`Disk::lock`] on `path`.
-    fn is_locked(&self, path: &Path) -> io::Result<bool> {
+    /// Who else holds the lock of [`Disk::lock`] on `path`, if somebody does.
+    fn lock_holder(&self, path: &Path) -> io::Result<Option<LockHolder>> {
         let _ = path;
         Err(io::ErrorKind::Unsupported.into())
     }

@@ -189,8 +189,15 @@ impl Disk for OsDisk {
         }
     }
 
-    fn is_locked(&self, path: &Path) -> io::Result<bool> {
-        ofd_lock_is_held(&fs::File::open(path)?, 0, 0)
+    fn lock_holder(&self, path: &Path) -> io::Result<Option<LockHolder>> {
+        let mut file = fs::File::open(path)?;
+        if !ofd_lock_is_held(&file, 0, 0)? {
+            return Ok(None);
+        }
+        let mut text = Vec::new();
+        // As in `lock`: a holder that cannot be told is one all the same.
+        let _ = file.read_to_end(&mut text);
+        Ok(Some(LockHolder::parse(&text)))
     }
 
     fn lock_byte(&self, path: &Path, at: u64) -> io::Result<Option<Box<dyn LockGuard>>> {

@@ -34,10 +34,17 @@ pub enum StoreError {
         why: String,
     },
     /// The writer of the store began something that takes a moment, and does not go on.
-    #[error("the writer of {path} has not finished {doing}: is its process stopped?", path = path.display())]
+    #[error(
+        "the writer of {path}, process {pid} on {host}, has not finished {doing}: is it stopped?",
+        path = path.display()
+    )]
     WriterStuck {
         /// Directory of the store.
         path: PathBuf,
+        /// Its process id; 0 where it cannot be told.
+        pid: u32,
+        /// Its host.
+        host: String,
         /// What it was doing.
         doing: &'static str,
     },

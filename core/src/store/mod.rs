@@ -51,7 +51,7 @@ pub use error::{ConflictCause, Damage, StoreError, TooOld};
 pub use expiry::Expires;
 pub use hand_over::{HandOver, HandOverKind};
 pub use read::Snapshot;
-pub use reader::{ReaderOptions, ReaderSnapshot, StoreReader};
+pub use reader::{ReaderOptions, ReaderSnapshot, ReaderStats, StoreReader};
 pub use scan::{Entry, EntryRef, Scan, ScanOptions};
 pub use slots::{READER_SLOTS, READERS_FILE, ReaderInfo};
 pub use transaction::{Committed, Transaction, TransactionEntry, TransactionScan, TransactionValue};

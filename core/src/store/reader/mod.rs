@@ -8,6 +8,7 @@
 //! What must never happen: a reader that is stopped, killed or forked holds up the writer; a reader
 //! answers from an index that no longer follows the log.
 
+mod figures;
 mod snapshot;
 mod view;
 
@@ -25,9 +26,10 @@ use super::{Store, StoreError};
 use crate::ids::{Lsn, Uuid};
 use crate::io::Env;
 use crate::log::{CONTROL_FILE, LOCK_FILE, LogError};
+pub use figures::ReaderStats;
 pub(super) use snapshot::Hold;
 pub use snapshot::ReaderSnapshot;
-use view::{View, attach};
+use view::{View, attach, stuck};
 
 /// Keys of a `multi_get` whose cache misses overlap.
 const GROUP: usize = 32;
@@ -195,16 +197,12 @@ impl Views {
                 std::thread::yield_now();
                 continue;
             }
-            let lock = self.dir.join(LOCK_FILE);
-            if !self.env.disk.is_locked(&lock).unwrap_or(true) {
+            if let Ok(None) = self.env.disk.lock_holder(&self.dir.join(LOCK_FILE)) {
                 // Never acknowledged, and nobody will complete it.
                 return Ok(lsn);
             }
             if Instant::now() >= deadline {
-                return Err(StoreError::WriterStuck {
-                    path: self.dir.clone(),
-                    doing: "writing a record",
-                });
+                return Err(stuck(&self.env, &self.dir, "writing a record"));
             }
             std::thread::sleep(Duration::from_millis(1));
         }

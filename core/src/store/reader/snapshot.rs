@@ -61,6 +61,14 @@ impl ReaderSnapshot {
         self.now_ms
     }
 
+    /// Whether everything this view shows is still there.
+    ///
+    /// # Errors
+    /// [`StoreError::SnapshotTooOld`].
+    pub fn check(&self) -> Result<(), StoreError> {
+        self.hold.check(self.at)
+    }
+
     /// The value of `key` in this view.
     ///
     /// # Errors

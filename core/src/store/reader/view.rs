@@ -28,7 +28,7 @@ use super::super::table::TableError;
 use super::super::{INDEX_DIR, StoreError, hash_key, stamp_of};
 use super::ReaderOptions;
 use crate::ids::Lsn;
-use crate::io::{Env, OpenMode};
+use crate::io::{Disk, Env, LockHolder, OpenMode};
 use crate::log::header::{Control, StoreState};
 use crate::log::live::LiveView;
 use crate::log::recovery::read_control;
@@ -83,13 +83,26 @@ pub(super) fn attach(env: &Env, dir: &Path, options: &ReaderOptions) -> Result<V
                 return Err(error);
             }
             Err(Obstacle::Busy(doing)) if Instant::now() >= deadline => {
-                return Err(StoreError::WriterStuck {
-                    path: dir.to_owned(),
-                    doing,
-                });
+                return Err(stuck(env, dir, doing));
             }
             Err(_) => std::thread::sleep(std::time::Duration::from_millis(1)),
         }
+    }
+}
+
+/// Who has the store open for writing.
+pub(super) fn writer(disk: &dyn Disk, dir: &Path) -> Option<LockHolder> {
+    disk.lock_holder(&dir.join(LOCK_FILE)).ok().flatten()
+}
+
+/// The writer does not go on.
+pub(super) fn stuck(env: &Env, dir: &Path, doing: &'static str) -> StoreError {
+    let (pid, host) = writer(&*env.disk, dir).map_or((0, String::new()), |holder| (holder.pid, holder.host));
+    StoreError::WriterStuck {
+        path: dir.to_owned(),
+        pid,
+        host,
+        doing,
     }
 }
 
@@ -158,7 +171,7 @@ impl View {
             }
             StoreState::Open => "it was not closed".to_owned(),
         };
-        if disk.is_locked(&dir.join(LOCK_FILE)).unwrap_or(false) {
+        if writer(disk, dir).is_some() {
             return Err(Obstacle::Busy("opening the store"));
         }
         Err(StoreError::NeedsRecovery {
@@ -181,8 +194,7 @@ impl View {
     #[cold]
     fn is_still_closed(&self) -> bool {
         let disk = &*self.env.disk;
-        matches!(LiveView::open(disk, &self.dir), Ok(None))
-            && !disk.is_locked(&self.dir.join(LOCK_FILE)).unwrap_or(false)
+        matches!(LiveView::open(disk, &self.dir), Ok(None)) && writer(disk, &self.dir).is_none()
     }
 
     pub(super) fn is_open(&self) -> bool {
