@@ -4,9 +4,25 @@
  * Printed from the sources of libatoll by scripts/header.sh: edits made here are lost.
  *
  * What holds for every function, unless its comment says otherwise:
- *   - No call unwinds or aborts: an internal error becomes a return value.
- *   - Pointers returned as `const` belong to the library and must not be freed.
- *   - Link with -latoll. The static library also needs -lgcc_s -lutil -lrt -lpthread -lm -ldl.
+ *
+ *   Errors     A call that can fail returns an atoll_status: 0 done, above 0 another normal outcome, below 0 an
+ *              error. `err` may be NULL; otherwise it must point to a NULL pointer, and after an error that
+ *              points to an atoll_error, to be freed with atoll_error_free(). No call unwinds or aborts.
+ *   Inputs     are read before the call returns and never kept. Bytes may hold anything, NUL included; a pointer
+ *              may be NULL only with length 0. Texts end with NUL and are UTF-8.
+ *   Outputs    are written only when the status is 0 or above. Where a call makes a handle, that is NULL after
+ *              an error.
+ *   Handles    come from this library and are freed once, in any order: a snapshot, scan or transaction may be
+ *              freed after its store. NULL is answered with ATOLL_E_INVALID, and freeing it does nothing.
+ *   Threads    "Any thread" means at the same time on one handle. "One thread at a time" means that a
+ *              second call meanwhile answers ATOLL_E_BUSY.
+ *   Views      (atoll_bytes, atoll_kv) belong to the handle that the call names, and are valid until then.
+ *              Pointers returned as `const` belong to the library and must not be freed.
+ *   Structs    that begin with struct_size are initialised with their INIT macro. The library reads as much as the
+ *              caller's version has, and answers ATOLL_E_UNSUPPORTED to fields it does not know yet.
+ *   fork()     A store does not work in a child process: calls answer ATOLL_E_FORKED there. Freeing is allowed.
+ *
+ * Link with -latoll. The static library also needs -lgcc_s -lutil -lrt -lpthread -lm -ldl.
  *
  * C99, C11, C17 and C++11 to C++20. SPDX-License-Identifier: Apache-2.0 OR MIT
  */
@@ -14,6 +30,7 @@
 #ifndef ATOLL_H
 #define ATOLL_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 /* Version of this header; compare with atoll_version_number(). */
@@ -26,9 +43,920 @@
 /* Binary interface of this header; compare with atoll_abi_version(). */
 #define ATOLL_ABI_VERSION 0
 
+/**
+ * The longest key.
+ */
+#define ATOLL_MAX_KEY_BYTES 65535
+
+/**
+ * The longest value, and the largest batch.
+ */
+#define ATOLL_MAX_VALUE_BYTES 67108864
+
+/**
+ * In the memory of the operating system: survives kill -9, may be lost with the power.
+ */
+#define ATOLL_DURABILITY_BUFFERED 0
+
+/**
+ * On the device.
+ */
+#define ATOLL_DURABILITY_SYNCED 1
+
+/**
+ * From the end of the range to its start.
+ */
+#define ATOLL_RANGE_REVERSE 1
+
+/**
+ * `lo` is a prefix: the keys that begin with it; `hi` must be empty.
+ */
+#define ATOLL_RANGE_PREFIX 2
+
+/**
+ * The key must have no value.
+ */
+#define ATOLL_EXPECT_ABSENT 0
+
+/**
+ * The key must have exactly the value `value`.
+ */
+#define ATOLL_EXPECT_VALUE 1
+
+/**
+ * The key must have the version that `lsn` and `hlc` name, as atoll_pin_version() gave them.
+ */
+#define ATOLL_EXPECT_VERSION 2
+
+/**
+ * Writes that take effect together. One thread at a time. Of several operations on a key the last one counts.
+ */
+typedef struct atoll_batch atoll_batch;
+
+/**
+ * Bytes that belong to the caller, until atoll_buf_free().
+ */
+typedef struct atoll_buf atoll_buf;
+
+/**
+ * An open store. Any number of threads may use it at once.
+ */
+typedef struct atoll_db atoll_db;
+
+/**
+ * Why a call failed: a status, a message for people, and the operating system's number if it has one.
+ */
+typedef struct atoll_error atoll_error;
+
+/**
+ * A scan under way. One thread at a time.
+ *
+ * What it shows does not change by writes that come after it began. It keeps the space of newer versions from being
+ * given back: free it when it has served.
+ */
+typedef struct atoll_iter atoll_iter;
+
+/**
+ * Options for opening a store or a cluster.
+ */
+typedef struct atoll_options atoll_options;
+
+/**
+ * Holds one value where it lies, without a copy.
+ *
+ * One thread at a time. A pin that is held keeps the file with the value from being given back.
+ */
+typedef struct atoll_pin atoll_pin;
+
+/**
+ * A store as it was at one position. Any number of threads may use it at once.
+ *
+ * What it shows is kept until it is freed, so space of newer versions grows: free it when it has served.
+ */
+typedef struct atoll_snapshot atoll_snapshot;
+
+/**
+ * A transaction under way. One thread at a time.
+ *
+ * It reads the store as it was when it began, and its own writes. It keeps the space of newer versions from being given
+ * back: end it soon.
+ */
+typedef struct atoll_transaction atoll_transaction;
+
+/**
+ * What a call answers: 0 done, above 0 another normal outcome (no error object is made), below 0 an error.
+ */
+typedef int32_t atoll_status;
+
+/**
+ * How a write is done. Initialise it with ATOLL_WRITE_OPTS_INIT; NULL stands for the defaults.
+ */
+typedef struct {
+    /**
+     * sizeof(atoll_write_opts).
+     */
+    size_t struct_size;
+    /**
+     * ATOLL_DURABILITY_BUFFERED (default): survives the end of the process. ATOLL_DURABILITY_SYNCED: on the
+     * device before the call returns.
+     */
+    uint32_t durability;
+    /**
+     * 0.
+     */
+    uint32_t flags;
+    /**
+     * The value is gone this many milliseconds after the write; 0: it stays.
+     */
+    uint64_t ttl_ms;
+    /**
+     * The value is gone at this time, in milliseconds since 1970; 0: see ttl_ms. At most one of the two.
+     */
+    uint64_t expires_at_ms;
+} atoll_write_opts;
+
+/**
+ * A view of bytes. Its owner is named by the function that fills it in; `data` is never NULL then, also
+ * when `len` is 0.
+ */
+typedef struct {
+    /**
+     * First byte.
+     */
+    const uint8_t *data;
+    /**
+     * Number of bytes.
+     */
+    size_t len;
+} atoll_bytes;
+
+/**
+ * One option of the table.
+ *
+ * The strings live as long as the library stays loaded.
+ */
+typedef struct {
+    /**
+     * Whose it is: "store" or "cluster".
+     */
+    const char *scope;
+    /**
+     * Its name, the same in every language.
+     */
+    const char *name;
+    /**
+     * How its value is written: "bytes", "time", "true or false", or the words there are.
+     */
+    const char *unit;
+    /**
+     * Value where nothing is set.
+     */
+    const char *default_value;
+    /**
+     * Smallest value; NULL where there is none.
+     */
+    const char *min;
+    /**
+     * Largest value; NULL where there is none.
+     */
+    const char *max;
+    /**
+     * What it does, and what changing it costs.
+     */
+    const char *doc;
+} atoll_option_info;
+
+/**
+ * What a read looks at. Initialise it with ATOLL_READ_OPTS_INIT; NULL stands for the defaults.
+ */
+typedef struct {
+    /**
+     * sizeof(atoll_read_opts).
+     */
+    size_t struct_size;
+    /**
+     * Read the store as it was then; NULL: as it is now.
+     */
+    const atoll_snapshot *snapshot;
+    /**
+     * 0.
+     */
+    uint64_t flags;
+} atoll_read_opts;
+
+/**
+ * A range of keys. Initialise it with ATOLL_RANGE_INIT; NULL stands for all keys.
+ */
+typedef struct {
+    /**
+     * sizeof(atoll_range).
+     */
+    size_t struct_size;
+    /**
+     * First key, inclusive; NULL for the first one there is.
+     */
+    const uint8_t *lo;
+    /**
+     * Bytes of `lo`.
+     */
+    size_t lo_len;
+    /**
+     * End, exclusive; NULL for none.
+     */
+    const uint8_t *hi;
+    /**
+     * Bytes of `hi`.
+     */
+    size_t hi_len;
+    /**
+     * ATOLL_RANGE_REVERSE, ATOLL_RANGE_PREFIX.
+     */
+    uint32_t flags;
+    /**
+     * 0.
+     */
+    uint32_t reserved;
+    /**
+     * Ends after so many entries; 0 for all.
+     */
+    uint64_t limit;
+} atoll_range;
+
+/**
+ * A view of a key and its value.
+ */
+typedef struct {
+    /**
+     * The key.
+     */
+    atoll_bytes key;
+    /**
+     * The value.
+     */
+    atoll_bytes value;
+} atoll_kv;
+
+/**
+ * About how much a range holds.
+ */
+typedef struct {
+    /**
+     * sizeof(atoll_approximate).
+     */
+    size_t struct_size;
+    /**
+     * Keys with a value.
+     */
+    uint64_t records;
+    /**
+     * Bytes of those keys and values.
+     */
+    uint64_t bytes;
+    /**
+     * In about 19 of 20 cases `records` is off by no more than this; 0: they were counted.
+     */
+    uint64_t records_error;
+    /**
+     * The same of `bytes`.
+     */
+    uint64_t bytes_error;
+} atoll_approximate;
+
+/**
+ * What a conditional write expects to find.
+ */
+typedef struct {
+    /**
+     * ATOLL_EXPECT_ABSENT, ATOLL_EXPECT_VALUE or ATOLL_EXPECT_VERSION.
+     */
+    uint32_t kind;
+    /**
+     * 0.
+     */
+    uint32_t reserved;
+    /**
+     * For ATOLL_EXPECT_VALUE.
+     */
+    atoll_bytes value;
+    /**
+     * For ATOLL_EXPECT_VERSION.
+     */
+    uint64_t lsn;
+    /**
+     * For ATOLL_EXPECT_VERSION.
+     */
+    uint64_t hlc;
+} atoll_expected;
+
+/**
+ * Done.
+ */
+#define ATOLL_OK 0
+
+/**
+ * The key has no value.
+ */
+#define ATOLL_NOT_FOUND 1
+
+/**
+ * A scan has given all it has.
+ */
+#define ATOLL_END 2
+
+/**
+ * Nothing happened within the time that was given.
+ */
+#define ATOLL_TIMEOUT 3
+
+/**
+ * The buffer is too small; the call says how large it must be, and nothing was consumed.
+ */
+#define ATOLL_BUFFER_TOO_SMALL 4
+
+/**
+ * What the write was conditional on is no longer so; nothing was written.
+ */
+#define ATOLL_CONFLICT 5
+
+/**
+ * An argument is wrong: the message says which and what would be right.
+ */
+#define ATOLL_E_INVALID -1
+
+/**
+ * The operating system refused; atoll_error_os_errno() has its number.
+ */
+#define ATOLL_E_IO -2
+
+/**
+ * Bytes on disk are not what was written; the message names file and offset. Other keys stay readable.
+ */
+#define ATOLL_E_CORRUPT -3
+
+/**
+ * The handle, or the store behind it, has been closed.
+ */
+#define ATOLL_E_CLOSED -4
+
+/**
+ * The handle is in use by another call, and can serve one at a time.
+ */
+#define ATOLL_E_BUSY -5
+
+/**
+ * Another process has the store open; the message names it.
+ */
+#define ATOLL_E_LOCKED -6
+
+/**
+ * The store was opened before this process forked.
+ */
+#define ATOLL_E_FORKED -7
+
+/**
+ * The call asks for something that this build does not know.
+ */
+#define ATOLL_E_UNSUPPORTED -8
+
+/**
+ * A callback of the program failed.
+ */
+#define ATOLL_E_CALLBACK -9
+
+/**
+ * Too few copies answered for what was asked; what was written may be there.
+ */
+#define ATOLL_E_NO_QUORUM -10
+
+/**
+ * Another primary has taken over.
+ */
+#define ATOLL_E_STALE_EPOCH -11
+
+/**
+ * No space is left; nothing was written and reads go on.
+ */
+#define ATOLL_E_DISK_FULL -12
+
+/**
+ * This copy does not take writes.
+ */
+#define ATOLL_E_NOT_PRIMARY -13
+
+/**
+ * Nobody who could answer can be reached; nothing was written.
+ */
+#define ATOLL_E_UNAVAILABLE -14
+
+/**
+ * It cannot be known whether the write was done.
+ */
+#define ATOLL_E_INDETERMINATE -15
+
+/**
+ * A write that was seen has been lost with its primary.
+ */
+#define ATOLL_E_WRITE_LOST -16
+
+/**
+ * The keys of one atomic operation live in different places.
+ */
+#define ATOLL_E_CROSS_SLOT -17
+
+/**
+ * What the snapshot shows is gone; take a new one.
+ */
+#define ATOLL_E_TOO_OLD -18
+
+/**
+ * The library has a defect: the message tells it. The handle takes no more writes.
+ */
+#define ATOLL_E_PANIC -99
+
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
+
+/**
+ * Makes an empty batch. Free it with atoll_batch_free().
+ *
+ * Any thread.
+ */
+atoll_batch *atoll_batch_new(void);
+
+/**
+ * Takes everything out of a batch, so that it can be filled again. NULL is allowed.
+ *
+ * One thread at a time; does nothing while another uses it.
+ */
+void atoll_batch_clear(atoll_batch *batch);
+
+/**
+ * Frees a batch. NULL is allowed.
+ *
+ * Any thread.
+ */
+void atoll_batch_free(atoll_batch *batch);
+
+/**
+ * Returns how many keys the batch writes; 0 for NULL. One thread at a time.
+ */
+size_t atoll_batch_len(const atoll_batch *batch);
+
+/**
+ * Adds a put. Key and value are copied.
+ *
+ * `ttl_ms`: the value is gone so many milliseconds after the batch is written, 0: it stays. One thread at a time.
+ */
+atoll_status atoll_batch_put(atoll_batch *batch,
+                             const void *key,
+                             size_t key_len,
+                             const void *value,
+                             size_t value_len,
+                             uint64_t ttl_ms,
+                             atoll_error **err);
+
+/**
+ * Adds a deletion. The key is copied. One thread at a time.
+ */
+atoll_status atoll_batch_delete(atoll_batch *batch,
+                                const void *key,
+                                size_t key_len,
+                                atoll_error **err);
+
+/**
+ * Adds `n` puts at once: key i with value i, each laid end to end as for atoll_multi_get(). Everything is copied.
+ *
+ * One thread at a time. Adds all of them or none.
+ */
+atoll_status atoll_batch_put_packed(atoll_batch *batch,
+                                    const uint8_t *keys,
+                                    const uint32_t *key_offsets,
+                                    const uint8_t *values,
+                                    const uint32_t *value_offsets,
+                                    size_t n,
+                                    atoll_error **err);
+
+/**
+ * Applies a batch: all of it or nothing, also after a crash and for every reader. The batch stays as it is.
+ *
+ * `lsn` may be NULL; it is set to the position after the batch, 0 for an empty one, which does nothing. The options' times of
+ * expiry must be 0: each put has its own. Otherwise as atoll_put().
+ */
+atoll_status atoll_write(atoll_db *db,
+                         const atoll_write_opts *options,
+                         const atoll_batch *batch,
+                         uint64_t *lsn,
+                         atoll_error **err);
+
+/**
+ * Returns a view of the bytes, valid until the buffer is freed; an empty view for NULL.
+ *
+ * Any thread.
+ */
+atoll_bytes atoll_buf_bytes(const atoll_buf *buf);
+
+/**
+ * Frees a buffer. NULL is allowed.
+ *
+ * Any thread.
+ */
+void atoll_buf_free(atoll_buf *buf);
+
+/**
+ * Opens the store in the directory `path`, and makes it if it is not there.
+ *
+ * `options` may be NULL for the defaults. One process at a time has a store open for writing: the second one gets
+ * ATOLL_E_LOCKED with the process id and host of the first. `*out` is NULL after an error. Close the handle with
+ * atoll_db_close() and free it with atoll_db_free(). Any thread; blocks while a store that was not closed is
+ * checked.
+ */
+atoll_status atoll_db_open(const char *path,
+                           const atoll_options *options,
+                           atoll_db **db,
+                           atoll_error **err);
+
+/**
+ * Makes everything durable and closes the store; later calls on the handle answer ATOLL_E_CLOSED.
+ *
+ * Snapshots, scans and transactions made from it answer ATOLL_E_CLOSED as well; values that are pinned stay until
+ * their pin is reset. Closing twice is allowed. Any thread; waits for calls that are under way. If it fails,
+ * nothing acknowledged is lost, and the store is checked when it is opened next.
+ */
+atoll_status atoll_db_close(atoll_db *db,
+                            atoll_error **err);
+
+/**
+ * Frees the handle. NULL is allowed.
+ *
+ * In any order with the handles made from it: the last of them closes the store if nobody has, and then a failure
+ * cannot be told: call atoll_db_close() first. Any thread.
+ */
+void atoll_db_free(atoll_db *db);
+
+/**
+ * Makes everything written before the call durable.
+ *
+ * `durable_lsn` may be NULL; it is set to the position below which everything has survived. Any thread; blocks on the
+ * device.
+ */
+atoll_status atoll_sync(atoll_db *db,
+                        uint64_t *durable_lsn,
+                        atoll_error **err);
+
+/**
+ * Brings the tables of the store into as few runs as it can, now: scans and reads of older versions get faster, and
+ * space of superseded values is given back. Background compaction does the same by and by.
+ *
+ * Any thread; blocks for as long as it takes, about a second for every few hundred MB. Reads and writes go on.
+ */
+atoll_status atoll_compact(atoll_db *db,
+                           atoll_error **err);
+
+/**
+ * Returns the status that the failed call returned; ATOLL_OK for NULL.
+ *
+ * Any thread.
+ */
+atoll_status atoll_error_code(const atoll_error *error);
+
+/**
+ * Returns what went wrong, in UTF-8, with the next step where there is one; "" for NULL.
+ *
+ * The string belongs to the error and goes with it. Any thread.
+ */
+const char *atoll_error_message(const atoll_error *error);
+
+/**
+ * Returns the operating system's errno behind the error; 0 if there is none, and for NULL.
+ *
+ * Any thread.
+ */
+int32_t atoll_error_os_errno(const atoll_error *error);
+
+/**
+ * Frees an error. NULL is allowed.
+ *
+ * Any thread.
+ */
+void atoll_error_free(atoll_error *error);
+
+/**
+ * Makes options that set nothing. Free them with atoll_options_free().
+ *
+ * Any thread.
+ */
+atoll_options *atoll_options_new(void);
+
+/**
+ * Frees options. NULL is allowed. What was opened with them keeps what it needs.
+ *
+ * Any thread.
+ */
+void atoll_options_free(atoll_options *options);
+
+/**
+ * Sets an option by its name: atoll_options_set(o, "segment_max_bytes", "16MiB", &err).
+ *
+ * Setting it again replaces the value. One thread at a time. ATOLL_E_INVALID for a name or a value that the table
+ * does not have; the message names what would be right, and nothing has changed.
+ */
+atoll_status atoll_options_set(atoll_options *options,
+                               const char *name,
+                               const char *value,
+                               atoll_error **err);
+
+/**
+ * Returns how many options there are, of stores and of clusters. Any thread.
+ */
+size_t atoll_options_count(void);
+
+/**
+ * Tells option number `i`, from 0 to atoll_options_count() - 1.
+ *
+ * Any thread. ATOLL_END past the last one.
+ */
+atoll_status atoll_options_describe(size_t i, atoll_option_info *info);
+
+/**
+ * Makes an empty pin. Free it with atoll_pin_free().
+ *
+ * Any thread.
+ */
+atoll_pin *atoll_pin_new(void);
+
+/**
+ * Lets go of the value; its view must not be used any more. NULL is allowed.
+ *
+ * One thread at a time.
+ */
+void atoll_pin_reset(atoll_pin *pin);
+
+/**
+ * Frees a pin; the view of its value must not be used any more. NULL is allowed.
+ *
+ * Any thread, also after the store has been closed and freed.
+ */
+void atoll_pin_free(atoll_pin *pin);
+
+/**
+ * Tells which version of its key a pin holds.
+ *
+ * `lsn`: position in the log; `hlc`: time stamp of the write; `expires_at_ms`: when the value is gone, in milliseconds
+ * since 1970, 0 if it stays. Each may be NULL. Position and stamp together name a version: see atoll_compare_and_set().
+ * ATOLL_NOT_FOUND if the pin is empty. One thread at a time.
+ */
+atoll_status atoll_pin_version(const atoll_pin *pin,
+                               uint64_t *lsn,
+                               uint64_t *hlc,
+                               uint64_t *expires_at_ms);
+
+/**
+ * Reads the value of a key without copying it: `*value` is a view that `pin` holds, until the pin is used for another
+ * read, reset or freed.
+ *
+ * What the pin held before is let go. ATOLL_NOT_FOUND for a key without a value; `*value` is left alone then. Any thread,
+ * each with a pin of its own; may wait for the disk.
+ */
+atoll_status atoll_get(atoll_db *db,
+                       const atoll_read_opts *options,
+                       const void *key,
+                       size_t key_len,
+                       atoll_pin *pin,
+                       atoll_bytes *value,
+                       atoll_error **err);
+
+/**
+ * Reads the value of a key into a buffer of `capacity` bytes.
+ *
+ * `*len` is set to the length of the value, also with ATOLL_BUFFER_TOO_SMALL, when nothing is copied. `buffer` may be NULL
+ * if `capacity` is 0. ATOLL_NOT_FOUND for a key without a value. Any thread; may wait for the disk.
+ */
+atoll_status atoll_get_into(atoll_db *db,
+                            const atoll_read_opts *options,
+                            const void *key,
+                            size_t key_len,
+                            void *buffer,
+                            size_t capacity,
+                            size_t *len,
+                            atoll_error **err);
+
+/**
+ * Reads many keys at once, with their memory accesses overlapping, into one buffer.
+ *
+ * Key i is the bytes from key_offsets[i] to key_offsets[i + 1] of `keys`; there are `n` + 1 offsets, the first is 0. Value i
+ * is the bytes from value_offsets[i] to value_offsets[i + 1] of `values` (`n` + 1 offsets are written), and found[i] is 1 if
+ * the key has a value. `*needed` is set to the bytes of all values; if that is more than `capacity` the call answers
+ * ATOLL_BUFFER_TOO_SMALL, found and value_offsets are right, and `values` holds nothing of use. The values are those of `n`
+ * single reads: for one common moment give a snapshot. Any thread; may wait for the disk.
+ */
+atoll_status atoll_multi_get(atoll_db *db,
+                             const atoll_read_opts *options,
+                             const uint8_t *keys,
+                             const uint32_t *key_offsets,
+                             size_t n,
+                             uint8_t *values,
+                             size_t capacity,
+                             uint64_t *value_offsets,
+                             uint8_t *found,
+                             size_t *needed,
+                             atoll_error **err);
+
+/**
+ * Begins a scan of a range, at the options' snapshot or at one of its own taken now. Free it with atoll_iter_free().
+ *
+ * `options` and `range` may be NULL. `*iter` is NULL after an error. Any thread; the first scan after many writes sorts them,
+ * which takes a moment.
+ */
+atoll_status atoll_scan(atoll_db *db,
+                        const atoll_read_opts *options,
+                        const atoll_range *range,
+                        atoll_iter **iter,
+                        atoll_error **err);
+
+/**
+ * Goes to `key`, or to the next one there is in the direction of the scan, within its range. The limit counts anew.
+ *
+ * What the last call has lent must not be used any more. One thread at a time. ATOLL_E_UNSUPPORTED for a scan of a
+ * transaction.
+ */
+atoll_status atoll_iter_seek(atoll_iter *iter,
+                             const void *key,
+                             size_t key_len,
+                             atoll_error **err);
+
+/**
+ * Gives the next entry. Its views are valid until the next call on the scan.
+ *
+ * ATOLL_END after the last one. One thread at a time. Each call costs a crossing of the boundary: atoll_iter_next_page() and
+ * atoll_iter_next_packed() are several times as fast.
+ */
+atoll_status atoll_iter_next(atoll_iter *iter,
+                             atoll_kv *entry,
+                             atoll_error **err);
+
+/**
+ * Gives the next entries, at most `max_entries` of them or until they have `max_bytes` of keys and values, and at least one.
+ *
+ * `*entries` points to `*n` entries that belong to the scan; they and their views are valid until the next call on it.
+ * ATOLL_END after the last one, with `*n` 0. One thread at a time.
+ */
+atoll_status atoll_iter_next_page(atoll_iter *iter,
+                                  size_t max_entries,
+                                  size_t max_bytes,
+                                  const atoll_kv **entries,
+                                  size_t *n,
+                                  atoll_error **err);
+
+/**
+ * Copies the next entries into `buffer`: key, value, key, value, …
+ *
+ * offsets[0] is 0; entry i has its key from offsets[2 i] to offsets[2 i + 1] and its value from there to offsets[2 i + 2]; so
+ * there is room for 2 `max_entries` + 1 offsets. `*n` is set to the number of entries. ATOLL_END after the last one. If not even
+ * the next entry fits: ATOLL_BUFFER_TOO_SMALL, with the bytes it needs in `*needed`; it comes first next time. One thread at a
+ * time.
+ */
+atoll_status atoll_iter_next_packed(atoll_iter *iter,
+                                    uint8_t *buffer,
+                                    size_t capacity,
+                                    uint32_t *offsets,
+                                    size_t max_entries,
+                                    size_t *n,
+                                    size_t *needed,
+                                    atoll_error **err);
+
+/**
+ * Ends a scan. NULL is allowed; what it has lent must not be used any more.
+ *
+ * Any thread, also after the store has been closed and freed.
+ */
+void atoll_iter_free(atoll_iter *iter);
+
+/**
+ * Estimates how many keys and bytes a range holds, from about 4 MiB of samples.
+ *
+ * `range` may be NULL for all; its flags may be ATOLL_RANGE_PREFIX, its limit must be 0. Initialise `*answer` with
+ * ATOLL_APPROXIMATE_INIT. Any thread; takes some milliseconds.
+ */
+atoll_status atoll_count_approximate(atoll_db *db,
+                                     const atoll_range *range,
+                                     atoll_approximate *answer,
+                                     atoll_error **err);
+
+/**
+ * Takes a snapshot of everything written before the call. Free it with atoll_snapshot_free().
+ *
+ * `*snapshot` is NULL after an error. Any thread.
+ */
+atoll_status atoll_snapshot_new(atoll_db *db, atoll_snapshot **snapshot, atoll_error **err);
+
+/**
+ * Returns the position of a snapshot: everything below it is visible. 0 for NULL. Any thread.
+ */
+uint64_t atoll_snapshot_lsn(const atoll_snapshot *snapshot);
+
+/**
+ * Frees a snapshot. NULL is allowed. Values that were read through it stay with their pins.
+ *
+ * Any thread, also after the store has been closed and freed.
+ */
+void atoll_snapshot_free(atoll_snapshot *snapshot);
+
+/**
+ * Gives the figures of a store as a JSON object: keys, records, segments, runs, tables, the bytes of each, and how compaction
+ * has fared.
+ *
+ * Free `*json` with atoll_buf_free(). Fields are added, never renamed. Any thread.
+ */
+atoll_status atoll_stats_json(atoll_db *db,
+                              atoll_buf **json,
+                              atoll_error **err);
+
+/**
+ * Returns the name of a status, such as "ATOLL_E_CORRUPT"; "ATOLL_(unknown)" for other numbers.
+ *
+ * The string is never NULL, lives as long as the library stays loaded and must not be freed. Any thread.
+ */
+const char *atoll_status_name(atoll_status status);
+
+/**
+ * Begins a transaction. Commit it or roll it back, and free it with atoll_transaction_free().
+ *
+ * `*transaction` is NULL after an error. Any thread.
+ */
+atoll_status atoll_transaction_begin(atoll_db *db,
+                                     atoll_transaction **transaction,
+                                     atoll_error **err);
+
+/**
+ * Reads the value of a key as of the beginning of the transaction, or as it has written it. `*value` is a view that is valid
+ * until the next call on the transaction.
+ *
+ * The commit fails if somebody else has written the key since; a key without a value counts too, for which this answers
+ * ATOLL_NOT_FOUND. One thread at a time; may wait for the disk.
+ */
+atoll_status atoll_transaction_get(atoll_transaction *transaction,
+                                   const void *key,
+                                   size_t key_len,
+                                   atoll_bytes *value,
+                                   atoll_error **err);
+
+/**
+ * Reads a range as of the beginning of the transaction, with its own writes. Free `*iter` with atoll_iter_free().
+ *
+ * The range is read whole before the call returns: give it a limit. The commit fails if somebody else has written a key in the
+ * part that was read. One thread at a time.
+ */
+atoll_status atoll_transaction_scan(atoll_transaction *transaction,
+                                    const atoll_range *range,
+                                    atoll_iter **iter,
+                                    atoll_error **err);
+
+/**
+ * Adds a put to what the commit will write; the transaction sees it at once. `ttl_ms` as for atoll_batch_put().
+ *
+ * Key and value are copied. One thread at a time.
+ */
+atoll_status atoll_transaction_put(atoll_transaction *transaction,
+                                   const void *key,
+                                   size_t key_len,
+                                   const void *value,
+                                   size_t value_len,
+                                   uint64_t ttl_ms,
+                                   atoll_error **err);
+
+/**
+ * Adds a deletion to what the commit will write. The key is copied. One thread at a time.
+ */
+atoll_status atoll_transaction_delete(atoll_transaction *transaction,
+                                      const void *key,
+                                      size_t key_len,
+                                      atoll_error **err);
+
+/**
+ * Makes the writes visible together, if nothing the transaction has read has been written since it began.
+ *
+ * ATOLL_CONFLICT if something has: nothing was written, and running the transaction again from its beginning may succeed. `lsn`
+ * may be NULL; it is set to the position after the writes, 0 if there were none. The transaction has ended whatever the answer. One
+ * thread at a time; may wait for the device, as atoll_put().
+ */
+atoll_status atoll_transaction_commit(atoll_transaction *transaction,
+                                      const atoll_write_opts *options,
+                                      uint64_t *lsn,
+                                      atoll_error **err);
+
+/**
+ * Ends a transaction without writing anything. Ending one that has ended is no error. One thread at a time.
+ */
+atoll_status atoll_transaction_rollback(atoll_transaction *transaction,
+                                        atoll_error **err);
+
+/**
+ * Frees a transaction, rolling it back if it has not ended. NULL is allowed.
+ *
+ * Any thread, also after the store has been closed and freed.
+ */
+void atoll_transaction_free(atoll_transaction *transaction);
 
 /**
  * Returns the version of the library that is loaded, such as "0.1.0".
@@ -54,8 +982,53 @@ uint32_t atoll_version_number(void);
  */
 uint32_t atoll_abi_version(void);
 
+/**
+ * Gives a key a value, empty ones included. Other threads see it when the call returns.
+ *
+ * `options` may be NULL. ATOLL_E_DISK_FULL, ATOLL_E_INVALID (a key over 64 KiB, a value that no record can hold): nothing was
+ * written. Any thread; waits for the device if it is to be synced, and for others who write the same key.
+ */
+atoll_status atoll_put(atoll_db *db,
+                       const atoll_write_opts *options,
+                       const void *key,
+                       size_t key_len,
+                       const void *value,
+                       size_t value_len,
+                       atoll_error **err);
+
+/**
+ * Takes the value of a key away; a key without one is no error.
+ *
+ * Otherwise as atoll_put().
+ */
+atoll_status atoll_delete(atoll_db *db,
+                          const atoll_write_opts *options,
+                          const void *key,
+                          size_t key_len,
+                          atoll_error **err);
+
+/**
+ * Gives a key a value, or takes it away, if the key is as expected; in one step that no other write comes between.
+ *
+ * `value` points to the new value; NULL deletes the key. ATOLL_CONFLICT if the key was not as expected: nothing was written.
+ * Otherwise as atoll_put().
+ */
+atoll_status atoll_compare_and_set(atoll_db *db,
+                                   const atoll_write_opts *options,
+                                   const void *key,
+                                   size_t key_len,
+                                   const atoll_expected *expected,
+                                   const atoll_bytes *value,
+                                   atoll_error **err);
+
 #ifdef __cplusplus
 }  // extern "C"
 #endif  // __cplusplus
 
 #endif  /* ATOLL_H */
+
+/* Initial values of the structs that begin with struct_size. */
+#define ATOLL_READ_OPTS_INIT { sizeof(atoll_read_opts), NULL, 0 }
+#define ATOLL_WRITE_OPTS_INIT { sizeof(atoll_write_opts), ATOLL_DURABILITY_BUFFERED, 0, 0, 0 }
+#define ATOLL_RANGE_INIT { sizeof(atoll_range), NULL, 0, NULL, 0, 0, 0, 0 }
+#define ATOLL_APPROXIMATE_INIT { sizeof(atoll_approximate), 0, 0, 0, 0 }

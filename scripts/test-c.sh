@@ -11,7 +11,8 @@ cd "$ROOT"
 cargo build --quiet --package atoll-ffi
 stage=$TARGET/c-tests
 rm -rf "$stage"
-mkdir -p "$stage/lib" "$stage/bin"
+mkdir -p "$stage/lib" "$stage/bin" "$stage/data"
+export TEST_DIR=$stage/data
 header=include/atoll.h
 failed=0
 

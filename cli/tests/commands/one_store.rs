@@ -91,10 +91,10 @@ fn replicas_are_read_while_another_process_writes_them() {
     let (mut holder, mut input) = held_open(&place);
     // Until the import has the cluster open, one of the replicas says that nobody does.
     let began = Instant::now();
-    let pid = holder.id().to_string();
+    let pid = holder.id();
     let dirs = replicas(&place);
     let writer = |dir: &str| place.run(&["status", dir, "--json"]).code(0).json()["writer"][0].clone();
-    while dirs.iter().any(|dir| writer(dir).to_string() != pid) {
+    while dirs.iter().any(|dir| writer(dir) != pid) {
         assert!(
             began.elapsed() < Duration::from_secs(60),
             "the import never opened the cluster"

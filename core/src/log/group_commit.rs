@@ -131,6 +131,7 @@ impl Log {
 
     /// Leaves the checkpoint of this round; followers receive their primary's instead.
     pub(super) fn append_group(&self) -> Result<(), LogError> {
+        let _one_step_at_a_time = self.chores.chaining.lock();
         let (leader, through, chain) = {
             let state = self.append_state();
             (state.leader, state.tail, state.chain)

@@ -45,6 +45,9 @@ pub(crate) struct Chores {
     pub(super) changed: Condvar,
     /// Held while segments are sealed: one after the other, in order.
     sealing: Mutex<()>,
+    /// Held while a step of the hash chain is taken, from the look at the step before to the record that
+    /// keeps it: sync rounds and compactions both take steps.
+    pub(super) chaining: Mutex<()>,
 }
 
 #[derive(Debug, Default)]

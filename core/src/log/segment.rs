@@ -12,7 +12,7 @@ use std::sync::{Arc, OnceLock};
 use super::error::LogError;
 use super::format::{self, CrcSeed, RECORD_HEADER_BYTES, RecordError, RecordKind};
 use super::header::{PAGE_BYTES, PageError, SegmentFooter, SegmentHeader};
-use super::view::RecordView;
+use super::view::{Parsed, RecordView};
 use crate::ids::Lsn;
 use crate::io::{Disk, File, Map, MapAccess, OpenMode, Touched};
 
@@ -433,6 +433,22 @@ impl Segment {
     /// The record at `lsn` without checksums, for a caller that compares the key first.
     pub(crate) fn record_unchecked(&self, lsn: Lsn) -> Result<RecordView<'_>, RecordError> {
         RecordView::parse_unchecked(self.span(lsn)?, lsn)
+    }
+
+    /// The record at `lsn`, which has been parsed before and is parsed now only if nobody remembers that.
+    #[inline]
+    pub(crate) fn record_again(
+        &self,
+        lsn: Lsn,
+        parsed: Option<Parsed>,
+    ) -> Result<RecordView<'_>, RecordError> {
+        if let Some(parsed) = parsed
+            && let Some(offset) = self.offset_of(lsn)
+            && let Some(bytes) = self.slice(offset, parsed.size as usize)
+        {
+            return Ok(RecordView::again(bytes, parsed));
+        }
+        self.record_unchecked(lsn)
     }
 
     /// From now on a payload is compared with its checksum once, by the first who reads it here.

@@ -18,6 +18,14 @@ pub struct RecordView<'a> {
     skippable: bool,
 }
 
+/// What parsing a record has found out, to view the same bytes again without parsing them again.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Parsed {
+    pub(crate) size: u32,
+    kind: RecordKind,
+    skippable: bool,
+}
+
 impl std::fmt::Debug for RecordView<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("RecordView")
@@ -116,6 +124,26 @@ impl<'a> RecordView<'a> {
             }
         }
         Ok(view)
+    }
+
+    /// What there is to remember of this view.
+    pub(crate) fn parsed(&self) -> Parsed {
+        Parsed {
+            size: self.bytes.len() as u32,
+            kind: self.kind,
+            skippable: self.skippable,
+        }
+    }
+
+    /// The view of bytes that have been parsed before. They must be the same bytes: those of a committed
+    /// record are never stored to again.
+    pub(crate) fn again(bytes: &'a [u8], parsed: Parsed) -> RecordView<'a> {
+        debug_assert_eq!(bytes.len(), parsed.size as usize);
+        RecordView {
+            bytes,
+            kind: parsed.kind,
+            skippable: parsed.skippable,
+        }
     }
 
     /// Checks `header_crc`; padding carries one like any other record.

@@ -141,6 +141,19 @@ impl StoreOptions {
             sync_interval: Some(Duration::from_secs(1)),
         }
     }
+
+    /// Defaults for a store on its own, of no cluster: the same, but that it compacts itself.
+    #[must_use]
+    pub fn standalone() -> StoreOptions {
+        StoreOptions {
+            compaction: Compaction::Background { rate_bytes_per_s: 0 },
+            ..StoreOptions::new(StoreIdentity {
+                cluster: Uuid::NIL,
+                shard: ShardId(0),
+                node: 1,
+            })
+        }
+    }
 }
 
 /// Whether the key index on disk could be used.
@@ -528,7 +541,7 @@ impl Store {
             // A location that leads nowhere was cut off by a truncation, or its file was compacted away;
             // both have changed the index before.
             place = self.resolve(location);
-            match &place {
+            match &mut place {
                 Some(place) => place.is_version_of(key, system),
                 None => Ok(false),
             }
@@ -595,7 +608,7 @@ impl Store {
         let location = Store::location(segment, version.lsn());
         self.index.set(self.hash(key, system), location, |found| {
             match self.resolve(found) {
-                Some(place) => place.is_version_of(key, system),
+                Some(mut place) => place.is_version_of(key, system),
                 None => Ok(false),
             }
         })?;

@@ -19,7 +19,7 @@ use crate::log::SegmentList;
 use crate::log::expiry::Expiry;
 use crate::log::format::RecordKind;
 use crate::log::segment::Segment;
-use crate::log::view::RecordView;
+use crate::log::view::{Parsed, RecordView};
 
 /// A place; see the head of this file.
 pub(super) enum Place {
@@ -28,6 +28,8 @@ pub(super) enum Place {
         segments: Guard<Arc<SegmentList>>,
         index: usize,
         lsn: Lsn,
+        /// What comparing the key has found out about the record.
+        parsed: Option<Parsed>,
     },
     /// An entry of a table.
     Entry {
@@ -44,9 +46,10 @@ fn checked_value<'s>(
     past: &impl Past,
     segment: &'s Segment,
     lsn: Lsn,
+    parsed: Option<Parsed>,
 ) -> Result<Option<(usize, RecordView<'s>, Expiry)>, StoreError> {
     let damaged = |error| StoreError::from(segment.damaged(lsn, &error));
-    let record = segment.record_unchecked(lsn).map_err(damaged)?;
+    let record = segment.record_again(lsn, parsed).map_err(damaged)?;
     if record.kind() == RecordKind::Delete {
         return Ok(None);
     }
@@ -85,23 +88,34 @@ impl Place {
         let index = segments.index_of_slot(location.file_slot())?;
         let segment = &segments.all[index];
         let lsn = segment.lsn_at(location.offset() as usize * 8)?;
-        (lsn < segment.end()).then_some(Place::Record { segments, index, lsn })
+        (lsn < segment.end()).then_some(Place::Record {
+            segments,
+            index,
+            lsn,
+            parsed: None,
+        })
     }
 
     /// Whether it holds a version of `key`. What cannot be read is an error, never a "no": a damaged
     /// key must not turn into a missing one.
     #[inline]
-    pub(super) fn is_version_of(&self, key: &[u8], system: bool) -> Result<bool, StoreError> {
+    pub(super) fn is_version_of(&mut self, key: &[u8], system: bool) -> Result<bool, StoreError> {
         match self {
-            Place::Record { segments, index, lsn } => {
+            Place::Record {
+                segments,
+                index,
+                lsn,
+                parsed,
+            } => {
                 let segment = &segments.all[*index];
                 let damaged = |error| StoreError::from(segment.damaged(*lsn, &error));
                 let record = segment.record_unchecked(*lsn).map_err(damaged)?;
                 record.verify_header(segment.seed()).map_err(damaged)?;
+                *parsed = Some(record.parsed());
                 Ok(record.key() == key && record.is_system() == system)
             }
-            Place::Entry { offset, .. } => {
-                let entry = self.table().key_at(*offset)?;
+            Place::Entry { files, index, offset } => {
+                let entry = files.table_at(*index).key_at(*offset)?;
                 Ok(entry.key == key && entry.is_system() == system)
             }
         }
@@ -121,7 +135,9 @@ impl Place {
         const LINE_BYTES: usize = 64;
         for line in 0..LINES {
             match self {
-                Place::Record { segments, index, lsn } => {
+                Place::Record {
+                    segments, index, lsn, ..
+                } => {
                     let segment = &segments.all[*index];
                     if let Some(offset) = segment.offset_of(*lsn) {
                         segment.prefetch(offset + line * LINE_BYTES);
@@ -143,7 +159,9 @@ impl Place {
     /// The version, for longer than an operation.
     pub(super) fn version(&self) -> Version {
         match self {
-            Place::Record { segments, index, lsn } => Version::Log {
+            Place::Record {
+                segments, index, lsn, ..
+            } => Version::Log {
                 segment: Arc::clone(&segments.all[*index]),
                 lsn: *lsn,
             },
@@ -158,9 +176,14 @@ impl Place {
     #[inline]
     pub(super) fn value(&self, past: &impl Past) -> Result<Option<Value>, StoreError> {
         match self {
-            Place::Record { segments, index, lsn } => {
+            Place::Record {
+                segments,
+                index,
+                lsn,
+                parsed,
+            } => {
                 let segment = &segments.all[*index];
-                let found = checked_value(past, segment, *lsn)?;
+                let found = checked_value(past, segment, *lsn, *parsed)?;
                 Ok(found.map(|(offset, record, expiry)| {
                     let (len, hlc) = (record.value().len(), record.hlc());
                     Value::new(Pin::Log(Arc::clone(segment)), offset, len, *lsn, hlc, expiry)
@@ -187,8 +210,13 @@ impl Place {
         read: impl FnOnce(&[u8]) -> R,
     ) -> Result<Option<R>, StoreError> {
         match self {
-            Place::Record { segments, index, lsn } => {
-                let value = checked_value(past, &segments.all[*index], *lsn)?;
+            Place::Record {
+                segments,
+                index,
+                lsn,
+                parsed,
+            } => {
+                let value = checked_value(past, &segments.all[*index], *lsn, *parsed)?;
                 Ok(value.map(|(_, record, _)| read(record.value())))
             }
             Place::Entry { offset, .. } => {

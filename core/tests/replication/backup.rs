@@ -208,7 +208,15 @@ fn a_backup_beside_writers_never_has_a_later_write_without_an_earlier_one() {
         .unwrap();
     let (stop, written) = (AtomicBool::new(false), AtomicU64::new(0));
     let mut rounds = 0;
+    /// Ends the writer also when a check fails: the scope would wait for it for ever.
+    struct Stop<'s>(&'s AtomicBool);
+    impl Drop for Stop<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Release);
+        }
+    }
     std::thread::scope(|scope| {
+        let _stop = Stop(&stop);
         let (cluster, stop, written, second) = (&cluster, &stop, &written, &second);
         scope.spawn(move || {
             for n in 1u64.. {
@@ -247,7 +255,6 @@ fn a_backup_beside_writers_never_has_a_later_write_without_an_earlier_one() {
             copy.close().unwrap();
             rounds += 1;
         }
-        stop.store(true, Ordering::Release);
     });
     println!(
         "{rounds} cuts across shards, {} writes beside them",

@@ -220,9 +220,17 @@ fn a_backup_beside_writers_and_compaction_is_one_instant() {
     let (data, target) = (temp.path().join("a"), temp.path().join("b"));
     let store = open(&data);
     let stop = AtomicBool::new(false);
+    /// Ends the threads also when a check fails: the scope would wait for them for ever.
+    struct Stop<'s>(&'s AtomicBool);
+    impl Drop for Stop<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Release);
+        }
+    }
     let acknowledged: [AtomicU64; WRITERS as usize] = Default::default();
     let mut taken = 0;
     std::thread::scope(|scope| {
+        let _stop = Stop(&stop);
         for (writer, mine) in acknowledged.iter().enumerate() {
             let (store, stop) = (&store, &stop);
             scope.spawn(move || {
@@ -283,7 +291,6 @@ fn a_backup_beside_writers_and_compaction_is_one_instant() {
             fs::remove_dir_all(&dir).expect("removed");
             taken += 1;
         }
-        stop.store(true, Ordering::Release);
     });
     println!(
         "{taken} backups beside {WRITERS} writers ({} writes) and compaction: each one instant",

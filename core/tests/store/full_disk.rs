@@ -1,7 +1,4 @@
-//! A disk without room: simulated, and a small file system of the machine.
-
-use std::path::Path;
-use std::process::Command;
+//! A simulated disk without room. A real one: `tests/small_file_system.rs`.
 
 use atoll::ids::{ShardId, Uuid};
 use atoll::io::sim::SimDisk;
@@ -106,84 +103,4 @@ fn a_store_that_crashed_on_a_full_disk_opens_leads_and_is_read() {
         .put(b"small", b"fits into the reserve", Durability::Synced)
         .expect("the new segment has room");
     store.close().unwrap();
-}
-
-/// A tmpfs of its own; `None`, with the reason printed, where mounting is not allowed.
-struct Mounted<'p>(&'p Path);
-
-impl Mounted<'_> {
-    fn new(dir: &Path, bytes: u64) -> Option<Mounted<'_>> {
-        let size = format!("size={bytes}");
-        let done = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &size, "tmpfs"])
-            .arg(dir)
-            .output();
-        match done {
-            Ok(done) if done.status.success() => Some(Mounted(dir)),
-            Ok(done) => {
-                println!(
-                    "skipped: mount says {}",
-                    String::from_utf8_lossy(&done.stderr).trim()
-                );
-                None
-            }
-            Err(error) => {
-                println!("skipped: mount cannot be run: {error}");
-                None
-            }
-        }
-    }
-
-    fn resize(&self, bytes: u64) {
-        let size = format!("remount,size={bytes}");
-        let done = Command::new("mount").args(["-o", &size]).arg(self.0).status();
-        assert!(done.expect("mount runs").success());
-    }
-}
-
-impl Drop for Mounted<'_> {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(self.0).status();
-    }
-}
-
-#[test]
-fn a_small_file_system_of_the_machine_fills_up_without_harm() {
-    let temp = tempfile::tempdir().unwrap();
-    let Some(mounted) = Mounted::new(temp.path(), 48 << 20) else {
-        return;
-    };
-    let env = Env::os();
-    let dir = temp.path().join("store");
-    let (mut largest, mut size) = (0, 48u64 << 20);
-    // With a reserve, and without one: then the file system itself says that it is full.
-    for (min_free_bytes, write_path) in [
-        (2 << 20, WritePath::Map),
-        (0, WritePath::Map),
-        (0, WritePath::Pwrite),
-    ] {
-        let options = options(write_path, min_free_bytes);
-        let store = Store::open_standalone(&env, &dir, &options).unwrap();
-        let (written, error) = fill(&store, largest, Durability::Buffered);
-        assert!(error.is_disk_full(), "{error}");
-        assert!(store.poisoned().is_none());
-        let free = env.disk.free_bytes(&dir).unwrap();
-        assert!(free >= min_free_bytes, "{free} bytes left of {min_free_bytes}");
-        assert_has(&store, written);
-        store.sync().unwrap();
-        size += 48 << 20;
-        mounted.resize(size);
-        store
-            .put(b"more", b"room", Durability::Synced)
-            .expect("space has returned");
-        let (more, error) = fill(&store, written, Durability::Synced);
-        assert!(error.is_disk_full() && more > written, "{error}");
-        assert_has(&store, more);
-        println!("tmpfs: full after {written} and, with more room, after {more} writes");
-        size += 48 << 20;
-        mounted.resize(size);
-        assert_eq!(store.verify(&mut |_, _| {}).unwrap().damage, []);
-        store.close().unwrap();
-        largest = more;
-    }
 }

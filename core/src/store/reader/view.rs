@@ -345,7 +345,7 @@ impl View {
         let pages = || self.live.as_ref().map_or(0, LiveView::index_pages);
         let found = self.index.get(hash, pages, |location| {
             place = self.resolve(location)?;
-            match &place {
+            match &mut place {
                 Some(place) => place.is_version_of(key, false),
                 None => {
                     // Of a table that was merged away, in an index whose writer has not got round to it or
