@@ -18,8 +18,8 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use arc_swap::{ArcSwapOption, Guard};
-use atoll::io::Env;
-use atoll::store::{Store, StoreOptions};
+use atoll::io::{Env, fork};
+use atoll::store::{ReaderOptions, Store, StoreOptions, StoreReader, Value};
 use parking_lot::Mutex;
 
 use crate::bytes::text;
@@ -34,10 +34,42 @@ const LOOK: Duration = Duration::from_micros(50);
 
 /// An open store. Any number of threads may use it at once.
 pub struct atoll_db {
-    store: ArcSwapOption<Store>,
+    engine: ArcSwapOption<Engine>,
     closed: AtomicBool,
+    /// [`fork::generation`] of the process that opened it.
+    born: u64,
     poisoned: AtomicBool,
     children: Mutex<Children>,
+}
+
+/// What is open.
+pub(crate) enum Engine {
+    /// For reading and writing, by this process alone.
+    Store(Store),
+    /// For reading, beside whoever writes.
+    Reader(StoreReader),
+}
+
+impl Engine {
+    /// The store as its writer has it.
+    #[inline]
+    pub(crate) fn writer(&self) -> Result<&Store, Failure> {
+        match self {
+            Engine::Store(store) => Ok(store),
+            Engine::Reader(_) => Err(Failure::new(
+                ATOLL_E_NOT_PRIMARY,
+                "the database was opened with atoll_db_open_reader(), which serves reads only",
+            )),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Value>, Failure> {
+        Ok(match self {
+            Engine::Store(store) => store.get(key)?,
+            Engine::Reader(reader) => reader.get(key)?,
+        })
+    }
 }
 
 /// What was made from a store and must let it go when the store is closed.
@@ -64,26 +96,27 @@ impl Children {
 }
 
 impl atoll_db {
-    fn new(store: Store) -> Arc<atoll_db> {
+    fn new(engine: Engine) -> Arc<atoll_db> {
         Arc::new(atoll_db {
-            store: ArcSwapOption::from_pointee(store),
+            engine: ArcSwapOption::from_pointee(engine),
             closed: AtomicBool::new(false),
+            born: fork::generation(),
             poisoned: AtomicBool::new(false),
             children: Mutex::default(),
         })
     }
 
-    /// The store, for one call.
+    /// What is open, for one call.
     #[inline]
-    pub(crate) fn store(&self) -> Result<Borrowed, Failure> {
-        let store = self.store.load();
-        if store.is_none() {
+    pub(crate) fn engine(&self) -> Result<Borrowed, Failure> {
+        let engine = self.engine.load();
+        if engine.is_none() {
             return Err(Failure::closed("database"));
         }
-        Ok(Borrowed(store))
+        Ok(Borrowed(engine))
     }
 
-    /// The store, for a child that lets it go when asked to.
+    /// Remembers a child that has to let go when the store is closed.
     pub(crate) fn adopt(&self, child: Weak<dyn Child>) -> Result<(), Failure> {
         self.children.lock().add(child);
         // Closing looks at the children after it has taken the store out: either it sees this one, or this
@@ -91,8 +124,9 @@ impl atoll_db {
         self.check_open()
     }
 
-    pub(crate) fn share(&self) -> Result<Arc<Store>, Failure> {
-        self.store.load_full().ok_or_else(|| Failure::closed("database"))
+    /// What is open, for a child that lets it go when asked to.
+    pub(crate) fn share(&self) -> Result<Arc<Engine>, Failure> {
+        self.engine.load_full().ok_or_else(|| Failure::closed("database"))
     }
 
     pub(crate) fn check_open(&self) -> Result<(), Failure> {
@@ -108,17 +142,26 @@ impl atoll_db {
 
     fn close(&self) -> Result<(), Failure> {
         self.closed.store(true, Ordering::Release);
-        let Some(mut store) = self.store.swap(None) else {
+        let Some(mut engine) = self.engine.swap(None) else {
             return Ok(());
         };
+        if fork::generation() != self.born {
+            // Threads that have borrowed it, and those that work for it, are the parent's.
+            std::mem::forget(engine);
+            return Err(Failure::new(
+                ATOLL_E_FORKED,
+                "the database was opened before this process forked: only its first process can close it",
+            ));
+        }
         let children = std::mem::take(&mut *self.children.lock());
         for child in children.all.iter().filter_map(Weak::upgrade) {
             child.let_go();
         }
         loop {
-            match Arc::try_unwrap(store) {
-                Ok(store) => return Ok(store.close()?),
-                Err(shared) => store = shared,
+            match Arc::try_unwrap(engine) {
+                Ok(Engine::Store(store)) => return Ok(store.close()?),
+                Ok(Engine::Reader(_)) => return Ok(()),
+                Err(shared) => engine = shared,
             }
             std::thread::sleep(LOOK);
         }
@@ -132,14 +175,14 @@ impl Drop for atoll_db {
     }
 }
 
-/// A store for the length of one call.
-pub(crate) struct Borrowed(Guard<Option<Arc<Store>>>);
+/// What is open, for the length of one call.
+pub(crate) struct Borrowed(Guard<Option<Arc<Engine>>>);
 
 impl std::ops::Deref for Borrowed {
-    type Target = Store;
+    type Target = Engine;
 
     #[inline]
-    fn deref(&self) -> &Store {
+    fn deref(&self) -> &Engine {
         self.0.as_ref().expect("it was there when it was borrowed")
     }
 }
@@ -217,7 +260,31 @@ pub unsafe extern "C" fn atoll_db_open(
         // SAFETY: the contract of the header.
         let path = unsafe { text("path", path)? };
         let store = Store::open_standalone(&Env::os(), Path::new(path), &store_options)?;
-        *out = Arc::into_raw(atoll_db::new(store)).cast_mut();
+        *out = Arc::into_raw(atoll_db::new(Engine::Store(store))).cast_mut();
+        Ok(ATOLL_OK)
+    })
+}
+
+/// Opens the store in the directory `path` for reading, beside the process that writes it or without one.
+///
+/// It follows what the writer does: every read sees all that was acknowledged before. Any number of processes may do so; none
+/// of them holds up the writer. Writes answer ATOLL_E_NOT_PRIMARY. ATOLL_E_UNAVAILABLE if the store was left by a power cut and
+/// must be opened by a writer once, or if its writer stands still in the middle of opening it. Otherwise as atoll_db_open().
+// SAFETY: no other symbol of this program has this name; the prefix is this library's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atoll_db_open_reader(
+    path: *const c_char,
+    db: *mut *mut atoll_db,
+    err: *mut *mut atoll_error,
+) -> atoll_status {
+    call(err, || {
+        // SAFETY: the contract of the header.
+        let out = unsafe { out("db", db)? };
+        *out = std::ptr::null_mut();
+        // SAFETY: the contract of the header.
+        let path = unsafe { text("path", path)? };
+        let reader = Store::open_reader(&Env::os(), Path::new(path), &ReaderOptions::default())?;
+        *out = Arc::into_raw(atoll_db::new(Engine::Reader(reader))).cast_mut();
         Ok(ATOLL_OK)
     })
 }
@@ -270,7 +337,7 @@ pub(crate) unsafe fn write(
     call_poisoning(db.poisoned(), err, || {
         // SAFETY: the caller's promise.
         let options = unsafe { versioned(options)? };
-        body(&*db.store()?, &options)
+        body(db.engine()?.writer()?, &options)
     })
 }
 
@@ -287,7 +354,7 @@ pub unsafe extern "C" fn atoll_sync(
 ) -> atoll_status {
     call(err, || {
         // SAFETY: the contract of the header.
-        let durable = unsafe { handle("db", db)? }.store()?.sync()?;
+        let durable = unsafe { handle("db", db)? }.engine()?.writer()?.sync()?;
         // SAFETY: the contract of the header.
         if let Some(out) = unsafe { durable_lsn.as_mut() } {
             *out = durable.0;
@@ -305,9 +372,9 @@ pub unsafe extern "C" fn atoll_sync(
 pub unsafe extern "C" fn atoll_compact(db: *mut atoll_db, err: *mut *mut atoll_error) -> atoll_status {
     call(err, || {
         // SAFETY: the contract of the header.
-        let store = unsafe { handle("db", db)? }.store()?;
+        let engine = unsafe { handle("db", db)? }.engine()?;
         let limits = atoll::store::CompactionLimits::default();
-        store.compact(&limits, &mut |_| {})?;
+        engine.writer()?.compact(&limits, &mut |_| {})?;
         Ok(ATOLL_OK)
     })
 }

@@ -88,6 +88,7 @@ fn log_status(error: &LogError) -> (atoll_status, i32) {
         LogError::Locked { .. } => (ATOLL_E_LOCKED, 0),
         LogError::DiskFull { .. } => (ATOLL_E_DISK_FULL, libc::ENOSPC),
         LogError::Poisoned { .. } => (ATOLL_E_IO, 0),
+        LogError::Forked { .. } => (ATOLL_E_FORKED, 0),
         LogError::StaleEpoch { .. } => (ATOLL_E_STALE_EPOCH, 0),
         LogError::NotPrimary { .. } => (ATOLL_E_NOT_PRIMARY, 0),
         LogError::Released { .. } => (ATOLL_E_TOO_OLD, 0),
@@ -103,6 +104,9 @@ impl From<StoreError> for Failure {
             StoreError::Log(error) => log_status(error),
             StoreError::Index(IndexError::Io { source, .. }) => (ATOLL_E_IO, errno(source)),
             StoreError::Table(TableError::Io { source, .. }) => (ATOLL_E_IO, errno(source)),
+            StoreError::NeedsRecovery { .. }
+            | StoreError::WriterStuck { .. }
+            | StoreError::NoReaderSlot { .. } => (ATOLL_E_UNAVAILABLE, 0),
             StoreError::SnapshotTooOld { .. } => (ATOLL_E_TOO_OLD, 0),
             StoreError::Conflict { .. } => (ATOLL_CONFLICT, 0),
             error if error.is_disk_full() => (ATOLL_E_DISK_FULL, libc::ENOSPC),

@@ -12,7 +12,7 @@ use atoll::store::Value;
 
 use crate::bytes::{self, Packed, array_mut, atoll_bytes};
 use crate::call::{Versioned, call, free, handle, out, versioned};
-use crate::db::atoll_db;
+use crate::db::{Engine, atoll_db};
 use crate::error::{Failure, atoll_error};
 use crate::panic::guard;
 use crate::snapshot::atoll_snapshot;
@@ -145,7 +145,7 @@ pub unsafe extern "C" fn atoll_pin_version(
 #[inline]
 fn find(db: &atoll_db, options: *const atoll_read_opts, key: &[u8]) -> Result<Option<Value>, Failure> {
     if options.is_null() {
-        return Ok(db.store()?.get(key)?);
+        return db.engine()?.get(key);
     }
     find_with(db, options, key)
 }
@@ -156,7 +156,7 @@ fn find_with(db: &atoll_db, options: *const atoll_read_opts, key: &[u8]) -> Resu
     options.check()?;
     // SAFETY: as before.
     match unsafe { options.snapshot.as_ref() } {
-        None => Ok(db.store()?.get(key)?),
+        None => db.engine()?.get(key),
         Some(snapshot) => {
             snapshot.check_of(db)?;
             snapshot.get(key)
@@ -239,8 +239,9 @@ pub unsafe extern "C" fn atoll_get_into(
                 None => ATOLL_BUFFER_TOO_SMALL,
             }
         };
-        if options.is_null() {
-            let store = db.store()?;
+        if options.is_null()
+            && let Engine::Store(store) = &*db.engine()?
+        {
             return Ok(store.get_with(key, &mut copy)?.unwrap_or(ATOLL_NOT_FOUND));
         }
         Ok(find_with(db, options, key)?.map_or(ATOLL_NOT_FOUND, |value| copy(&value)))
@@ -334,7 +335,7 @@ pub unsafe extern "C" fn atoll_multi_get(
 }
 
 fn now(db: &atoll_db, keys: &Packed<'_>, filling: &mut Filling<'_>) -> Result<(), Failure> {
-    let store = db.store()?;
+    let engine = db.engine()?;
     let mut group: [&[u8]; GROUP] = [&[]; GROUP];
     let (mut first, mut rest) = (0, keys.iter());
     loop {
@@ -346,7 +347,16 @@ fn now(db: &atoll_db, keys: &Packed<'_>, filling: &mut Filling<'_>) -> Result<()
         if len == 0 {
             return Ok(());
         }
-        store.multi_get_with(&group[..len], |i, value| filling.add(first + i, value))?;
+        match &*engine {
+            Engine::Store(store) => {
+                store.multi_get_with(&group[..len], |i, value| filling.add(first + i, value))?;
+            }
+            Engine::Reader(reader) => {
+                for (i, value) in reader.multi_get(&group[..len])?.iter().enumerate() {
+                    filling.add(first + i, value.as_deref());
+                }
+            }
+        }
         first += len;
     }
 }

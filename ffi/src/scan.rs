@@ -577,7 +577,7 @@ pub unsafe extern "C" fn atoll_count_approximate(
             bytes,
             records_error,
             bytes_error,
-        } = db.store()?.approximate(lo, hi)?;
+        } = db.engine()?.writer()?.approximate(lo, hi)?;
         let filled = atoll_approximate {
             struct_size: 0,
             records,

@@ -13,10 +13,10 @@ use std::ops::Bound;
 use std::sync::{Arc, Weak};
 
 use arc_swap::ArcSwapOption;
-use atoll::store::{Scan, ScanOptions, Snapshot, Store, Value};
+use atoll::store::{ReaderSnapshot, Scan, ScanOptions, Snapshot, StoreError, Value};
 
 use crate::call::{call, out};
-use crate::db::{Child, atoll_db, share};
+use crate::db::{Child, Engine, atoll_db, share};
 use crate::error::{Failure, atoll_error};
 use crate::panic::guard;
 use crate::status::*;
@@ -30,19 +30,35 @@ pub struct atoll_snapshot {
 
 /// A snapshot and what it lies in.
 struct Held {
-    /// Of the store below; first, so that it goes first.
-    snapshot: Snapshot<'static>,
-    _store: Arc<Store>,
+    /// Of the engine below; first, so that it goes first.
+    snapshot: Either,
+    _engine: Arc<Engine>,
+}
+
+enum Either {
+    Store(Snapshot<'static>),
+    Reader(ReaderSnapshot),
 }
 
 impl Held {
-    fn take(store: Arc<Store>) -> Held {
-        // SAFETY: the store lies on the heap, behind an `Arc` that lives in the same struct and is dropped after the
+    fn take(engine: Arc<Engine>) -> Result<Held, StoreError> {
+        // SAFETY: the engine lies on the heap, behind an `Arc` that lives in the same struct and is dropped after the
         // snapshot; nothing gives the snapshot away with this lifetime.
-        let lasting: &'static Store = unsafe { &*Arc::as_ptr(&store) };
-        Held {
-            snapshot: lasting.snapshot(),
-            _store: store,
+        let lasting: &'static Engine = unsafe { &*Arc::as_ptr(&engine) };
+        let snapshot = match lasting {
+            Engine::Store(store) => Either::Store(store.snapshot()),
+            Engine::Reader(reader) => Either::Reader(reader.snapshot()?),
+        };
+        Ok(Held {
+            snapshot,
+            _engine: engine,
+        })
+    }
+
+    fn lsn(&self) -> u64 {
+        match &self.snapshot {
+            Either::Store(snapshot) => snapshot.lsn().0,
+            Either::Reader(snapshot) => snapshot.lsn().0,
         }
     }
 }
@@ -62,9 +78,9 @@ impl Child for View {
 
 impl View {
     pub(crate) fn take(db: Arc<atoll_db>) -> Result<Arc<View>, Failure> {
-        let held = Held::take(db.share()?);
+        let held = Held::take(db.share()?)?;
         let view = Arc::new(View {
-            lsn: held.snapshot.lsn().0,
+            lsn: held.lsn(),
             held: ArcSwapOption::from_pointee(held),
             db,
         });
@@ -80,23 +96,30 @@ impl View {
         &self.db
     }
 
-    fn with<T>(&self, read: impl FnOnce(&Snapshot<'_>) -> Result<T, Failure>) -> Result<T, Failure> {
+    fn with<T>(&self, read: impl FnOnce(&Either) -> Result<T, StoreError>) -> Result<T, Failure> {
         let held = self.held.load();
-        read(&held.as_ref().ok_or_else(|| Failure::closed("database"))?.snapshot)
+        let held = held.as_ref().ok_or_else(|| Failure::closed("database"))?;
+        Ok(read(&held.snapshot)?)
     }
 
     pub(crate) fn scan(
         &self,
-        bounds: (Bound<&[u8]>, Bound<&[u8]>),
+        (start, end): (Bound<&[u8]>, Bound<&[u8]>),
         options: ScanOptions,
     ) -> Result<Scan, Failure> {
-        self.with(|snapshot| Ok(snapshot.scan_with(bounds.0, bounds.1, options)?))
+        self.with(|snapshot| match snapshot {
+            Either::Store(snapshot) => snapshot.scan_with(start, end, options),
+            Either::Reader(snapshot) => snapshot.scan_with(start, end, options),
+        })
     }
 }
 
 impl atoll_snapshot {
     pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Value>, Failure> {
-        self.view.with(|snapshot| Ok(snapshot.get(key)?))
+        self.view.with(|snapshot| match snapshot {
+            Either::Store(snapshot) => snapshot.get(key),
+            Either::Reader(snapshot) => snapshot.get(key),
+        })
     }
 
     pub(crate) fn view(&self) -> &Arc<View> {

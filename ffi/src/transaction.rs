@@ -13,12 +13,12 @@ use std::collections::VecDeque;
 use std::ffi::c_void;
 use std::sync::{Arc, Weak};
 
-use atoll::store::{Store, Transaction};
+use atoll::store::Transaction;
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::bytes::{self, atoll_bytes};
 use crate::call::{call, exclusive, handle, out, versioned};
-use crate::db::{Child, atoll_db, atoll_write_opts, share};
+use crate::db::{Child, Engine, atoll_db, atoll_write_opts, share};
 use crate::error::{Failure, atoll_error};
 use crate::scan::{Range, atoll_iter, atoll_range};
 use crate::status::*;
@@ -38,11 +38,11 @@ struct State {
 }
 
 struct Held {
-    /// Of the store below; first, so that it goes first.
+    /// Of the engine below; first, so that it goes first.
     transaction: Transaction<'static>,
     /// The value that was read last, where it is no longer anywhere else.
     lent: Vec<u8>,
-    _store: Arc<Store>,
+    _engine: Arc<Engine>,
 }
 
 impl Child for State {
@@ -81,15 +81,15 @@ pub unsafe extern "C" fn atoll_transaction_begin(
         *out = std::ptr::null_mut();
         // SAFETY: the contract of the header.
         let db = unsafe { share(db)? };
-        let store = db.share()?;
-        // SAFETY: the store lies on the heap, behind an `Arc` that lives in the same struct and is dropped after the
+        let engine = db.share()?;
+        // SAFETY: the engine lies on the heap, behind an `Arc` that lives in the same struct and is dropped after the
         // transaction; nothing gives the transaction away with this lifetime.
-        let lasting: &'static Store = unsafe { &*Arc::as_ptr(&store) };
+        let lasting: &'static Engine = unsafe { &*Arc::as_ptr(&engine) };
         let state = Arc::new(State {
             held: Mutex::new(Some(Held {
-                transaction: lasting.transaction(),
+                transaction: lasting.writer()?.transaction(),
                 lent: Vec::new(),
-                _store: store,
+                _engine: engine,
             })),
             db,
         });
@@ -249,7 +249,7 @@ pub unsafe extern "C" fn atoll_transaction_commit(
         let durability = options.durability()?;
         let mut guard = transaction.state.held()?;
         let Some(Held {
-            transaction, _store, ..
+            transaction, _engine, ..
         }) = guard.take()
         else {
             return Err(Failure::closed("transaction"));
