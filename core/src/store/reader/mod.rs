@@ -3,7 +3,7 @@
 //! In: a store directory, opened read-only. Out: values, snapshots, scans. A reader maps the page
 //! `LIVE`, the index, segments and tables read-only and takes no lock that a writer would wait for. What
 //! it reads it checks against what has changed meanwhile (opening, truncation, page sequences) and reads
-//! again. Read [`view`] first, `log::live` and `index::follow` beside it.
+//! again. Read `view` first, `log::live` and `index::follow` beside it.
 //!
 //! What must never happen: a reader that is stopped, killed or forked holds up the writer; a reader
 //! answers from an index that no longer follows the log.
