@@ -577,6 +577,17 @@ atoll_status atoll_db_open(const char *path,
                            atoll_error **err);
 
 /**
+ * Opens the store in the directory `path` for reading, beside the process that writes it or without one.
+ *
+ * It follows what the writer does: every read sees all that was acknowledged before. Any number of processes may do so; none
+ * of them holds up the writer. Writes answer ATOLL_E_NOT_PRIMARY. ATOLL_E_UNAVAILABLE if the store was left by a power cut and
+ * must be opened by a writer once, or if its writer stands still in the middle of opening it. Otherwise as atoll_db_open().
+ */
+atoll_status atoll_db_open_reader(const char *path,
+                                  atoll_db **db,
+                                  atoll_error **err);
+
+/**
  * Makes everything durable and closes the store; later calls on the handle answer ATOLL_E_CLOSED.
  *
  * Snapshots, scans and transactions made from it answer ATOLL_E_CLOSED as well; values that are pinned stay until
@@ -866,7 +877,7 @@ void atoll_snapshot_free(atoll_snapshot *snapshot);
  * Gives the figures of a store as a JSON object: keys, records, segments, runs, tables, the bytes of each, and how compaction
  * has fared.
  *
- * Free `*json` with atoll_buf_free(). Fields are added, never renamed. Any thread.
+ * Of a store that was opened for reading: also who writes it, and the snapshots of its readers. Free `*json` with atoll_buf_free(). Fields are added, never renamed. Any thread.
  */
 atoll_status atoll_stats_json(atoll_db *db,
                               atoll_buf **json,

@@ -82,7 +82,7 @@ for source in ffi/tests/${only:-*}.c; do
             # Twenty times as slow, and so with fewer of the random calls. Rust keeps a pointer into the middle of its
             # handle of the main thread, which counts as possibly lost.
             run_program "$name valgrind" env HOSTILE_CALLS=2000 \
-                valgrind --quiet --error-exitcode=99 --leak-check=full --show-leak-kinds=definite,indirect \
+                valgrind --quiet --child-silent-after-fork=yes --error-exitcode=99 --leak-check=full --show-leak-kinds=definite,indirect \
                 --errors-for-leak-kinds=definite,indirect "$program-shared"
         fi
     else
