@@ -17,16 +17,26 @@
 mod batch;
 mod bytes;
 mod call;
+mod callback;
+mod causal;
 mod db;
 mod error;
+mod hlc;
+mod keys;
+mod locate;
 mod options;
 mod panic;
+mod plan;
 mod read;
+mod resolver;
+mod route;
+mod router;
 mod scan;
 mod snapshot;
 mod stats;
 mod status;
 mod transaction;
+mod vclock;
 mod version;
 mod write;
 
