@@ -64,6 +64,36 @@
 #define ATOLL_DURABILITY_SYNCED 1
 
 /**
+ * Bytes, taken as they are.
+ */
+#define ATOLL_KEY_BYTES 0
+
+/**
+ * UTF-8 text, not normalised.
+ */
+#define ATOLL_KEY_TEXT 1
+
+/**
+ * A signed integer of any width.
+ */
+#define ATOLL_KEY_INT 2
+
+/**
+ * A UUID: 16 bytes in network order.
+ */
+#define ATOLL_KEY_UUID 3
+
+/**
+ * Integers as 8 bytes whose order is numeric order.
+ */
+#define ATOLL_ENCODING_BINARY 0
+
+/**
+ * Integers as their decimal text.
+ */
+#define ATOLL_ENCODING_DECIMAL 1
+
+/**
  * From the end of the range to its start.
  */
 #define ATOLL_RANGE_REVERSE 1
@@ -72,6 +102,26 @@
  * `lo` is a prefix: the keys that begin with it; `hi` must be empty.
  */
 #define ATOLL_RANGE_PREFIX 2
+
+/**
+ * The same writes are known to both.
+ */
+#define ATOLL_VC_EQUAL 0
+
+/**
+ * The first came before the second.
+ */
+#define ATOLL_VC_BEFORE 1
+
+/**
+ * The first came after the second.
+ */
+#define ATOLL_VC_AFTER 2
+
+/**
+ * Neither knew of the other.
+ */
+#define ATOLL_VC_CONCURRENT 3
 
 /**
  * The key must have no value.
@@ -129,6 +179,16 @@ typedef struct atoll_options atoll_options;
 typedef struct atoll_pin atoll_pin;
 
 /**
+ * Where keys live. Immutable: any number of threads may use it at once.
+ */
+typedef struct atoll_router atoll_router;
+
+/**
+ * What a router is to look like. One thread at a time.
+ */
+typedef struct atoll_router_spec atoll_router_spec;
+
+/**
  * A store as it was at one position. Any number of threads may use it at once.
  *
  * What it shows is kept until it is freed, so space of newer versions grows: free it when it has served.
@@ -142,6 +202,11 @@ typedef struct atoll_snapshot atoll_snapshot;
  * back: end it soon.
  */
 typedef struct atoll_transaction atoll_transaction;
+
+/**
+ * A vector clock: for each node the number of its writes that are known. One thread at a time.
+ */
+typedef struct atoll_vclock atoll_vclock;
 
 /**
  * What a call answers: 0 done, above 0 another normal outcome (no error object is made), below 0 an error.
@@ -243,6 +308,28 @@ typedef struct {
      */
     uint64_t flags;
 } atoll_read_opts;
+
+/**
+ * One part of a key.
+ */
+typedef struct {
+    /**
+     * ATOLL_KEY_BYTES, ATOLL_KEY_TEXT, ATOLL_KEY_INT or ATOLL_KEY_UUID.
+     */
+    uint32_t kind;
+    /**
+     * 0.
+     */
+    uint32_t reserved;
+    /**
+     * For ATOLL_KEY_INT.
+     */
+    int64_t integer;
+    /**
+     * For the other kinds.
+     */
+    atoll_bytes bytes;
+} atoll_key_part;
 
 /**
  * A range of keys. Initialise it with ATOLL_RANGE_INIT; NULL stands for all keys.
@@ -774,6 +861,221 @@ atoll_status atoll_multi_get(atoll_db *db,
                              atoll_error **err);
 
 /**
+ * Begins the description of a router: "slots", "ring", "range", "modulo", "jump", "hrw", "maglev", "ketama", "nginx", "redis" or
+ * "cassandra". Free it with atoll_router_spec_free().
+ *
+ * Any thread. ATOLL_E_INVALID for another algorithm; the message lists them.
+ */
+atoll_status atoll_router_spec_new(const char *algorithm,
+                                   atoll_router_spec **spec,
+                                   atoll_error **err);
+
+/**
+ * Frees a description. NULL is allowed. Routers made from it stay. Any thread.
+ */
+void atoll_router_spec_free(atoll_router_spec *spec);
+
+/**
+ * Sets an option of a router by its name.
+ *
+ * "hash": "xxh3", "xxh64", "md5", "sha1", "crc32", "murmur3". "encoding": "binary" or "decimal", how integers become bytes.
+ * "locality": the part of a key that decides, such as "{}" for redis-like tags, or "none". "vnodes": points a node and weight.
+ * "table_size": of maglev, a prime. "slots", "replicas": of slots. "buckets": numbers in place of nodes. An option that the
+ * algorithm does not have is refused when the router is made. One thread at a time.
+ */
+atoll_status atoll_router_spec_set(atoll_router_spec *spec,
+                                   const char *name,
+                                   const char *value,
+                                   atoll_error **err);
+
+/**
+ * Adds a node, in the order that counts for modulo, jump, range, ketama and nginx.
+ *
+ * `weight` 1 is usual; 0 takes the node out of use. `zone` and `rack` say where copies should be apart, for slots; each may be
+ * NULL. One thread at a time.
+ */
+atoll_status atoll_router_spec_add_node(atoll_router_spec *spec,
+                                        const void *node,
+                                        size_t node_len,
+                                        uint32_t weight,
+                                        const char *zone,
+                                        const char *rack,
+                                        atoll_error **err);
+
+/**
+ * Adds a split key, encoded, in ascending order: `range` alone. The key is the first of the range after it. One thread at a time.
+ */
+atoll_status atoll_router_spec_add_split(atoll_router_spec *spec,
+                                         const void *key,
+                                         size_t key_len,
+                                         atoll_error **err);
+
+/**
+ * Makes a router. Free it with atoll_router_free(). `*router` is NULL after an error.
+ *
+ * The description stays as it is. One thread at a time on the description.
+ */
+atoll_status atoll_router_new(const atoll_router_spec *spec,
+                              atoll_router **router,
+                              atoll_error **err);
+
+/**
+ * Makes a router from its bytes, or from those of a topology: of atoll_router_encode(), of another language, or of SQL.
+ *
+ * ATOLL_E_INVALID if they are damaged, or of a version that this library does not know. Any thread.
+ */
+atoll_status atoll_router_decode(const void *data,
+                                 size_t len,
+                                 atoll_router **router,
+                                 atoll_error **err);
+
+/**
+ * Makes a router from its JSON, as atoll_router_to_json() writes it. Any thread.
+ */
+atoll_status atoll_router_from_json(const char *json, atoll_router **router, atoll_error **err);
+
+/**
+ * Frees a router. NULL is allowed. Any thread; the names it has answered with go with it.
+ */
+void atoll_router_free(atoll_router *router);
+
+/**
+ * Gives the bytes of a router, which every language and SQL can read. Free `*data` with atoll_buf_free(). Any thread.
+ */
+atoll_status atoll_router_encode(const atoll_router *router,
+                                 atoll_buf **data,
+                                 atoll_error **err);
+
+/**
+ * Gives a router as JSON, for people and for atoll_router_from_json(). Free `*json` with atoll_buf_free(). Any thread.
+ */
+atoll_status atoll_router_to_json(const atoll_router *router,
+                                  atoll_buf **json,
+                                  atoll_error **err);
+
+/**
+ * Returns how many nodes a router has; 0 if it answers with numbers, and for NULL. Any thread.
+ */
+size_t atoll_router_node_count(const atoll_router *router);
+
+/**
+ * Tells node number `i`, from 0 to atoll_router_node_count() - 1: its name, a view that lasts as long as the router, and its
+ * weight. Each may be NULL.
+ *
+ * Any thread. ATOLL_END past the last one.
+ */
+atoll_status atoll_router_node_at(const atoll_router *router,
+                                  size_t i,
+                                  atoll_bytes *name,
+                                  uint32_t *weight);
+
+/**
+ * Returns the number of places that numbers run through from 0: buckets, ranges, slots or nodes; 0 for tokens, which are any
+ * 64-bit number, and for NULL. Any thread.
+ */
+uint32_t atoll_router_places(const atoll_router *router);
+
+/**
+ * Returns the version of the topology behind a router of slots, which grows with every change; 0 for other routers. Any thread.
+ */
+uint64_t atoll_router_version(const atoll_router *router);
+
+/**
+ * Gives the name of the node that owns a key: `*name` is a view that lasts as long as the router.
+ *
+ * The key is encoded: bytes and UTF-8 text as they are, other types by atoll_encode_key(). ATOLL_E_INVALID for a router that answers
+ * with numbers. Any thread; never blocks.
+ */
+atoll_status atoll_router_node(const atoll_router *router,
+                               const void *key,
+                               size_t key_len,
+                               atoll_bytes *name,
+                               atoll_error **err);
+
+/**
+ * Gives the names of the first `n` distinct nodes of a key, the owner first, into `names`; `*found` is how many there are.
+ *
+ * Views last as long as the router. ATOLL_E_INVALID for more than one node of an algorithm that knows one. Otherwise as
+ * atoll_router_node().
+ */
+atoll_status atoll_router_nodes(const atoll_router *router,
+                                const void *key,
+                                size_t key_len,
+                                atoll_bytes *names,
+                                size_t n,
+                                size_t *found,
+                                atoll_error **err);
+
+/**
+ * Gives the number of a key's place: bucket (modulo, jump), range, slot (slots, redis), token (cassandra), otherwise the index of its
+ * node.
+ *
+ * Otherwise as atoll_router_node().
+ */
+atoll_status atoll_router_number(const atoll_router *router,
+                                 const void *key,
+                                 size_t key_len,
+                                 int64_t *number,
+                                 atoll_error **err);
+
+/**
+ * Gives the bucket of a number that is spread evenly over 64 bits: `jump` alone. Any thread; never blocks.
+ */
+atoll_status atoll_router_bucket_of(const atoll_router *router,
+                                    uint64_t number,
+                                    uint32_t *bucket,
+                                    atoll_error **err);
+
+/**
+ * Routes `n` keys at once, packed as for atoll_multi_get(): answers[i] is the index of the node of key i, or its number where the
+ * router has no nodes.
+ *
+ * Any thread; never blocks. After an error what stands in `answers` means nothing.
+ */
+atoll_status atoll_router_route_many(const atoll_router *router,
+                                     const uint8_t *keys,
+                                     const uint32_t *key_offsets,
+                                     size_t n,
+                                     int64_t *answers,
+                                     atoll_error **err);
+
+/**
+ * Tells what adding a node would move, as JSON: shares of keys, the least possible, and slot by slot for slots. Nothing changes.
+ *
+ * Free `*json` with atoll_buf_free(). `after` may be NULL; otherwise it gets the router with the node, to be freed with
+ * atoll_router_free(). Any thread.
+ */
+atoll_status atoll_router_plan_add(const atoll_router *router,
+                                   const void *node,
+                                   size_t node_len,
+                                   uint32_t weight,
+                                   atoll_buf **json,
+                                   atoll_router **after,
+                                   atoll_error **err);
+
+/**
+ * As atoll_router_plan_add(), of taking a node away.
+ */
+atoll_status atoll_router_plan_remove(const atoll_router *router,
+                                      const void *node,
+                                      size_t node_len,
+                                      atoll_buf **json,
+                                      atoll_router **after,
+                                      atoll_error **err);
+
+/**
+ * Gives the bytes of a typed key, as they are stored and routed: the same in every language and in SQL.
+ *
+ * One part is a plain key; several are a tuple, ordered part by part. `encoding`: ATOLL_ENCODING_BINARY, or ATOLL_ENCODING_DECIMAL for
+ * integers as programs that hash str(id) have them (inside tuples they stay binary). Free `*key` with atoll_buf_free(). Any thread.
+ */
+atoll_status atoll_encode_key(const atoll_key_part *parts,
+                              size_t n,
+                              uint32_t encoding,
+                              atoll_buf **key,
+                              atoll_error **err);
+
+/**
  * Begins a scan of a range, at the options' snapshot or at one of its own taken now. Free it with atoll_iter_free().
  *
  * `options` and `range` may be NULL. `*iter` is NULL after an error. Any thread; the first scan after many writes sorts them,
@@ -968,6 +1270,99 @@ atoll_status atoll_transaction_rollback(atoll_transaction *transaction,
  * Any thread, also after the store has been closed and freed.
  */
 void atoll_transaction_free(atoll_transaction *transaction);
+
+/**
+ * Makes an empty clock. Free it with atoll_vclock_free(). Any thread.
+ */
+atoll_vclock *atoll_vclock_new(void);
+
+/**
+ * Makes a clock from its bytes: of atoll_vclock_encode(), of another language, or of SQL. `*clock` is NULL after an error. Any thread.
+ */
+atoll_status atoll_vclock_decode(const void *data,
+                                 size_t len,
+                                 atoll_vclock **clock,
+                                 atoll_error **err);
+
+/**
+ * Makes a clock from text such as {"A":1,"B":3}. `*clock` is NULL after an error. Any thread.
+ */
+atoll_status atoll_vclock_from_text(const void *text,
+                                    size_t len,
+                                    atoll_vclock **clock,
+                                    atoll_error **err);
+
+/**
+ * Makes a copy of a clock. NULL gives NULL, and so does a clock that another thread uses at the moment.
+ */
+atoll_vclock *atoll_vclock_clone(const atoll_vclock *clock);
+
+/**
+ * Frees a clock. NULL is allowed. Any thread.
+ */
+void atoll_vclock_free(atoll_vclock *clock);
+
+/**
+ * Counts one more write of a node; `count` may be NULL and gets the new count.
+ *
+ * A name has 1 to 255 bytes of UTF-8 without control characters. One thread at a time.
+ */
+atoll_status atoll_vclock_tick(atoll_vclock *clock,
+                               const void *node,
+                               size_t node_len,
+                               uint64_t *count,
+                               atoll_error **err);
+
+/**
+ * Gives the count of a node, 0 for one that is not there. One thread at a time.
+ */
+atoll_status atoll_vclock_get(const atoll_vclock *clock,
+                              const void *node,
+                              size_t node_len,
+                              uint64_t *count,
+                              atoll_error **err);
+
+/**
+ * Raises every count of `into` to that of `from`. One thread at a time on both; merging a clock into itself changes nothing.
+ */
+atoll_status atoll_vclock_merge(atoll_vclock *into,
+                                const atoll_vclock *from,
+                                atoll_error **err);
+
+/**
+ * Tells how the first clock stands to the second: ATOLL_VC_EQUAL, ATOLL_VC_BEFORE, ATOLL_VC_AFTER or ATOLL_VC_CONCURRENT.
+ *
+ * One thread at a time on both.
+ */
+atoll_status atoll_vclock_compare(const atoll_vclock *a,
+                                  const atoll_vclock *b,
+                                  int32_t *answer,
+                                  atoll_error **err);
+
+/**
+ * As atoll_vclock_compare(), of clocks as bytes, without making handles. Any thread.
+ */
+atoll_status atoll_vclock_compare_encoded(const void *a,
+                                          size_t a_len,
+                                          const void *b,
+                                          size_t b_len,
+                                          int32_t *answer,
+                                          atoll_error **err);
+
+/**
+ * Gives the bytes of a clock, which every language and SQL can read. Free `*data` with atoll_buf_free(). One thread at a time.
+ */
+atoll_status atoll_vclock_encode(const atoll_vclock *clock,
+                                 atoll_buf **data,
+                                 atoll_error **err);
+
+/**
+ * Gives a clock as text: a JSON object with sorted names and no spaces, {"A":1,"B":3}. Free `*text` with atoll_buf_free(). One thread
+ * at a time.
+ */
+atoll_status atoll_vclock_to_text(const atoll_vclock *clock,
+                                  atoll_buf **text,
+                                  atoll_error **err);
 
 /**
  * Returns the version of the library that is loaded, such as "0.1.0".

@@ -212,6 +212,15 @@ impl<'a> Packed<'a> {
         self.offsets.len().saturating_sub(1)
     }
 
+    pub(crate) fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// One more than there are keys, but none for no keys.
+    pub(crate) fn offsets(&self) -> &'a [u32] {
+        self.offsets
+    }
+
     pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = &'a [u8]> + use<'a> {
         let bytes = self.bytes;
         self.offsets

@@ -22,11 +22,13 @@ mod error;
 mod options;
 mod panic;
 mod read;
+mod router;
 mod scan;
 mod snapshot;
 mod stats;
 mod status;
 mod transaction;
+mod vclock;
 mod version;
 mod write;
 
