@@ -64,34 +64,44 @@
 #define ATOLL_DURABILITY_SYNCED 1
 
 /**
+ * Integers as 8 bytes whose order is numeric order.
+ */
+#define ATOLL_ENCODING_BINARY 0
+
+/**
+ * Integers as their decimal text, as programs have it that hash str(id). Inside tuples they stay binary.
+ */
+#define ATOLL_ENCODING_DECIMAL 1
+
+/**
  * Bytes, taken as they are.
  */
-#define ATOLL_PART_BYTES 0
+#define ATOLL_KEY_BYTES 0
 
 /**
  * UTF-8 text.
  */
-#define ATOLL_PART_TEXT 1
+#define ATOLL_KEY_TEXT 1
 
 /**
  * An integer: `integer`.
  */
-#define ATOLL_PART_INT 2
+#define ATOLL_KEY_INT 2
 
 /**
  * A UUID: 16 bytes in network order.
  */
-#define ATOLL_PART_UUID 3
+#define ATOLL_KEY_UUID 3
 
 /**
  * A tuple within the tuple begins: its parts follow.
  */
-#define ATOLL_PART_BEGIN 4
+#define ATOLL_KEY_BEGIN 4
 
 /**
  * The tuple that began last ends.
  */
-#define ATOLL_PART_END 5
+#define ATOLL_KEY_END 5
 
 /**
  * The slot stays where it is.
@@ -107,17 +117,6 @@
  * The last writes are being copied: the owner answers reads, and writes wait for the next version of the topology.
  */
 #define ATOLL_MOVE_FROZEN 2
-
-/**
- * Integers become 8 bytes, big-endian with the sign bit flipped: byte order is numeric order.
- */
-#define ATOLL_KEYS_BINARY 0
-
-/**
- * Integers become their decimal text, as programs have it that hash md5(str(id)). Inside composite keys they stay
- * binary.
- */
-#define ATOLL_KEYS_DECIMAL 1
 
 /**
  * The node takes keys.
@@ -145,24 +144,24 @@
 #define ATOLL_RANGE_PREFIX 2
 
 /**
- * Both have seen exactly the same.
+ * The same writes are known to both.
  */
-#define ATOLL_EQUAL 0
+#define ATOLL_VC_EQUAL 0
 
 /**
- * The left one is part of the right one's past.
+ * The first came before the second.
  */
-#define ATOLL_BEFORE 1
+#define ATOLL_VC_BEFORE 1
 
 /**
- * The right one is part of the left one's past.
+ * The first came after the second.
  */
-#define ATOLL_AFTER 2
+#define ATOLL_VC_AFTER 2
 
 /**
- * Each has seen something that the other has not.
+ * Neither knew of the other.
  */
-#define ATOLL_CONCURRENT 3
+#define ATOLL_VC_CONCURRENT 3
 
 /**
  * The key must have no value.
@@ -230,16 +229,14 @@ typedef struct atoll_pin atoll_pin;
 typedef struct atoll_resolver atoll_resolver;
 
 /**
- * An immutable map from keys to nodes, buckets, slots or tokens. Any thread.
- *
- * It belongs to no store and touches no file; it also works in a child process.
+ * Where keys live. Immutable: any number of threads may use it at once.
  */
 typedef struct atoll_router atoll_router;
 
 /**
  * What a router is to look like. One thread at a time.
  */
-typedef struct atoll_router_options atoll_router_options;
+typedef struct atoll_router_spec atoll_router_spec;
 
 /**
  * A store as it was at one position. Any number of threads may use it at once.
@@ -257,7 +254,7 @@ typedef struct atoll_snapshot atoll_snapshot;
 typedef struct atoll_transaction atoll_transaction;
 
 /**
- * How many writes of each node a version has seen; a node that is absent counts 0. One thread at a time.
+ * A vector clock: for each node the number of its writes that are known. One thread at a time.
  */
 typedef struct atoll_vclock atoll_vclock;
 
@@ -350,11 +347,11 @@ typedef struct {
 } atoll_version_view;
 
 /**
- * A part of a composite key.
+ * A part of a key.
  */
 typedef struct {
     /**
-     * ATOLL_PART_BYTES, _TEXT, _INT, _UUID, _BEGIN or _END.
+     * ATOLL_KEY_BYTES, ATOLL_KEY_TEXT, ATOLL_KEY_INT, ATOLL_KEY_UUID, ATOLL_KEY_BEGIN or ATOLL_KEY_END.
      */
     uint32_t kind;
     /**
@@ -362,11 +359,11 @@ typedef struct {
      */
     uint32_t reserved;
     /**
-     * Of ATOLL_PART_INT; 0 otherwise.
+     * Of ATOLL_KEY_INT; 0 otherwise.
      */
     int64_t integer;
     /**
-     * Of ATOLL_PART_BYTES, _TEXT and _UUID; empty otherwise.
+     * Of ATOLL_KEY_BYTES, _TEXT and _UUID; empty otherwise.
      */
     atoll_bytes bytes;
 } atoll_key_part;
@@ -862,7 +859,7 @@ atoll_status atoll_out_fail(atoll_out *out,
                             const char *reason);
 
 /**
- * Tells how the left causal context relates to the right one: ATOLL_EQUAL, ATOLL_BEFORE, ATOLL_AFTER or ATOLL_CONCURRENT. A length
+ * Tells how the left causal context relates to the right one: ATOLL_VC_EQUAL, ATOLL_VC_BEFORE, ATOLL_VC_AFTER or ATOLL_VC_CONCURRENT. A length
  * of 0 stands for having seen nothing.
  *
  * Any thread. ATOLL_E_CORRUPT if either is no context.
@@ -1089,7 +1086,7 @@ atoll_status atoll_hlc_compare_encoded(const void *left,
 
 /**
  * Encodes a signed integer of any width as a key, into `buf` of `cap` bytes; `*key_len` says how long it is: 8 bytes for
- * ATOLL_KEYS_BINARY, at most 20 for ATOLL_KEYS_DECIMAL.
+ * ATOLL_ENCODING_BINARY, at most 20 for ATOLL_ENCODING_DECIMAL.
  *
  * Any thread. ATOLL_BUFFER_TOO_SMALL if `cap` is less than `*key_len`.
  */
@@ -1132,11 +1129,24 @@ atoll_status atoll_encode_key_uuid(const uint8_t *uuid,
                                    atoll_error **err);
 
 /**
- * Encodes a composite key of `n` parts. The order of the bytes is that of the tuples, part by part, and a tuple is a prefix of
- * all that begin with its parts.
+ * Gives the bytes of a typed key, as they are stored and routed: the same in every language and in SQL.
  *
- * Free `*key` with atoll_buf_free(). Any thread. ATOLL_E_INVALID for text that is no UTF-8, a UUID that has not 16 bytes,
- * tuples more than 32 deep, and a begin without its end; ATOLL_E_UNSUPPORTED for an unknown kind.
+ * One part is a plain key; several are a tuple, ordered part by part, which may hold tuples between ATOLL_KEY_BEGIN and
+ * ATOLL_KEY_END. `encoding`: ATOLL_ENCODING_BINARY, or ATOLL_ENCODING_DECIMAL for integers as programs that hash str(id) have
+ * them (inside tuples they stay binary). Free `*key` with atoll_buf_free(); it is NULL after an error. Any thread.
+ * ATOLL_E_INVALID for text that is no UTF-8, a UUID that has not 16 bytes, tuples more than 32 deep, a begin without its end, and
+ * no parts at all.
+ */
+atoll_status atoll_encode_key(const atoll_key_part *parts,
+                              size_t n,
+                              uint32_t encoding,
+                              atoll_buf **key,
+                              atoll_error **err);
+
+/**
+ * As atoll_encode_key(), of a tuple whatever the number of its parts: one part is a tuple of one, none the empty tuple.
+ *
+ * A tuple is a prefix of all that begin with its parts. Free `*key` with atoll_buf_free(). Any thread.
  */
 atoll_status atoll_encode_key_tuple(const atoll_key_part *parts,
                                     size_t n,
@@ -1236,44 +1246,55 @@ size_t atoll_options_count(void);
 atoll_status atoll_options_describe(size_t i, atoll_option_info *info);
 
 /**
- * Plans a node that joins at the end of the list ("NAME", "NAME=WEIGHT", "NAME=WEIGHT@ZONE/RACK"): what moves, as JSON with the
- * fields algorithm, change, moved (fraction of all keys whose owner changes), minimum (the fewest that any method could move),
- * ratio, moved_between_old_nodes, nodes, and slots for a topology.
+ * Tells what adding a node at the end of the list would move, as JSON: algorithm, change, moved (fraction of all keys whose owner
+ * changes), minimum (the least that any method could move), ratio, moved_between_old_nodes, nodes, and slots for a topology.
+ * Nothing changes.
  *
- * `plan` and `next` may be NULL. Free `*plan` with atoll_buf_free(), and `*next`, the router afterwards, with
- * atoll_router_free(): of a topology it is the next version, in which the node is a member and the slots of the plan are on their way. Any
- * thread; time grows with points and slots. ATOLL_E_INVALID for a name that is there already, for ranges, and for routers
- * without named nodes; both are NULL after an error.
+ * `json` and `after` may be NULL; otherwise they get the plan, to be freed with atoll_buf_free(), and the router with the node, to be
+ * freed with atoll_router_free(): of a topology its next version, in which the node is a member and the slots of the plan are on
+ * their way. Both are NULL after an error. Any thread; time grows with points and slots. ATOLL_E_INVALID for a name that is there already,
+ * for ranges, and for routers without named nodes.
  */
 atoll_status atoll_router_plan_add(const atoll_router *router,
-                                   const char *node,
-                                   atoll_buf **plan,
-                                   atoll_router **next,
+                                   const void *node,
+                                   size_t node_len,
+                                   uint32_t weight,
+                                   atoll_buf **json,
+                                   atoll_router **after,
                                    atoll_error **err);
 
 /**
- * Plans that a node leaves, named by its name alone. Results as for atoll_router_plan_add().
- *
- * Any thread. ATOLL_E_INVALID for a name that is not there, for the last node, and as for atoll_router_plan_add().
+ * As atoll_router_plan_add(), of taking a node away. ATOLL_E_INVALID for a name that is not there, and for the last node.
  */
 atoll_status atoll_router_plan_remove(const atoll_router *router,
-                                      const char *name,
-                                      atoll_buf **plan,
-                                      atoll_router **next,
+                                      const void *node,
+                                      size_t node_len,
+                                      atoll_buf **json,
+                                      atoll_router **after,
                                       atoll_error **err);
 
 /**
- * Plans another weight of a node, 0 for one that is to be empty. Results as for atoll_router_plan_add().
- *
- * Any thread. ATOLL_E_INVALID for a name that is not there, for algorithms without weights, and as for
- * atoll_router_plan_add().
+ * As atoll_router_plan_add(), of giving a node another weight, 0 for one that is to be empty. ATOLL_E_INVALID for a name that is not
+ * there, and for algorithms without weights.
  */
 atoll_status atoll_router_plan_reweight(const atoll_router *router,
-                                        const char *name,
+                                        const void *node,
+                                        size_t node_len,
                                         uint32_t weight,
-                                        atoll_buf **plan,
-                                        atoll_router **next,
+                                        atoll_buf **json,
+                                        atoll_router **after,
                                         atoll_error **err);
+
+/**
+ * As atoll_router_plan_add(), of a change in JSON, as plans show it: {"add":{"name":"d","weight":2,"zone":"x","rack":"1"}},
+ * {"remove":"a"}, {"reweight":{"node":"a","weight":3}}. ATOLL_E_INVALID for other changes too.
+ */
+atoll_status atoll_router_plan(const atoll_router *router,
+                               const void *change,
+                               size_t change_len,
+                               atoll_buf **json,
+                               atoll_router **after,
+                               atoll_error **err);
 
 /**
  * Makes an empty pin. Free it with atoll_pin_free().
@@ -1493,24 +1514,26 @@ atoll_status atoll_router_node(const atoll_router *router,
  * `nodes` has room for `max_n`. Any thread; allocates nothing but a list that each thread keeps. ATOLL_E_INVALID for more
  * than one node of an algorithm that gives one (modulo, jump, range), and as for atoll_router_owner().
  */
+atoll_status atoll_router_owners(const atoll_router *router,
+                                 const void *key,
+                                 size_t key_len,
+                                 size_t max_n,
+                                 uint32_t *nodes,
+                                 size_t *n,
+                                 atoll_error **err);
+
+/**
+ * Gives the names of the first `n` distinct nodes of a key, the owner first, into `names`; `*found` is how many there are.
+ *
+ * Views last as long as the router. Otherwise as atoll_router_owners().
+ */
 atoll_status atoll_router_nodes(const atoll_router *router,
                                 const void *key,
                                 size_t key_len,
-                                size_t max_n,
-                                uint32_t *nodes,
-                                size_t *n,
+                                atoll_bytes *names,
+                                size_t n,
+                                size_t *found,
                                 atoll_error **err);
-
-/**
- * As atoll_router_nodes(), with views of the names, valid until the router is freed.
- */
-atoll_status atoll_router_node_names(const atoll_router *router,
-                                     const void *key,
-                                     size_t key_len,
-                                     size_t max_n,
-                                     atoll_bytes *names,
-                                     size_t *n,
-                                     atoll_error **err);
 
 /**
  * Tells the number of the place of a key: bucket (modulo, jump), range, slot (slots, redis), token (cassandra, signed),
@@ -1529,10 +1552,10 @@ atoll_status atoll_router_number(const atoll_router *router,
  *
  * Any thread; allocates nothing. ATOLL_E_INVALID for every other algorithm.
  */
-atoll_status atoll_router_bucket_of_number(const atoll_router *router,
-                                           uint64_t number,
-                                           uint32_t *bucket,
-                                           atoll_error **err);
+atoll_status atoll_router_bucket_of(const atoll_router *router,
+                                    uint64_t number,
+                                    uint32_t *bucket,
+                                    atoll_error **err);
 
 /**
  * Routes `n` packed keys: key i is keys[key_offsets[i]..key_offsets[i + 1]], `answers[i]` gets the number of its owner, or
@@ -1550,118 +1573,124 @@ atoll_status atoll_router_route_many(const atoll_router *router,
                                      atoll_error **err);
 
 /**
- * Makes options of a router: the algorithm `slots`, no nodes, everything else by default. Free them with
- * atoll_router_options_free().
+ * Begins the description of a router: "slots", "ring", "range", "modulo", "jump", "hrw", "maglev", "ketama", "nginx", "redis" or
+ * "cassandra". Free it with atoll_router_spec_free().
  *
- * Any thread.
+ * Any thread. ATOLL_E_INVALID for another algorithm; the message lists them.
  */
-atoll_router_options *atoll_router_options_new(void);
+atoll_status atoll_router_spec_new(const char *algorithm,
+                                   atoll_router_spec **spec,
+                                   atoll_error **err);
 
 /**
- * Frees options of a router. NULL is allowed. Routers that were made with them stay.
- *
- * Any thread.
+ * Frees a description. NULL is allowed. Routers made from it stay. Any thread.
  */
-void atoll_router_options_free(atoll_router_options *options);
+void atoll_router_spec_free(atoll_router_spec *spec);
 
 /**
- * Sets an option by its name: atoll_router_options_set(o, "algorithm", "ring", &err).
+ * Sets an option of a router by its name.
  *
- *     algorithm   modulo, ring, range, slots, jump, hrw, maglev, ketama, nginx, redis, cassandra
- *     nodes       NAME, NAME=WEIGHT, NAME=WEIGHT@ZONE or NAME=WEIGHT@ZONE/RACK, separated by commas
- *     buckets     numbered buckets in place of nodes
- *     hash        xxh3, xxh64, sha1, md5, crc32, murmur3 (modulo, ring, slots)
- *     encoding    binary or decimal: how integers become key bytes
- *     locality    none, tag (what stands in {braces} decides) or prefix:BYTES
- *     vnodes      points per unit of weight, 160 (ring, slots)
- *     table_size  entries of the table, a prime, 65537 (maglev)
- *     slots       number of slots, 4096 (slots)
- *     replicas    copies of every slot, 1 (slots)
- *
- * Split keys of `range` are added with atoll_router_options_add_split(). Setting an option again replaces it; the empty
- * text takes it back. What fits together is checked by atoll_router_new(). One thread at a time. ATOLL_E_INVALID for an
- * unknown name or a value that cannot be; nothing has changed then.
+ * "hash": "xxh3", "xxh64", "md5", "sha1", "crc32", "murmur3". "encoding": "binary" or "decimal", how integers become bytes.
+ * "locality": the part of a key that decides: "none" (all of it), "tag" (what stands in {braces}) or "prefix:BYTES". "vnodes": points a node and weight.
+ * "table_size": of maglev, a prime. "slots", "replicas": of slots. "buckets": numbers in place of nodes. An option that the
+ * algorithm does not have is refused when the router is made. One thread at a time.
  */
-atoll_status atoll_router_options_set(atoll_router_options *options,
-                                      const char *name,
-                                      const char *value,
-                                      atoll_error **err);
+atoll_status atoll_router_spec_set(atoll_router_spec *spec,
+                                   const char *name,
+                                   const char *value,
+                                   atoll_error **err);
 
 /**
- * Adds a node at the end of the list: "NAME", "NAME=WEIGHT", "NAME=WEIGHT@ZONE" or "NAME=WEIGHT@ZONE/RACK".
+ * Adds a node, in the order that counts for modulo, jump, range, ketama and nginx.
  *
- * One thread at a time. ATOLL_E_INVALID for a name that no node can have.
+ * `weight` 1 is usual; 0 takes the node out of use. `zone` and `rack` say where copies should be apart, for slots; each may be
+ * NULL. One thread at a time.
  */
-atoll_status atoll_router_options_add_node(atoll_router_options *options,
-                                           const char *node,
-                                           atoll_error **err);
+atoll_status atoll_router_spec_add_node(atoll_router_spec *spec,
+                                        const void *node,
+                                        size_t node_len,
+                                        uint32_t weight,
+                                        const char *zone,
+                                        const char *rack,
+                                        atoll_error **err);
 
 /**
- * Adds a split key of `range`, encoded. Splits ascend; range i + 1 begins with split i.
- *
- * One thread at a time.
+ * Adds a split key, encoded, in ascending order: `range` alone. The key is the first of the range after it. One thread at a time.
  */
-atoll_status atoll_router_options_add_split(atoll_router_options *options,
-                                            const void *key,
-                                            size_t key_len,
-                                            atoll_error **err);
+atoll_status atoll_router_spec_add_split(atoll_router_spec *spec,
+                                         const void *key,
+                                         size_t key_len,
+                                         atoll_error **err);
 
 /**
- * Makes a router. Free it with atoll_router_free().
+ * Makes a router. Free it with atoll_router_free(). `*router` is NULL after an error.
  *
- * `*router` is NULL after an error. The options stay the caller's, and may serve again. One thread at a time on the options.
- * ATOLL_E_INVALID if an option is missing, means nothing to the algorithm, or contradicts another; the message names it.
+ * The description stays as it is. One thread at a time on the description.
  */
-atoll_status atoll_router_new(const atoll_router_options *options,
+atoll_status atoll_router_new(const atoll_router_spec *spec,
                               atoll_router **router,
                               atoll_error **err);
 
 /**
- * Frees a router. NULL is allowed. Views of its names end.
+ * Makes a router from its bytes, or from those of a topology: of atoll_router_encode(), of another language, or of SQL.
  *
- * Any thread, once no other call on it is under way.
+ * ATOLL_E_CORRUPT if they are damaged, ATOLL_E_UNSUPPORTED for a format that this library does not know. Any thread.
  */
-void atoll_router_free(atoll_router *router);
-
-/**
- * Gives the byte form of a router: equal routers have equal bytes in every language. A router of slots gives the bytes
- * of its topology.
- *
- * Free `*encoded` with atoll_buf_free(). Any thread.
- */
-atoll_status atoll_router_encode(const atoll_router *router,
-                                 atoll_buf **encoded,
-                                 atoll_error **err);
-
-/**
- * Reads the byte form of a router, or of the topology of a cluster. Free the router with atoll_router_free().
- *
- * `*router` is NULL after an error. Any thread. ATOLL_E_CORRUPT for bytes that are none, ATOLL_E_UNSUPPORTED for a
- * format of a newer library. Building the router takes the memory that its options ask for.
- */
-atoll_status atoll_router_decode(const void *encoded,
-                                 size_t encoded_len,
+atoll_status atoll_router_decode(const void *data,
+                                 size_t len,
                                  atoll_router **router,
                                  atoll_error **err);
 
 /**
- * Gives a router as one line of JSON, which says the same as its byte form.
- *
- * Free `*json` with atoll_buf_free(). Any thread.
+ * Makes a router from its JSON, as atoll_router_to_json() writes it. Any thread.
  */
-atoll_status atoll_router_to_json(const atoll_router *router, atoll_buf **json, atoll_error **err);
+atoll_status atoll_router_from_json(const char *json, atoll_router **router, atoll_error **err);
 
 /**
- * Makes a router from JSON: {"algorithm":"ring","nodes":[{"name":"a"},{"name":"b","weight":2}],"vnodes":160}, with the names of
- * atoll_router_options_set(), `splits` as {"text":…} or {"hex":…}, or the whole table of a cluster as `topology`.
- *
- * `*router` is NULL after an error; free it with atoll_router_free(). Any thread. ATOLL_E_INVALID as for
- * atoll_router_new(), and for unknown fields.
+ * Frees a router. NULL is allowed. Any thread; the names it has answered with go with it.
  */
-atoll_status atoll_router_from_json(const void *json,
-                                    size_t json_len,
-                                    atoll_router **router,
-                                    atoll_error **err);
+void atoll_router_free(atoll_router *router);
+
+/**
+ * Gives the bytes of a router, which every language and SQL can read. Free `*data` with atoll_buf_free(). Any thread.
+ */
+atoll_status atoll_router_encode(const atoll_router *router,
+                                 atoll_buf **data,
+                                 atoll_error **err);
+
+/**
+ * Gives a router as JSON, for people and for atoll_router_from_json(). Free `*json` with atoll_buf_free(). Any thread.
+ */
+atoll_status atoll_router_to_json(const atoll_router *router,
+                                  atoll_buf **json,
+                                  atoll_error **err);
+
+/**
+ * Returns how many nodes a router has; 0 if it answers with numbers, and for NULL. Any thread.
+ */
+size_t atoll_router_node_count(const atoll_router *router);
+
+/**
+ * Tells node number `i`, from 0 to atoll_router_node_count() - 1: its name, a view that lasts as long as the router, and its
+ * weight. Each may be NULL.
+ *
+ * Any thread. ATOLL_END past the last one.
+ */
+atoll_status atoll_router_node_at(const atoll_router *router,
+                                  size_t i,
+                                  atoll_bytes *name,
+                                  uint32_t *weight);
+
+/**
+ * Returns the number of places that numbers run through from 0: buckets, ranges, slots or nodes; 0 for tokens, which are any
+ * 64-bit number, and for NULL. Any thread.
+ */
+uint32_t atoll_router_places(const atoll_router *router);
+
+/**
+ * Returns the version of the topology behind a router of slots, which grows with every change; 0 for other routers. Any thread.
+ */
+uint64_t atoll_router_epoch(const atoll_router *router);
 
 /**
  * Returns the name of the algorithm of a router; "" for NULL.
@@ -1671,36 +1700,19 @@ atoll_status atoll_router_from_json(const void *json,
 const char *atoll_router_algorithm(const atoll_router *router);
 
 /**
- * Returns how a router wants integers encoded: ATOLL_KEYS_BINARY or ATOLL_KEYS_DECIMAL. Any thread.
+ * Returns how a router wants integers encoded: ATOLL_ENCODING_BINARY or ATOLL_ENCODING_DECIMAL. Any thread.
  */
 uint32_t atoll_router_encoding(const atoll_router *router);
 
 /**
- * Returns the version of the topology behind a router; 0 for routers that have none, and for NULL. Any thread.
- */
-uint64_t atoll_router_epoch(const atoll_router *router);
-
-/**
- * Returns how many places atoll_router_number() answers with, from 0 on: buckets, ranges, slots or nodes. 0 where answers
- * are tokens of 64 bits, and for NULL. Any thread.
- */
-uint32_t atoll_router_places(const atoll_router *router);
-
-/**
- * Returns how many nodes a router has, those included that left a topology; 0 where answers are numbers, and for NULL.
- * Any thread.
- */
-uint32_t atoll_router_node_count(const atoll_router *router);
-
-/**
- * Tells node number `i`, from 0 to atoll_router_node_count() - 1: the number that look-ups answer with.
+ * As atoll_router_node_at(), with all that is known of the node.
  *
  * The views in `node` are valid until the router is freed. Any thread. ATOLL_END past the last one.
  */
-atoll_status atoll_router_node_at(const atoll_router *router,
-                                  uint32_t i,
-                                  atoll_node *node,
-                                  atoll_error **err);
+atoll_status atoll_router_node_info(const atoll_router *router,
+                                    size_t i,
+                                    atoll_node *node,
+                                    atoll_error **err);
 
 /**
  * Begins a scan of a range, at the options' snapshot or at one of its own taken now. Free it with atoll_iter_free().
@@ -1899,11 +1911,97 @@ atoll_status atoll_transaction_rollback(atoll_transaction *transaction,
 void atoll_transaction_free(atoll_transaction *transaction);
 
 /**
- * Makes a clock that has seen nothing. Free it with atoll_vclock_free().
- *
- * Any thread.
+ * Makes an empty clock. Free it with atoll_vclock_free(). Any thread.
  */
 atoll_vclock *atoll_vclock_new(void);
+
+/**
+ * Makes a clock from its bytes: of atoll_vclock_encode(), of another language, or of SQL. `*clock` is NULL after an error. Any thread.
+ */
+atoll_status atoll_vclock_decode(const void *data,
+                                 size_t len,
+                                 atoll_vclock **clock,
+                                 atoll_error **err);
+
+/**
+ * Makes a clock from text such as {"A":1,"B":3}. `*clock` is NULL after an error. Any thread.
+ */
+atoll_status atoll_vclock_from_text(const void *text,
+                                    size_t len,
+                                    atoll_vclock **clock,
+                                    atoll_error **err);
+
+/**
+ * Makes a copy of a clock. NULL gives NULL, and so does a clock that another thread uses at the moment.
+ */
+atoll_vclock *atoll_vclock_clone(const atoll_vclock *clock);
+
+/**
+ * Frees a clock. NULL is allowed. Any thread.
+ */
+void atoll_vclock_free(atoll_vclock *clock);
+
+/**
+ * Counts one more write of a node; `count` may be NULL and gets the new count.
+ *
+ * A name has 1 to 255 bytes of UTF-8 without control characters. One thread at a time.
+ */
+atoll_status atoll_vclock_tick(atoll_vclock *clock,
+                               const void *node,
+                               size_t node_len,
+                               uint64_t *count,
+                               atoll_error **err);
+
+/**
+ * Gives the count of a node, 0 for one that is not there. One thread at a time.
+ */
+atoll_status atoll_vclock_get(const atoll_vclock *clock,
+                              const void *node,
+                              size_t node_len,
+                              uint64_t *count,
+                              atoll_error **err);
+
+/**
+ * Raises every count of `into` to that of `from`. One thread at a time on both; merging a clock into itself changes nothing.
+ */
+atoll_status atoll_vclock_merge(atoll_vclock *into,
+                                const atoll_vclock *from,
+                                atoll_error **err);
+
+/**
+ * Tells how the first clock stands to the second: ATOLL_VC_EQUAL, ATOLL_VC_BEFORE, ATOLL_VC_AFTER or ATOLL_VC_CONCURRENT.
+ *
+ * One thread at a time on both.
+ */
+atoll_status atoll_vclock_compare(const atoll_vclock *a,
+                                  const atoll_vclock *b,
+                                  int32_t *answer,
+                                  atoll_error **err);
+
+/**
+ * As atoll_vclock_compare(), of clocks as bytes, without making handles. Any thread.
+ */
+atoll_status atoll_vclock_compare_encoded(const void *a,
+                                          size_t a_len,
+                                          const void *b,
+                                          size_t b_len,
+                                          int32_t *answer,
+                                          atoll_error **err);
+
+/**
+ * Gives the bytes of a clock, which every language and SQL can read. Free `*data` with atoll_buf_free(). One thread at a time.
+ */
+atoll_status atoll_vclock_encode(const atoll_vclock *clock,
+                                 atoll_buf **data,
+                                 atoll_error **err);
+
+/**
+ * Gives a clock as text: a JSON object with sorted names and no spaces, {"A":1,"B":3}. Free `*text` with atoll_buf_free(). One thread
+ * at a time.
+ */
+atoll_status atoll_vclock_to_text(const atoll_vclock *clock,
+                                  atoll_buf **text,
+                                  atoll_error **err);
 
 /**
  * Makes a clock of `n` packed names and their counters, in any order: name i is names[name_offsets[i]..name_offsets[i + 1]].
@@ -1920,41 +2018,6 @@ atoll_status atoll_vclock_from_entries(const uint8_t *names,
                                        atoll_error **err);
 
 /**
- * Makes a copy of a clock. `*copy` is NULL after an error; free it with atoll_vclock_free().
- *
- * One thread at a time on `clock`.
- */
-atoll_status atoll_vclock_clone(const atoll_vclock *clock, atoll_vclock **copy, atoll_error **err);
-
-/**
- * Frees a clock. NULL is allowed.
- *
- * Any thread, once no other call on it is under way.
- */
-void atoll_vclock_free(atoll_vclock *clock);
-
-/**
- * Counts one local write of a node and tells the new counter. Receiving does not tick: it merges.
- *
- * `counter` may be NULL. One thread at a time. ATOLL_E_INVALID for a name that no clock can have, and for a counter that has used its 64 bits;
- * the clock is unchanged then.
- */
-atoll_status atoll_vclock_tick(atoll_vclock *clock,
-                               const void *node,
-                               size_t node_len,
-                               uint64_t *counter,
-                               atoll_error **err);
-
-/**
- * Tells the counter of a node; 0 if it is absent. One thread at a time.
- */
-atoll_status atoll_vclock_get(const atoll_vclock *clock,
-                              const void *node,
-                              size_t node_len,
-                              uint64_t *counter,
-                              atoll_error **err);
-
-/**
  * Tells entry number `i` of a clock: entries ascend by the bytes of the names, and no counter is 0. `*node` is a view that is
  * valid until the clock is changed or freed.
  *
@@ -1967,37 +2030,6 @@ atoll_status atoll_vclock_entry(const atoll_vclock *clock,
                                 atoll_error **err);
 
 /**
- * Takes into `clock` all that `other` has seen: the larger counter of each node. Both may be the same clock.
- *
- * One thread at a time on each.
- */
-atoll_status atoll_vclock_merge(atoll_vclock *clock,
-                                const atoll_vclock *other,
-                                atoll_error **err);
-
-/**
- * Tells how `left` relates to `right`: ATOLL_EQUAL, ATOLL_BEFORE, ATOLL_AFTER or ATOLL_CONCURRENT.
- *
- * One thread at a time on each.
- */
-atoll_status atoll_vclock_compare(const atoll_vclock *left,
-                                  const atoll_vclock *right,
-                                  int32_t *order,
-                                  atoll_error **err);
-
-/**
- * As atoll_vclock_compare(), of two clocks in their byte form; allocates nothing.
- *
- * Any thread. ATOLL_E_CORRUPT if either is not the byte form of a clock.
- */
-atoll_status atoll_vclock_compare_encoded(const void *left,
-                                          size_t left_len,
-                                          const void *right,
-                                          size_t right_len,
-                                          int32_t *order,
-                                          atoll_error **err);
-
-/**
  * Writes the byte form of a clock into `buf` of `cap` bytes; `*len` says how long it is. Equal clocks have equal bytes.
  *
  * One thread at a time. ATOLL_BUFFER_TOO_SMALL if `cap` is less than `*len`.
@@ -2007,39 +2039,6 @@ atoll_status atoll_vclock_encode_into(const atoll_vclock *clock,
                                       size_t cap,
                                       size_t *len,
                                       atoll_error **err);
-
-/**
- * Reads the byte form of a clock. `*clock` is NULL after an error; free it with atoll_vclock_free().
- *
- * Any thread. ATOLL_E_CORRUPT for anything but the one form of a clock.
- */
-atoll_status atoll_vclock_decode(const void *encoded,
-                                 size_t encoded_len,
-                                 atoll_vclock **clock,
-                                 atoll_error **err);
-
-/**
- * Writes the text of a clock into `buf` of `cap` bytes, without a NUL at the end: {"A":1,"B":3}, names ascending by bytes, no spaces.
- * `*len` says how long it is.
- *
- * One thread at a time. ATOLL_BUFFER_TOO_SMALL if `cap` is less than `*len`.
- */
-atoll_status atoll_vclock_to_text(const atoll_vclock *clock,
-                                  void *buf,
-                                  size_t cap,
-                                  size_t *len,
-                                  atoll_error **err);
-
-/**
- * Reads a clock from any JSON spelling of it: spaces and order are free, and a counter of 0 is absence. `*clock` is NULL after an error;
- * free it with atoll_vclock_free().
- *
- * Any thread. ATOLL_E_INVALID for anything but an object of names and whole numbers below 2^64.
- */
-atoll_status atoll_vclock_from_text(const void *text,
-                                    size_t text_len,
-                                    atoll_vclock **clock,
-                                    atoll_error **err);
 
 /**
  * Returns the version of the library that is loaded, such as "0.1.0".

@@ -80,7 +80,7 @@ fn context(bytes: &[u8]) -> Result<Context, Failure> {
     Ok(Context::from_bytes(bytes)?)
 }
 
-/// Tells how the left causal context relates to the right one: ATOLL_EQUAL, ATOLL_BEFORE, ATOLL_AFTER or ATOLL_CONCURRENT. A length
+/// Tells how the left causal context relates to the right one: ATOLL_VC_EQUAL, ATOLL_VC_BEFORE, ATOLL_VC_AFTER or ATOLL_VC_CONCURRENT. A length
 /// of 0 stands for having seen nothing.
 ///
 /// Any thread. ATOLL_E_CORRUPT if either is no context.

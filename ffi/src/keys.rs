@@ -12,33 +12,37 @@ use atoll::routing::{KeyBuf, KeyEncoding, KeyRef, decode_tuple, encode_key, enco
 use crate::bytes::{array, array_mut, atoll_buf, atoll_bytes, copy_out, slice, utf8};
 use crate::call::{Outcome, call, out};
 use crate::error::{Failure, atoll_error};
-use crate::router::{ATOLL_KEYS_BINARY, ATOLL_KEYS_DECIMAL};
 use crate::status::*;
 
-/// Bytes, taken as they are.
-pub const ATOLL_PART_BYTES: u32 = 0;
-/// UTF-8 text.
-pub const ATOLL_PART_TEXT: u32 = 1;
-/// An integer: `integer`.
-pub const ATOLL_PART_INT: u32 = 2;
-/// A UUID: 16 bytes in network order.
-pub const ATOLL_PART_UUID: u32 = 3;
-/// A tuple within the tuple begins: its parts follow.
-pub const ATOLL_PART_BEGIN: u32 = 4;
-/// The tuple that began last ends.
-pub const ATOLL_PART_END: u32 = 5;
+/// Integers as 8 bytes whose order is numeric order.
+pub const ATOLL_ENCODING_BINARY: u32 = 0;
+/// Integers as their decimal text, as programs have it that hash str(id). Inside tuples they stay binary.
+pub const ATOLL_ENCODING_DECIMAL: u32 = 1;
 
-/// A part of a composite key.
+/// Bytes, taken as they are.
+pub const ATOLL_KEY_BYTES: u32 = 0;
+/// UTF-8 text.
+pub const ATOLL_KEY_TEXT: u32 = 1;
+/// An integer: `integer`.
+pub const ATOLL_KEY_INT: u32 = 2;
+/// A UUID: 16 bytes in network order.
+pub const ATOLL_KEY_UUID: u32 = 3;
+/// A tuple within the tuple begins: its parts follow.
+pub const ATOLL_KEY_BEGIN: u32 = 4;
+/// The tuple that began last ends.
+pub const ATOLL_KEY_END: u32 = 5;
+
+/// A part of a key.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct atoll_key_part {
-    /// ATOLL_PART_BYTES, _TEXT, _INT, _UUID, _BEGIN or _END.
+    /// ATOLL_KEY_BYTES, ATOLL_KEY_TEXT, ATOLL_KEY_INT, ATOLL_KEY_UUID, ATOLL_KEY_BEGIN or ATOLL_KEY_END.
     pub kind: u32,
     /// 0.
     pub reserved: u32,
-    /// Of ATOLL_PART_INT; 0 otherwise.
+    /// Of ATOLL_KEY_INT; 0 otherwise.
     pub integer: i64,
-    /// Of ATOLL_PART_BYTES, _TEXT and _UUID; empty otherwise.
+    /// Of ATOLL_KEY_BYTES, _TEXT and _UUID; empty otherwise.
     pub bytes: atoll_bytes,
 }
 
@@ -47,12 +51,12 @@ const MAX_DEPTH: usize = 32;
 
 fn encoding(encoding: u32) -> Result<KeyEncoding, Failure> {
     match encoding {
-        ATOLL_KEYS_BINARY => Ok(KeyEncoding::Binary),
-        ATOLL_KEYS_DECIMAL => Ok(KeyEncoding::Decimal),
+        ATOLL_ENCODING_BINARY => Ok(KeyEncoding::Binary),
+        ATOLL_ENCODING_DECIMAL => Ok(KeyEncoding::Decimal),
         _ => Err(Failure::new(
             ATOLL_E_UNSUPPORTED,
             format!(
-                "encoding {encoding} is not known to this library: there are ATOLL_KEYS_BINARY and ATOLL_KEYS_DECIMAL"
+                "encoding {encoding} is not known to this library: there are ATOLL_ENCODING_BINARY and ATOLL_ENCODING_DECIMAL"
             ),
         )),
     }
@@ -67,7 +71,7 @@ unsafe fn encode_int(value: i64, how: u32, buf: *mut c_void, cap: usize, len: *m
 }
 
 /// Encodes a signed integer of any width as a key, into `buf` of `cap` bytes; `*key_len` says how long it is: 8 bytes for
-/// ATOLL_KEYS_BINARY, at most 20 for ATOLL_KEYS_DECIMAL.
+/// ATOLL_ENCODING_BINARY, at most 20 for ATOLL_ENCODING_DECIMAL.
 ///
 /// Any thread. ATOLL_BUFFER_TOO_SMALL if `cap` is less than `*key_len`.
 // SAFETY: no other symbol of this program has this name; the prefix is this library's.
@@ -152,11 +156,87 @@ fn to_uuid(bytes: &[u8]) -> Result<[u8; 16], Failure> {
         .map_err(|_| Failure::invalid(format!("a UUID has 16 bytes, not {}", bytes.len())))
 }
 
-/// Encodes a composite key of `n` parts. The order of the bytes is that of the tuples, part by part, and a tuple is a prefix of
-/// all that begin with its parts.
+/// The elements that parts stand for.
 ///
-/// Free `*key` with atoll_buf_free(). Any thread. ATOLL_E_INVALID for text that is no UTF-8, a UUID that has not 16 bytes,
-/// tuples more than 32 deep, and a begin without its end; ATOLL_E_UNSUPPORTED for an unknown kind.
+/// # Safety
+/// The contract of the header.
+unsafe fn read(parts: *const atoll_key_part, n: usize) -> Result<Vec<KeyBuf>, Failure> {
+    // SAFETY: the caller's promise.
+    let parts = unsafe { array("parts", parts, n)? };
+    // One list for each tuple that is still open; the outermost has no marks.
+    let mut open: Vec<Vec<KeyBuf>> = vec![Vec::new()];
+    for (at, part) in parts.iter().enumerate() {
+        let bad = |what: &str| Failure::invalid(format!("part {at} of a key: {what}"));
+        // SAFETY: the caller's promise: the bytes of a part are there.
+        let bytes = || unsafe { slice("bytes of a part", part.bytes.data.cast(), part.bytes.len) };
+        let element = match part.kind {
+            ATOLL_KEY_BYTES => KeyBuf::Bytes(bytes()?.to_vec()),
+            ATOLL_KEY_TEXT => {
+                let text = std::str::from_utf8(bytes()?).map_err(|_| bad("the text is not UTF-8"))?;
+                KeyBuf::Text(text.to_owned())
+            }
+            ATOLL_KEY_INT => KeyBuf::Int(part.integer),
+            ATOLL_KEY_UUID => KeyBuf::Uuid(to_uuid(bytes()?)?),
+            ATOLL_KEY_BEGIN if open.len() > MAX_DEPTH => return Err(bad("tuples nest more than 32 deep")),
+            ATOLL_KEY_BEGIN => {
+                open.push(Vec::new());
+                continue;
+            }
+            ATOLL_KEY_END => match open.pop() {
+                Some(tuple) if !open.is_empty() => KeyBuf::Tuple(tuple),
+                _ => return Err(bad("the end of a tuple that has not begun")),
+            },
+            kind => return Err(bad(&format!("it cannot be of kind {kind}"))),
+        };
+        if let Some(tuple) = open.last_mut() {
+            tuple.push(element);
+        }
+    }
+    match open.pop() {
+        Some(elements) if open.is_empty() => Ok(elements),
+        _ => Err(Failure::invalid("a tuple has begun that does not end")),
+    }
+}
+
+/// Gives the bytes of a typed key, as they are stored and routed: the same in every language and in SQL.
+///
+/// One part is a plain key; several are a tuple, ordered part by part, which may hold tuples between ATOLL_KEY_BEGIN and
+/// ATOLL_KEY_END. `encoding`: ATOLL_ENCODING_BINARY, or ATOLL_ENCODING_DECIMAL for integers as programs that hash str(id) have
+/// them (inside tuples they stay binary). Free `*key` with atoll_buf_free(); it is NULL after an error. Any thread.
+/// ATOLL_E_INVALID for text that is no UTF-8, a UUID that has not 16 bytes, tuples more than 32 deep, a begin without its end, and
+/// no parts at all.
+// SAFETY: no other symbol of this program has this name; the prefix is this library's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atoll_encode_key(
+    parts: *const atoll_key_part,
+    n: usize,
+    encoding: u32,
+    key: *mut *mut atoll_buf,
+    err: *mut *mut atoll_error,
+) -> atoll_status {
+    call(err, || {
+        // SAFETY: the contract of the header.
+        let out = unsafe { out("key", key)? };
+        *out = std::ptr::null_mut();
+        let encoding = self::encoding(encoding)?;
+        // SAFETY: the contract of the header.
+        let elements = unsafe { read(parts, n)? };
+        let plain = |key: KeyRef<'_>| encode_key(&key, encoding).into_owned();
+        *out = atoll_buf::hand_over(match (n, &elements[..]) {
+            (0, _) => return Err(Failure::invalid("a key has at least one part")),
+            (1, [KeyBuf::Bytes(bytes)]) => plain(KeyRef::Bytes(bytes)),
+            (1, [KeyBuf::Text(text)]) => plain(KeyRef::Text(text)),
+            (1, [KeyBuf::Int(value)]) => plain(KeyRef::Int(*value)),
+            (1, [KeyBuf::Uuid(bytes)]) => plain(KeyRef::Uuid(*bytes)),
+            (_, elements) => encode_tuple(elements),
+        });
+        Ok(ATOLL_OK)
+    })
+}
+
+/// As atoll_encode_key(), of a tuple whatever the number of its parts: one part is a tuple of one, none the empty tuple.
+///
+/// A tuple is a prefix of all that begin with its parts. Free `*key` with atoll_buf_free(). Any thread.
 // SAFETY: no other symbol of this program has this name; the prefix is this library's.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atoll_encode_key_tuple(
@@ -170,47 +250,7 @@ pub unsafe extern "C" fn atoll_encode_key_tuple(
         let out = unsafe { out("key", key)? };
         *out = std::ptr::null_mut();
         // SAFETY: the contract of the header.
-        let parts = unsafe { array("parts", parts, n)? };
-        // One list for each tuple that is still open; the outermost has no marks.
-        let mut open: Vec<Vec<KeyBuf>> = vec![Vec::new()];
-        for (at, part) in parts.iter().enumerate() {
-            let bad = |what: &str| Failure::invalid(format!("part {at}: {what}"));
-            // SAFETY: the contract of the header: the bytes of a part are there.
-            let bytes = || unsafe { slice("bytes of a part", part.bytes.data.cast(), part.bytes.len) };
-            let element = match part.kind {
-                ATOLL_PART_BYTES => KeyBuf::Bytes(bytes()?.to_vec()),
-                ATOLL_PART_TEXT => {
-                    let text = std::str::from_utf8(bytes()?).map_err(|_| bad("the text is not UTF-8"))?;
-                    KeyBuf::Text(text.to_owned())
-                }
-                ATOLL_PART_INT => KeyBuf::Int(part.integer),
-                ATOLL_PART_UUID => KeyBuf::Uuid(to_uuid(bytes()?)?),
-                ATOLL_PART_BEGIN if open.len() > MAX_DEPTH => {
-                    return Err(bad("tuples nest more than 32 deep"));
-                }
-                ATOLL_PART_BEGIN => {
-                    open.push(Vec::new());
-                    continue;
-                }
-                ATOLL_PART_END => match open.pop() {
-                    Some(tuple) if !open.is_empty() => KeyBuf::Tuple(tuple),
-                    _ => return Err(bad("the end of a tuple that has not begun")),
-                },
-                kind => {
-                    return Err(Failure::new(
-                        ATOLL_E_UNSUPPORTED,
-                        format!("part {at}: kind {kind} is not known to this library"),
-                    ));
-                }
-            };
-            if let Some(tuple) = open.last_mut() {
-                tuple.push(element);
-            }
-        }
-        let elements = match open.pop() {
-            Some(elements) if open.is_empty() => elements,
-            _ => return Err(Failure::invalid("a tuple has begun that does not end")),
-        };
+        let elements = unsafe { read(parts, n)? };
         *out = atoll_buf::hand_over(encode_tuple(&elements));
         Ok(ATOLL_OK)
     })
@@ -277,14 +317,14 @@ fn flatten(elements: &[KeyBuf], found: &mut Vec<(u32, i64, usize)>, all: &mut Ve
             found.push((kind, 0, bytes.len()));
         };
         match element {
-            KeyBuf::Bytes(bytes) => with_bytes(ATOLL_PART_BYTES, bytes),
-            KeyBuf::Text(text) => with_bytes(ATOLL_PART_TEXT, text.as_bytes()),
-            KeyBuf::Uuid(bytes) => with_bytes(ATOLL_PART_UUID, bytes),
-            KeyBuf::Int(value) => found.push((ATOLL_PART_INT, *value, 0)),
+            KeyBuf::Bytes(bytes) => with_bytes(ATOLL_KEY_BYTES, bytes),
+            KeyBuf::Text(text) => with_bytes(ATOLL_KEY_TEXT, text.as_bytes()),
+            KeyBuf::Uuid(bytes) => with_bytes(ATOLL_KEY_UUID, bytes),
+            KeyBuf::Int(value) => found.push((ATOLL_KEY_INT, *value, 0)),
             KeyBuf::Tuple(inner) => {
-                found.push((ATOLL_PART_BEGIN, 0, 0));
+                found.push((ATOLL_KEY_BEGIN, 0, 0));
                 flatten(inner, found, all);
-                found.push((ATOLL_PART_END, 0, 0));
+                found.push((ATOLL_KEY_END, 0, 0));
             }
         }
     }

@@ -5,129 +5,157 @@
 
 #![expect(unsafe_code, reason = "raw pointers come from C")]
 
-use std::ffi::c_char;
+use std::ffi::c_void;
 
-use atoll::routing::{NodeSpec, Router, RouterPlan, RoutingError};
+use atoll::routing::{Change, Router};
 
-use crate::bytes::{atoll_buf, text};
+use crate::bytes::{atoll_buf, slice, utf8};
 use crate::call::{Outcome, call, handle, out};
 use crate::error::{Failure, atoll_error};
-use crate::router::atoll_router;
+use crate::router::{atoll_router, node_spec};
 use crate::status::*;
 
 /// Where the two results of a plan go; each may be unwanted.
 struct Results<'a> {
-    plan: Option<&'a mut *mut atoll_buf>,
-    next: Option<&'a mut *mut atoll_router>,
+    json: Option<&'a mut *mut atoll_buf>,
+    after: Option<&'a mut *mut atoll_router>,
 }
 
 impl<'a> Results<'a> {
     /// # Safety
     /// Each is NULL or may be written.
-    unsafe fn new(plan: *mut *mut atoll_buf, next: *mut *mut atoll_router) -> Results<'a> {
+    unsafe fn new(json: *mut *mut atoll_buf, after: *mut *mut atoll_router) -> Results<'a> {
         // SAFETY: the caller's promise.
-        let (mut plan, mut next) = unsafe { (out("plan", plan).ok(), out("next", next).ok()) };
-        if let Some(plan) = &mut plan {
-            **plan = std::ptr::null_mut();
+        let (mut json, mut after) = unsafe { (out("json", json).ok(), out("after", after).ok()) };
+        if let Some(json) = &mut json {
+            **json = std::ptr::null_mut();
         }
-        if let Some(next) = &mut next {
-            **next = std::ptr::null_mut();
+        if let Some(after) = &mut after {
+            **after = std::ptr::null_mut();
         }
-        Results { plan, next }
+        Results { json, after }
     }
 
-    fn fill(
-        self,
-        router: &Router,
-        plan: &RouterPlan,
-        change: impl FnOnce() -> Result<Router, RoutingError>,
-    ) -> Outcome {
-        let text = serde_json::to_vec(plan).map_err(|error| Failure::invalid(error.to_string()))?;
+    fn fill(self, router: &Router, change: &Change) -> Outcome {
+        let plan = match change {
+            Change::Add(node) => router.plan_add(node)?,
+            Change::Remove(node) => router.plan_remove(node)?,
+            Change::Reweight { node, weight } => router.plan_reweight(node, *weight)?,
+            _ => {
+                return Err(Failure::invalid(
+                    "a router plans one change of one node at a time",
+                ));
+            }
+        };
+        let text = serde_json::to_vec(&plan).map_err(|error| Failure::invalid(error.to_string()))?;
         // Whatever can fail comes first, so that neither result is made alone.
-        if let Some(out) = self.next {
-            let next = match (router.topology(), &plan.slots) {
-                (Some(topology), Some(slots)) => Router::from_topology(topology.with_plan(slots)?),
-                _ => change()?,
+        if let Some(out) = self.after {
+            let after = match (router.topology(), &plan.slots, change) {
+                (Some(topology), Some(slots), _) => Router::from_topology(topology.with_plan(slots)?),
+                (_, _, Change::Add(node)) => router.with_node(node)?,
+                (_, _, Change::Reweight { node, weight }) => router.with_weight(node, *weight)?,
+                (_, _, Change::Remove(node)) => router.without_node(node)?,
+                _ => return Err(Failure::invalid("there is no router after this change")),
             };
-            *out = atoll_router::hand_over(next);
+            *out = atoll_router::hand_over(after);
         }
-        if let Some(out) = self.plan {
+        if let Some(out) = self.json {
             *out = atoll_buf::hand_over(text);
         }
         Ok(ATOLL_OK)
     }
 }
 
-/// Plans a node that joins at the end of the list ("NAME", "NAME=WEIGHT", "NAME=WEIGHT@ZONE/RACK"): what moves, as JSON with the
-/// fields algorithm, change, moved (fraction of all keys whose owner changes), minimum (the fewest that any method could move),
-/// ratio, moved_between_old_nodes, nodes, and slots for a topology.
+/// Tells what adding a node at the end of the list would move, as JSON: algorithm, change, moved (fraction of all keys whose owner
+/// changes), minimum (the least that any method could move), ratio, moved_between_old_nodes, nodes, and slots for a topology.
+/// Nothing changes.
 ///
-/// `plan` and `next` may be NULL. Free `*plan` with atoll_buf_free(), and `*next`, the router afterwards, with
-/// atoll_router_free(): of a topology it is the next version, in which the node is a member and the slots of the plan are on their way. Any
-/// thread; time grows with points and slots. ATOLL_E_INVALID for a name that is there already, for ranges, and for routers
-/// without named nodes; both are NULL after an error.
+/// `json` and `after` may be NULL; otherwise they get the plan, to be freed with atoll_buf_free(), and the router with the node, to be
+/// freed with atoll_router_free(): of a topology its next version, in which the node is a member and the slots of the plan are on
+/// their way. Both are NULL after an error. Any thread; time grows with points and slots. ATOLL_E_INVALID for a name that is there already,
+/// for ranges, and for routers without named nodes.
 // SAFETY: no other symbol of this program has this name; the prefix is this library's.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atoll_router_plan_add(
     router: *const atoll_router,
-    node: *const c_char,
-    plan: *mut *mut atoll_buf,
-    next: *mut *mut atoll_router,
+    node: *const c_void,
+    node_len: usize,
+    weight: u32,
+    json: *mut *mut atoll_buf,
+    after: *mut *mut atoll_router,
     err: *mut *mut atoll_error,
 ) -> atoll_status {
     call(err, || {
         // SAFETY: the contract of the header.
-        let results = unsafe { Results::new(plan, next) };
+        let results = unsafe { Results::new(json, after) };
         // SAFETY: the contract of the header.
-        let (router, node) = unsafe { (&handle("router", router)?.router, text("node", node)?) };
-        let node: NodeSpec = node.parse()?;
-        let plan = router.plan_add(&node)?;
-        results.fill(router, &plan, || router.with_node(&node))
+        let (router, node) = unsafe { (handle("router", router)?, node_spec(node, node_len, weight)?) };
+        results.fill(&router.router, &Change::Add(node))
     })
 }
 
-/// Plans that a node leaves, named by its name alone. Results as for atoll_router_plan_add().
-///
-/// Any thread. ATOLL_E_INVALID for a name that is not there, for the last node, and as for atoll_router_plan_add().
+/// As atoll_router_plan_add(), of taking a node away. ATOLL_E_INVALID for a name that is not there, and for the last node.
 // SAFETY: no other symbol of this program has this name; the prefix is this library's.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atoll_router_plan_remove(
     router: *const atoll_router,
-    name: *const c_char,
-    plan: *mut *mut atoll_buf,
-    next: *mut *mut atoll_router,
+    node: *const c_void,
+    node_len: usize,
+    json: *mut *mut atoll_buf,
+    after: *mut *mut atoll_router,
     err: *mut *mut atoll_error,
 ) -> atoll_status {
     call(err, || {
         // SAFETY: the contract of the header.
-        let results = unsafe { Results::new(plan, next) };
+        let results = unsafe { Results::new(json, after) };
         // SAFETY: the contract of the header.
-        let (router, name) = unsafe { (&handle("router", router)?.router, text("name", name)?) };
-        let plan = router.plan_remove(name)?;
-        results.fill(router, &plan, || router.without_node(name))
+        let (router, node) = unsafe { (handle("router", router)?, utf8("node", node, node_len)?) };
+        results.fill(&router.router, &Change::Remove(node.to_owned()))
     })
 }
 
-/// Plans another weight of a node, 0 for one that is to be empty. Results as for atoll_router_plan_add().
-///
-/// Any thread. ATOLL_E_INVALID for a name that is not there, for algorithms without weights, and as for
-/// atoll_router_plan_add().
+/// As atoll_router_plan_add(), of giving a node another weight, 0 for one that is to be empty. ATOLL_E_INVALID for a name that is not
+/// there, and for algorithms without weights.
 // SAFETY: no other symbol of this program has this name; the prefix is this library's.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atoll_router_plan_reweight(
     router: *const atoll_router,
-    name: *const c_char,
+    node: *const c_void,
+    node_len: usize,
     weight: u32,
-    plan: *mut *mut atoll_buf,
-    next: *mut *mut atoll_router,
+    json: *mut *mut atoll_buf,
+    after: *mut *mut atoll_router,
     err: *mut *mut atoll_error,
 ) -> atoll_status {
     call(err, || {
         // SAFETY: the contract of the header.
-        let results = unsafe { Results::new(plan, next) };
+        let results = unsafe { Results::new(json, after) };
         // SAFETY: the contract of the header.
-        let (router, name) = unsafe { (&handle("router", router)?.router, text("name", name)?) };
-        let plan = router.plan_reweight(name, weight)?;
-        results.fill(router, &plan, || router.with_weight(name, weight))
+        let (router, node) = unsafe { (handle("router", router)?, utf8("node", node, node_len)?) };
+        let node = node.to_owned();
+        results.fill(&router.router, &Change::Reweight { node, weight })
+    })
+}
+
+/// As atoll_router_plan_add(), of a change in JSON, as plans show it: {"add":{"name":"d","weight":2,"zone":"x","rack":"1"}},
+/// {"remove":"a"}, {"reweight":{"node":"a","weight":3}}. ATOLL_E_INVALID for other changes too.
+// SAFETY: no other symbol of this program has this name; the prefix is this library's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atoll_router_plan(
+    router: *const atoll_router,
+    change: *const c_void,
+    change_len: usize,
+    json: *mut *mut atoll_buf,
+    after: *mut *mut atoll_router,
+    err: *mut *mut atoll_error,
+) -> atoll_status {
+    call(err, || {
+        // SAFETY: the contract of the header.
+        let results = unsafe { Results::new(json, after) };
+        // SAFETY: the contract of the header.
+        let (router, change) = unsafe { (handle("router", router)?, slice("change", change, change_len)?) };
+        let change: Change = serde_json::from_slice(change)
+            .map_err(|error| Failure::invalid(format!("change is none in JSON: {error}")))?;
+        results.fill(&router.router, &change)
     })
 }

@@ -101,7 +101,7 @@ pub unsafe extern "C" fn atoll_router_node(
 /// than one node of an algorithm that gives one (modulo, jump, range), and as for atoll_router_owner().
 // SAFETY: no other symbol of this program has this name; the prefix is this library's.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atoll_router_nodes(
+pub unsafe extern "C" fn atoll_router_owners(
     router: *const atoll_router,
     key: *const c_void,
     key_len: usize,
@@ -132,29 +132,31 @@ pub unsafe extern "C" fn atoll_router_nodes(
     })
 }
 
-/// As atoll_router_nodes(), with views of the names, valid until the router is freed.
+/// Gives the names of the first `n` distinct nodes of a key, the owner first, into `names`; `*found` is how many there are.
+///
+/// Views last as long as the router. Otherwise as atoll_router_owners().
 // SAFETY: no other symbol of this program has this name; the prefix is this library's.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atoll_router_node_names(
+pub unsafe extern "C" fn atoll_router_nodes(
     router: *const atoll_router,
     key: *const c_void,
     key_len: usize,
-    max_n: usize,
     names: *mut atoll_bytes,
-    n: *mut usize,
+    n: usize,
+    found: *mut usize,
     err: *mut *mut atoll_error,
 ) -> atoll_status {
     call(err, || {
         // SAFETY: the contract of the header.
-        let (router, key, n) = unsafe {
+        let (router, key, found) = unsafe {
             (
                 handle("router", router)?,
                 slice("key", key, key_len)?,
-                out("n", n)?,
+                out("found", found)?,
             )
         };
-        *n = owners(&router.router, key, max_n, |owners| {
-            // SAFETY: the contract of the header: there is room for `max_n`, which is no less.
+        *found = owners(&router.router, key, n, |owners| {
+            // SAFETY: the contract of the header: there is room for `n`, which is no less.
             let names = unsafe { array_mut("names", names, owners.len())? };
             for (name, &owner) in names.iter_mut().zip(owners) {
                 let node = &router.router.nodes()[usize::from(owner)];
@@ -198,7 +200,7 @@ pub unsafe extern "C" fn atoll_router_number(
 /// Any thread; allocates nothing. ATOLL_E_INVALID for every other algorithm.
 // SAFETY: no other symbol of this program has this name; the prefix is this library's.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atoll_router_bucket_of_number(
+pub unsafe extern "C" fn atoll_router_bucket_of(
     router: *const atoll_router,
     number: u64,
     bucket: *mut u32,

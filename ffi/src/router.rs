@@ -1,47 +1,32 @@
-//! Routers: what they are made from, the forms they travel in, and what they know of themselves.
+//! Where a key lives.
 //!
-//! In: options by name as text, the byte form, JSON. Out: `atoll_router`, which never changes. Must never: accept an
-//! option that means nothing to the algorithm, or answer differently from the engine (it only asks it).
-//!
-//! Look-ups stand in `route.rs`, what only topologies know in `locate.rs`, changes of nodes in `plan.rs`.
+//! In: an algorithm with its options, or the bytes or JSON of a router or topology made elsewhere. Out: `atoll_router`,
+//! which answers with nodes and numbers, the same in every language and in SQL. Must never: change an answer from one
+//! version to the next, or allocate for one.
 
 #![expect(unsafe_code, reason = "raw pointers come from C")]
 #![expect(non_camel_case_types, reason = "the names that C programs use")]
 
 use std::ffi::{CStr, c_char, c_void};
-use std::str::FromStr;
 
-use atoll::routing::{Algorithm, KeyEncoding, NodeSpec, Router, RouterSpec, RoutingError};
+use atoll::routing::{Algorithm, KeyEncoding, MemberState, NodeSpec, Router, RouterSpec};
 use parking_lot::Mutex;
 
-use crate::bytes::{self, atoll_buf, atoll_bytes, text};
+use crate::bytes::{self, atoll_buf, atoll_bytes, slice, text, utf8};
 use crate::call::{Versioned, call, exclusive, fill_in, free, handle, out};
 use crate::error::{Failure, atoll_error};
+use crate::keys::{ATOLL_ENCODING_BINARY, ATOLL_ENCODING_DECIMAL};
 use crate::panic::guard;
 use crate::status::*;
 
-/// Integers become 8 bytes, big-endian with the sign bit flipped: byte order is numeric order.
-pub const ATOLL_KEYS_BINARY: u32 = 0;
-/// Integers become their decimal text, as programs have it that hash md5(str(id)). Inside composite keys they stay
-/// binary.
-pub const ATOLL_KEYS_DECIMAL: u32 = 1;
-
 /// What a router is to look like. One thread at a time.
-pub struct atoll_router_options {
+pub struct atoll_router_spec {
     spec: Mutex<RouterSpec>,
 }
 
-/// An immutable map from keys to nodes, buckets, slots or tokens. Any thread.
-///
-/// It belongs to no store and touches no file; it also works in a child process.
+/// Where keys live. Immutable: any number of threads may use it at once.
 pub struct atoll_router {
     pub(crate) router: Router,
-}
-
-impl atoll_router {
-    pub(crate) fn hand_over(router: Router) -> *mut atoll_router {
-        Box::into_raw(Box::new(atoll_router { router }))
-    }
 }
 
 /// A node of a router. Initialise it with ATOLL_NODE_INIT.
@@ -84,163 +69,162 @@ unsafe impl Versioned for atoll_node {
     const NAME: &'static str = "atoll_node";
 }
 
-/// Makes options of a router: the algorithm `slots`, no nodes, everything else by default. Free them with
-/// atoll_router_options_free().
+impl atoll_router {
+    pub(crate) fn hand_over(router: Router) -> *mut atoll_router {
+        Box::into_raw(Box::new(atoll_router { router }))
+    }
+}
+
+/// Begins the description of a router: "slots", "ring", "range", "modulo", "jump", "hrw", "maglev", "ketama", "nginx", "redis" or
+/// "cassandra". Free it with atoll_router_spec_free().
 ///
-/// Any thread.
+/// Any thread. ATOLL_E_INVALID for another algorithm; the message lists them.
 // SAFETY: no other symbol of this program has this name; the prefix is this library's.
 #[unsafe(no_mangle)]
-pub extern "C" fn atoll_router_options_new() -> *mut atoll_router_options {
-    guard(std::ptr::null_mut(), || {
-        Box::into_raw(Box::new(atoll_router_options {
-            spec: Mutex::new(RouterSpec::default()),
-        }))
+pub unsafe extern "C" fn atoll_router_spec_new(
+    algorithm: *const c_char,
+    spec: *mut *mut atoll_router_spec,
+    err: *mut *mut atoll_error,
+) -> atoll_status {
+    call(err, || {
+        // SAFETY: the contract of the header.
+        let out = unsafe { out("spec", spec)? };
+        *out = std::ptr::null_mut();
+        // SAFETY: the contract of the header.
+        let algorithm = unsafe { text("algorithm", algorithm)? }.parse()?;
+        *out = Box::into_raw(Box::new(atoll_router_spec {
+            spec: Mutex::new(RouterSpec::new(algorithm, Vec::new())),
+        }));
+        Ok(ATOLL_OK)
     })
 }
 
-/// Frees options of a router. NULL is allowed. Routers that were made with them stay.
-///
-/// Any thread.
+/// Frees a description. NULL is allowed. Routers made from it stay. Any thread.
 // SAFETY: no other symbol of this program has this name; the prefix is this library's.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atoll_router_options_free(options: *mut atoll_router_options) {
-    // SAFETY: the contract of the header: options came from atoll_router_options_new() and are freed once.
-    unsafe { free(options) }
+pub unsafe extern "C" fn atoll_router_spec_free(spec: *mut atoll_router_spec) {
+    // SAFETY: the contract of the header.
+    unsafe { free(spec) }
 }
 
-/// Sets an option by its name: atoll_router_options_set(o, "algorithm", "ring", &err).
+/// The names that [`atoll_router_spec_set`] knows.
+const SPEC_OPTIONS: &str = "hash, encoding, locality, vnodes, table_size, slots, replicas, buckets";
+
+fn parse<T: std::str::FromStr>(name: &str, value: &str) -> Result<T, Failure> {
+    value
+        .trim()
+        .parse()
+        .map_err(|_| Failure::invalid(format!("{name} cannot be {value:?}: a whole number is needed")))
+}
+
+/// Sets an option of a router by its name.
 ///
-///     algorithm   modulo, ring, range, slots, jump, hrw, maglev, ketama, nginx, redis, cassandra
-///     nodes       NAME, NAME=WEIGHT, NAME=WEIGHT@ZONE or NAME=WEIGHT@ZONE/RACK, separated by commas
-///     buckets     numbered buckets in place of nodes
-///     hash        xxh3, xxh64, sha1, md5, crc32, murmur3 (modulo, ring, slots)
-///     encoding    binary or decimal: how integers become key bytes
-///     locality    none, tag (what stands in {braces} decides) or prefix:BYTES
-///     vnodes      points per unit of weight, 160 (ring, slots)
-///     table_size  entries of the table, a prime, 65537 (maglev)
-///     slots       number of slots, 4096 (slots)
-///     replicas    copies of every slot, 1 (slots)
-///
-/// Split keys of `range` are added with atoll_router_options_add_split(). Setting an option again replaces it; the empty
-/// text takes it back. What fits together is checked by atoll_router_new(). One thread at a time. ATOLL_E_INVALID for an
-/// unknown name or a value that cannot be; nothing has changed then.
+/// "hash": "xxh3", "xxh64", "md5", "sha1", "crc32", "murmur3". "encoding": "binary" or "decimal", how integers become bytes.
+/// "locality": the part of a key that decides: "none" (all of it), "tag" (what stands in {braces}) or "prefix:BYTES". "vnodes": points a node and weight.
+/// "table_size": of maglev, a prime. "slots", "replicas": of slots. "buckets": numbers in place of nodes. An option that the
+/// algorithm does not have is refused when the router is made. One thread at a time.
 // SAFETY: no other symbol of this program has this name; the prefix is this library's.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atoll_router_options_set(
-    options: *mut atoll_router_options,
+pub unsafe extern "C" fn atoll_router_spec_set(
+    spec: *mut atoll_router_spec,
     name: *const c_char,
     value: *const c_char,
     err: *mut *mut atoll_error,
 ) -> atoll_status {
     call(err, || {
         // SAFETY: the contract of the header.
-        let (options, name, value) = unsafe {
-            (
-                handle("options", options)?,
-                text("name", name)?,
-                text("value", value)?,
-            )
-        };
-        let mut spec = exclusive("options", &options.spec)?;
-        set(&mut spec, name, value)?;
+        let (spec, name, value) =
+            unsafe { (handle("spec", spec)?, text("name", name)?, text("value", value)?) };
+        let mut spec = exclusive("description", &spec.spec)?;
+        match name {
+            "hash" => spec.hash = Some(value.parse()?),
+            "encoding" => spec.encoding = value.parse()?,
+            "locality" => spec.locality = value.parse()?,
+            "vnodes" => spec.vnodes = Some(parse(name, value)?),
+            "table_size" => spec.table_size = Some(parse(name, value)?),
+            "slots" => spec.slots = Some(parse(name, value)?),
+            "replicas" => spec.replicas = Some(parse(name, value)?),
+            "buckets" => spec.buckets = Some(parse(name, value)?),
+            _ => {
+                return Err(Failure::invalid(format!(
+                    "a router has no option {name:?}: there are {SPEC_OPTIONS}"
+                )));
+            }
+        }
         Ok(ATOLL_OK)
     })
 }
 
-fn set(spec: &mut RouterSpec, name: &str, value: &str) -> Result<(), Failure> {
-    match name {
-        "algorithm" => spec.algorithm = parsed(value)?.unwrap_or_default(),
-        "nodes" if value.is_empty() => spec.nodes.clear(),
-        "nodes" => spec.nodes = NodeSpec::parse_list(value)?,
-        "buckets" => spec.buckets = number(name, value)?,
-        "hash" => spec.hash = parsed(value)?,
-        "encoding" => spec.encoding = parsed(value)?.unwrap_or_default(),
-        "locality" => spec.locality = parsed(value)?.unwrap_or_default(),
-        "vnodes" => spec.vnodes = number(name, value)?,
-        "table_size" => spec.table_size = number(name, value)?,
-        "slots" => spec.slots = number(name, value)?,
-        "replicas" => spec.replicas = number(name, value)?,
-        _ => {
-            return Err(Failure::invalid(format!(
-                "a router has no option {name:?}: there are algorithm, nodes, buckets, hash, encoding, locality, vnodes, \
-                 table_size, slots and replicas"
-            )));
-        }
-    }
-    Ok(())
+/// # Safety
+/// The contract of the header.
+pub(crate) unsafe fn node_spec(
+    name: *const c_void,
+    name_len: usize,
+    weight: u32,
+) -> Result<NodeSpec, Failure> {
+    // SAFETY: the caller's promise.
+    let name = unsafe { utf8("node", name, name_len)? };
+    let node = NodeSpec::new(name).with_weight(weight);
+    node.check()?;
+    Ok(node)
 }
 
-/// The value of an option; none for the empty text.
-fn parsed<T: FromStr<Err = RoutingError>>(value: &str) -> Result<Option<T>, Failure> {
-    if value.is_empty() {
-        return Ok(None);
-    }
-    Ok(Some(value.parse()?))
-}
-
-fn number<T: TryFrom<u64>>(name: &str, value: &str) -> Result<Option<T>, Failure> {
-    if value.is_empty() {
-        return Ok(None);
-    }
-    // Digits only: the parser of numbers would also take a plus sign.
-    let digits = value.bytes().all(|byte| byte.is_ascii_digit());
-    let number = value.parse::<u64>().ok().filter(|_| digits);
-    match number.and_then(|number| T::try_from(number).ok()) {
-        Some(number) => Ok(Some(number)),
-        None => Err(Failure::invalid(format!(
-            "{name} is {value:?}: it must be a whole number of at most {} bits",
-            8 * size_of::<T>()
-        ))),
-    }
-}
-
-/// Adds a node at the end of the list: "NAME", "NAME=WEIGHT", "NAME=WEIGHT@ZONE" or "NAME=WEIGHT@ZONE/RACK".
+/// Adds a node, in the order that counts for modulo, jump, range, ketama and nginx.
 ///
-/// One thread at a time. ATOLL_E_INVALID for a name that no node can have.
+/// `weight` 1 is usual; 0 takes the node out of use. `zone` and `rack` say where copies should be apart, for slots; each may be
+/// NULL. One thread at a time.
 // SAFETY: no other symbol of this program has this name; the prefix is this library's.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atoll_router_options_add_node(
-    options: *mut atoll_router_options,
-    node: *const c_char,
+pub unsafe extern "C" fn atoll_router_spec_add_node(
+    spec: *mut atoll_router_spec,
+    node: *const c_void,
+    node_len: usize,
+    weight: u32,
+    zone: *const c_char,
+    rack: *const c_char,
     err: *mut *mut atoll_error,
 ) -> atoll_status {
     call(err, || {
         // SAFETY: the contract of the header.
-        let (options, node) = unsafe { (handle("options", options)?, text("node", node)?) };
-        let node: NodeSpec = node.parse()?;
-        exclusive("options", &options.spec)?.nodes.push(node);
+        let (spec, mut node) = unsafe { (handle("spec", spec)?, node_spec(node, node_len, weight)?) };
+        if !zone.is_null() {
+            // SAFETY: the contract of the header.
+            node = node.with_zone(unsafe { text("zone", zone)? });
+        }
+        if !rack.is_null() {
+            // SAFETY: the contract of the header.
+            node = node.with_rack(unsafe { text("rack", rack)? });
+        }
+        exclusive("description", &spec.spec)?.nodes.push(node);
         Ok(ATOLL_OK)
     })
 }
 
-/// Adds a split key of `range`, encoded. Splits ascend; range i + 1 begins with split i.
-///
-/// One thread at a time.
+/// Adds a split key, encoded, in ascending order: `range` alone. The key is the first of the range after it. One thread at a time.
 // SAFETY: no other symbol of this program has this name; the prefix is this library's.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atoll_router_options_add_split(
-    options: *mut atoll_router_options,
+pub unsafe extern "C" fn atoll_router_spec_add_split(
+    spec: *mut atoll_router_spec,
     key: *const c_void,
     key_len: usize,
     err: *mut *mut atoll_error,
 ) -> atoll_status {
     call(err, || {
         // SAFETY: the contract of the header.
-        let (options, key) = unsafe { (handle("options", options)?, bytes::key(key, key_len)?) };
-        let mut spec = exclusive("options", &options.spec)?;
+        let (spec, key) = unsafe { (handle("spec", spec)?, bytes::key(key, key_len)?) };
+        let mut spec = exclusive("description", &spec.spec)?;
         spec.splits.get_or_insert_default().push(key.to_vec());
         Ok(ATOLL_OK)
     })
 }
 
-/// Makes a router. Free it with atoll_router_free().
+/// Makes a router. Free it with atoll_router_free(). `*router` is NULL after an error.
 ///
-/// `*router` is NULL after an error. The options stay the caller's, and may serve again. One thread at a time on the options.
-/// ATOLL_E_INVALID if an option is missing, means nothing to the algorithm, or contradicts another; the message names it.
+/// The description stays as it is. One thread at a time on the description.
 // SAFETY: no other symbol of this program has this name; the prefix is this library's.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atoll_router_new(
-    options: *const atoll_router_options,
+    spec: *const atoll_router_spec,
     router: *mut *mut atoll_router,
     err: *mut *mut atoll_error,
 ) -> atoll_status {
@@ -249,16 +233,53 @@ pub unsafe extern "C" fn atoll_router_new(
         let out = unsafe { out("router", router)? };
         *out = std::ptr::null_mut();
         // SAFETY: the contract of the header.
-        let options = unsafe { handle("options", options)? };
-        let spec = exclusive("options", &options.spec)?;
-        *out = atoll_router::hand_over(Router::new(&spec)?);
+        let spec = unsafe { handle("spec", spec)? };
+        *out = atoll_router::hand_over(Router::new(&*exclusive("description", &spec.spec)?)?);
         Ok(ATOLL_OK)
     })
 }
 
-/// Frees a router. NULL is allowed. Views of its names end.
+/// Makes a router from its bytes, or from those of a topology: of atoll_router_encode(), of another language, or of SQL.
 ///
-/// Any thread, once no other call on it is under way.
+/// ATOLL_E_CORRUPT if they are damaged, ATOLL_E_UNSUPPORTED for a format that this library does not know. Any thread.
+// SAFETY: no other symbol of this program has this name; the prefix is this library's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atoll_router_decode(
+    data: *const c_void,
+    len: usize,
+    router: *mut *mut atoll_router,
+    err: *mut *mut atoll_error,
+) -> atoll_status {
+    call(err, || {
+        // SAFETY: the contract of the header.
+        let out = unsafe { out("router", router)? };
+        *out = std::ptr::null_mut();
+        // SAFETY: the contract of the header.
+        let data = unsafe { slice("data", data, len)? };
+        *out = atoll_router::hand_over(Router::from_bytes(data)?);
+        Ok(ATOLL_OK)
+    })
+}
+
+/// Makes a router from its JSON, as atoll_router_to_json() writes it. Any thread.
+// SAFETY: no other symbol of this program has this name; the prefix is this library's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atoll_router_from_json(
+    json: *const c_char,
+    router: *mut *mut atoll_router,
+    err: *mut *mut atoll_error,
+) -> atoll_status {
+    call(err, || {
+        // SAFETY: the contract of the header.
+        let out = unsafe { out("router", router)? };
+        *out = std::ptr::null_mut();
+        // SAFETY: the contract of the header.
+        *out = atoll_router::hand_over(Router::from_json(unsafe { text("json", json)? })?);
+        Ok(ATOLL_OK)
+    })
+}
+
+/// Frees a router. NULL is allowed. Any thread; the names it has answered with go with it.
 // SAFETY: no other symbol of this program has this name; the prefix is this library's.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atoll_router_free(router: *mut atoll_router) {
@@ -266,54 +287,26 @@ pub unsafe extern "C" fn atoll_router_free(router: *mut atoll_router) {
     unsafe { free(router) }
 }
 
-/// Gives the byte form of a router: equal routers have equal bytes in every language. A router of slots gives the bytes
-/// of its topology.
-///
-/// Free `*encoded` with atoll_buf_free(). Any thread.
+/// Gives the bytes of a router, which every language and SQL can read. Free `*data` with atoll_buf_free(). Any thread.
 // SAFETY: no other symbol of this program has this name; the prefix is this library's.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atoll_router_encode(
     router: *const atoll_router,
-    encoded: *mut *mut atoll_buf,
+    data: *mut *mut atoll_buf,
     err: *mut *mut atoll_error,
 ) -> atoll_status {
     call(err, || {
         // SAFETY: the contract of the header.
-        let out = unsafe { out("encoded", encoded)? };
-        *out = std::ptr::null_mut();
+        let data = unsafe { out("data", data)? };
+        *data = std::ptr::null_mut();
         // SAFETY: the contract of the header.
         let router = unsafe { handle("router", router)? };
-        *out = atoll_buf::hand_over(router.router.to_bytes());
+        *data = atoll_buf::hand_over(router.router.to_bytes());
         Ok(ATOLL_OK)
     })
 }
 
-/// Reads the byte form of a router, or of the topology of a cluster. Free the router with atoll_router_free().
-///
-/// `*router` is NULL after an error. Any thread. ATOLL_E_CORRUPT for bytes that are none, ATOLL_E_UNSUPPORTED for a
-/// format of a newer library. Building the router takes the memory that its options ask for.
-// SAFETY: no other symbol of this program has this name; the prefix is this library's.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn atoll_router_decode(
-    encoded: *const c_void,
-    encoded_len: usize,
-    router: *mut *mut atoll_router,
-    err: *mut *mut atoll_error,
-) -> atoll_status {
-    call(err, || {
-        // SAFETY: the contract of the header.
-        let out = unsafe { out("router", router)? };
-        *out = std::ptr::null_mut();
-        // SAFETY: the contract of the header.
-        let encoded = unsafe { bytes::slice("encoded", encoded, encoded_len)? };
-        *out = atoll_router::hand_over(Router::from_bytes(encoded)?);
-        Ok(ATOLL_OK)
-    })
-}
-
-/// Gives a router as one line of JSON, which says the same as its byte form.
-///
-/// Free `*json` with atoll_buf_free(). Any thread.
+/// Gives a router as JSON, for people and for atoll_router_from_json(). Free `*json` with atoll_buf_free(). Any thread.
 // SAFETY: no other symbol of this program has this name; the prefix is this library's.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atoll_router_to_json(
@@ -323,36 +316,78 @@ pub unsafe extern "C" fn atoll_router_to_json(
 ) -> atoll_status {
     call(err, || {
         // SAFETY: the contract of the header.
-        let out = unsafe { out("json", json)? };
-        *out = std::ptr::null_mut();
+        let json = unsafe { out("json", json)? };
+        *json = std::ptr::null_mut();
         // SAFETY: the contract of the header.
         let router = unsafe { handle("router", router)? };
-        *out = atoll_buf::hand_over(router.router.to_json().into_bytes());
+        *json = atoll_buf::hand_over(router.router.to_json().into_bytes());
         Ok(ATOLL_OK)
     })
 }
 
-/// Makes a router from JSON: {"algorithm":"ring","nodes":[{"name":"a"},{"name":"b","weight":2}],"vnodes":160}, with the names of
-/// atoll_router_options_set(), `splits` as {"text":…} or {"hex":…}, or the whole table of a cluster as `topology`.
-///
-/// `*router` is NULL after an error; free it with atoll_router_free(). Any thread. ATOLL_E_INVALID as for
-/// atoll_router_new(), and for unknown fields.
+/// Returns how many nodes a router has; 0 if it answers with numbers, and for NULL. Any thread.
 // SAFETY: no other symbol of this program has this name; the prefix is this library's.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atoll_router_from_json(
-    json: *const c_void,
-    json_len: usize,
-    router: *mut *mut atoll_router,
-    err: *mut *mut atoll_error,
+pub unsafe extern "C" fn atoll_router_node_count(router: *const atoll_router) -> usize {
+    guard(0, || {
+        // SAFETY: the contract of the header.
+        unsafe { router.as_ref() }.map_or(0, |router| router.router.nodes().len())
+    })
+}
+
+/// Tells node number `i`, from 0 to atoll_router_node_count() - 1: its name, a view that lasts as long as the router, and its
+/// weight. Each may be NULL.
+///
+/// Any thread. ATOLL_END past the last one.
+// SAFETY: no other symbol of this program has this name; the prefix is this library's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atoll_router_node_at(
+    router: *const atoll_router,
+    i: usize,
+    name: *mut atoll_bytes,
+    weight: *mut u32,
 ) -> atoll_status {
-    call(err, || {
+    call(std::ptr::null_mut(), || {
         // SAFETY: the contract of the header.
-        let out = unsafe { out("router", router)? };
-        *out = std::ptr::null_mut();
+        let router = unsafe { handle("router", router)? };
+        let Some(node) = router.router.nodes().get(i) else {
+            return Ok(ATOLL_END);
+        };
         // SAFETY: the contract of the header.
-        let json = unsafe { bytes::utf8("json", json, json_len)? };
-        *out = atoll_router::hand_over(Router::from_json(json)?);
+        if let Some(name) = unsafe { name.as_mut() } {
+            *name = atoll_bytes::of(node.name.as_bytes());
+        }
+        // SAFETY: the contract of the header.
+        if let Some(weight) = unsafe { weight.as_mut() } {
+            *weight = node.weight;
+        }
         Ok(ATOLL_OK)
+    })
+}
+
+/// Returns the number of places that numbers run through from 0: buckets, ranges, slots or nodes; 0 for tokens, which are any
+/// 64-bit number, and for NULL. Any thread.
+// SAFETY: no other symbol of this program has this name; the prefix is this library's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atoll_router_places(router: *const atoll_router) -> u32 {
+    guard(0, || {
+        // SAFETY: the contract of the header.
+        unsafe { router.as_ref() }
+            .and_then(|router| router.router.places())
+            .unwrap_or(0)
+    })
+}
+
+/// Returns the version of the topology behind a router of slots, which grows with every change; 0 for other routers. Any thread.
+// SAFETY: no other symbol of this program has this name; the prefix is this library's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atoll_router_epoch(router: *const atoll_router) -> u64 {
+    guard(0, || {
+        // SAFETY: the contract of the header.
+        let router = unsafe { router.as_ref() };
+        router
+            .and_then(|router| router.router.topology())
+            .map_or(0, |topology| topology.version())
     })
 }
 
@@ -384,74 +419,37 @@ fn name(algorithm: Algorithm) -> &'static CStr {
     }
 }
 
-/// Returns how a router wants integers encoded: ATOLL_KEYS_BINARY or ATOLL_KEYS_DECIMAL. Any thread.
+/// Returns how a router wants integers encoded: ATOLL_ENCODING_BINARY or ATOLL_ENCODING_DECIMAL. Any thread.
 // SAFETY: no other symbol of this program has this name; the prefix is this library's.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atoll_router_encoding(router: *const atoll_router) -> u32 {
-    guard(ATOLL_KEYS_BINARY, || {
+    guard(ATOLL_ENCODING_BINARY, || {
         // SAFETY: the contract of the header.
         match unsafe { router.as_ref() }.map(|router| router.router.encoding()) {
-            Some(KeyEncoding::Decimal) => ATOLL_KEYS_DECIMAL,
-            _ => ATOLL_KEYS_BINARY,
+            Some(KeyEncoding::Decimal) => ATOLL_ENCODING_DECIMAL,
+            _ => ATOLL_ENCODING_BINARY,
         }
     })
 }
 
-/// Returns the version of the topology behind a router; 0 for routers that have none, and for NULL. Any thread.
-// SAFETY: no other symbol of this program has this name; the prefix is this library's.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn atoll_router_epoch(router: *const atoll_router) -> u64 {
-    guard(0, || {
-        // SAFETY: the contract of the header.
-        let router = unsafe { router.as_ref() };
-        let topology = router.and_then(|router| router.router.topology());
-        topology.map_or(0, |topology| topology.version())
-    })
-}
-
-/// Returns how many places atoll_router_number() answers with, from 0 on: buckets, ranges, slots or nodes. 0 where answers
-/// are tokens of 64 bits, and for NULL. Any thread.
-// SAFETY: no other symbol of this program has this name; the prefix is this library's.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn atoll_router_places(router: *const atoll_router) -> u32 {
-    guard(0, || {
-        // SAFETY: the contract of the header.
-        unsafe { router.as_ref() }.map_or(0, |router| router.router.places().unwrap_or(0))
-    })
-}
-
-/// Returns how many nodes a router has, those included that left a topology; 0 where answers are numbers, and for NULL.
-/// Any thread.
-// SAFETY: no other symbol of this program has this name; the prefix is this library's.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn atoll_router_node_count(router: *const atoll_router) -> u32 {
-    guard(0, || {
-        // SAFETY: the contract of the header.
-        unsafe { router.as_ref() }.map_or(0, |router| router.router.nodes().len() as u32)
-    })
-}
-
-/// Tells node number `i`, from 0 to atoll_router_node_count() - 1: the number that look-ups answer with.
+/// As atoll_router_node_at(), with all that is known of the node.
 ///
 /// The views in `node` are valid until the router is freed. Any thread. ATOLL_END past the last one.
 // SAFETY: no other symbol of this program has this name; the prefix is this library's.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atoll_router_node_at(
+pub unsafe extern "C" fn atoll_router_node_info(
     router: *const atoll_router,
-    i: u32,
+    i: usize,
     node: *mut atoll_node,
     err: *mut *mut atoll_error,
 ) -> atoll_status {
-    use atoll::routing::MemberState;
     call(err, || {
         // SAFETY: the contract of the header.
         let router = &unsafe { handle("router", router)? }.router;
-        let Some(found) = router.nodes().get(i as usize) else {
+        let Some(found) = router.nodes().get(i) else {
             return Ok(ATOLL_END);
         };
-        let member = router
-            .topology()
-            .map(|topology| topology.members()[i as usize].state);
+        let member = router.topology().map(|topology| topology.members()[i].state);
         let view = |text: &Option<String>| {
             text.as_ref()
                 .map_or(atoll_bytes::EMPTY, |text| atoll_bytes::of(text.as_bytes()))

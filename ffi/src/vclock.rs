@@ -1,7 +1,6 @@
-//! Vector clocks.
+//! What one node knew of another's writes.
 //!
-//! In: names of nodes, other clocks, text or bytes. Out: `atoll_vclock`, the exact causal relation of two, and the one text and byte
-//! form of each. Must never: forget an entry, or give clocks a meaning of its own (it only asks the engine).
+//! In: node names, clocks as bytes or text. Out: `atoll_vclock`, its order, its bytes and text. Must never: forget an entry.
 
 #![expect(unsafe_code, reason = "raw pointers come from C")]
 #![expect(non_camel_case_types, reason = "the names that C programs use")]
@@ -11,56 +10,267 @@ use std::ffi::c_void;
 use atoll::versioning::{Causality, VectorClock};
 use parking_lot::Mutex;
 
-use crate::bytes::{Packed, array, atoll_bytes, copy_out, slice, utf8};
+use crate::bytes::{Packed, array, atoll_buf, atoll_bytes, copy_out, slice, utf8};
 use crate::call::{call, exclusive, free, handle, out};
 use crate::error::{Failure, atoll_error};
 use crate::panic::guard;
 use crate::status::*;
 
-/// Both have seen exactly the same.
-pub const ATOLL_EQUAL: i32 = 0;
-/// The left one is part of the right one's past.
-pub const ATOLL_BEFORE: i32 = 1;
-/// The right one is part of the left one's past.
-pub const ATOLL_AFTER: i32 = 2;
-/// Each has seen something that the other has not.
-pub const ATOLL_CONCURRENT: i32 = 3;
-
-pub(crate) fn order(causality: Causality) -> i32 {
-    match causality {
-        Causality::Equal => ATOLL_EQUAL,
-        Causality::Before => ATOLL_BEFORE,
-        Causality::After => ATOLL_AFTER,
-        Causality::Concurrent => ATOLL_CONCURRENT,
-    }
-}
-
-/// How many writes of each node a version has seen; a node that is absent counts 0. One thread at a time.
+/// A vector clock: for each node the number of its writes that are known. One thread at a time.
 pub struct atoll_vclock {
     clock: Mutex<VectorClock>,
 }
 
-impl atoll_vclock {
-    fn hand_over(clock: VectorClock) -> *mut atoll_vclock {
-        Box::into_raw(Box::new(atoll_vclock {
-            clock: Mutex::new(clock),
-        }))
-    }
+/// The same writes are known to both.
+pub const ATOLL_VC_EQUAL: i32 = 0;
+/// The first came before the second.
+pub const ATOLL_VC_BEFORE: i32 = 1;
+/// The first came after the second.
+pub const ATOLL_VC_AFTER: i32 = 2;
+/// Neither knew of the other.
+pub const ATOLL_VC_CONCURRENT: i32 = 3;
 
-    /// A copy: two clocks of one call may be the same one.
-    fn copy(&self) -> Result<VectorClock, Failure> {
-        Ok(exclusive("vector clock", &self.clock)?.clone())
+pub(crate) fn order(causality: Causality) -> i32 {
+    match causality {
+        Causality::Equal => ATOLL_VC_EQUAL,
+        Causality::Before => ATOLL_VC_BEFORE,
+        Causality::After => ATOLL_VC_AFTER,
+        Causality::Concurrent => ATOLL_VC_CONCURRENT,
     }
 }
 
-/// Makes a clock that has seen nothing. Free it with atoll_vclock_free().
-///
-/// Any thread.
+fn hand_over(clock: VectorClock) -> *mut atoll_vclock {
+    Box::into_raw(Box::new(atoll_vclock {
+        clock: Mutex::new(clock),
+    }))
+}
+
+/// # Safety
+/// The contract of the header for both.
+unsafe fn node_name<'a>(node: *const c_void, len: usize) -> Result<&'a str, Failure> {
+    // SAFETY: the caller's promise.
+    unsafe { utf8("node", node, len) }
+}
+
+/// Makes an empty clock. Free it with atoll_vclock_free(). Any thread.
 // SAFETY: no other symbol of this program has this name; the prefix is this library's.
 #[unsafe(no_mangle)]
 pub extern "C" fn atoll_vclock_new() -> *mut atoll_vclock {
+    guard(std::ptr::null_mut(), || hand_over(VectorClock::new()))
+}
+
+/// Makes a clock from its bytes: of atoll_vclock_encode(), of another language, or of SQL. `*clock` is NULL after an error. Any thread.
+// SAFETY: no other symbol of this program has this name; the prefix is this library's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atoll_vclock_decode(
+    data: *const c_void,
+    len: usize,
+    clock: *mut *mut atoll_vclock,
+    err: *mut *mut atoll_error,
+) -> atoll_status {
+    call(err, || {
+        // SAFETY: the contract of the header.
+        let clock = unsafe { out("clock", clock)? };
+        *clock = std::ptr::null_mut();
+        // SAFETY: the contract of the header.
+        let data = unsafe { slice("data", data, len)? };
+        *clock = hand_over(VectorClock::from_bytes(data)?);
+        Ok(ATOLL_OK)
+    })
+}
+
+/// Makes a clock from text such as {"A":1,"B":3}. `*clock` is NULL after an error. Any thread.
+// SAFETY: no other symbol of this program has this name; the prefix is this library's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atoll_vclock_from_text(
+    text: *const c_void,
+    len: usize,
+    clock: *mut *mut atoll_vclock,
+    err: *mut *mut atoll_error,
+) -> atoll_status {
+    call(err, || {
+        // SAFETY: the contract of the header.
+        let clock = unsafe { out("clock", clock)? };
+        *clock = std::ptr::null_mut();
+        // SAFETY: the contract of the header.
+        let text = unsafe { utf8("text", text, len)? };
+        *clock = hand_over(text.parse()?);
+        Ok(ATOLL_OK)
+    })
+}
+
+/// Makes a copy of a clock. NULL gives NULL, and so does a clock that another thread uses at the moment.
+// SAFETY: no other symbol of this program has this name; the prefix is this library's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atoll_vclock_clone(clock: *const atoll_vclock) -> *mut atoll_vclock {
     guard(std::ptr::null_mut(), || {
-        atoll_vclock::hand_over(VectorClock::new())
+        // SAFETY: the contract of the header.
+        let clock = unsafe { clock.as_ref() };
+        let copy = clock.and_then(|clock| clock.clock.try_lock().map(|clock| clock.clone()));
+        copy.map_or(std::ptr::null_mut(), hand_over)
+    })
+}
+
+/// Frees a clock. NULL is allowed. Any thread.
+// SAFETY: no other symbol of this program has this name; the prefix is this library's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atoll_vclock_free(clock: *mut atoll_vclock) {
+    // SAFETY: the contract of the header.
+    unsafe { free(clock) }
+}
+
+/// Counts one more write of a node; `count` may be NULL and gets the new count.
+///
+/// A name has 1 to 255 bytes of UTF-8 without control characters. One thread at a time.
+// SAFETY: no other symbol of this program has this name; the prefix is this library's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atoll_vclock_tick(
+    clock: *mut atoll_vclock,
+    node: *const c_void,
+    node_len: usize,
+    count: *mut u64,
+    err: *mut *mut atoll_error,
+) -> atoll_status {
+    call(err, || {
+        // SAFETY: the contract of the header.
+        let (clock, node) = unsafe { (handle("clock", clock)?, node_name(node, node_len)?) };
+        let now = exclusive("clock", &clock.clock)?.tick(node)?;
+        // SAFETY: the contract of the header.
+        if let Some(count) = unsafe { count.as_mut() } {
+            *count = now;
+        }
+        Ok(ATOLL_OK)
+    })
+}
+
+/// Gives the count of a node, 0 for one that is not there. One thread at a time.
+// SAFETY: no other symbol of this program has this name; the prefix is this library's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atoll_vclock_get(
+    clock: *const atoll_vclock,
+    node: *const c_void,
+    node_len: usize,
+    count: *mut u64,
+    err: *mut *mut atoll_error,
+) -> atoll_status {
+    call(err, || {
+        // SAFETY: the contract of the header.
+        let (clock, node, count) = unsafe {
+            (
+                handle("clock", clock)?,
+                node_name(node, node_len)?,
+                out("count", count)?,
+            )
+        };
+        *count = exclusive("clock", &clock.clock)?.get(node);
+        Ok(ATOLL_OK)
+    })
+}
+
+/// Raises every count of `into` to that of `from`. One thread at a time on both; merging a clock into itself changes nothing.
+// SAFETY: no other symbol of this program has this name; the prefix is this library's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atoll_vclock_merge(
+    into: *mut atoll_vclock,
+    from: *const atoll_vclock,
+    err: *mut *mut atoll_error,
+) -> atoll_status {
+    call(err, || {
+        // SAFETY: the contract of the header.
+        let (into, from) = unsafe { (handle("into", into)?, handle("from", from)?) };
+        if !std::ptr::eq(into, from) {
+            let from = exclusive("clock", &from.clock)?;
+            exclusive("clock", &into.clock)?.merge(&from);
+        }
+        Ok(ATOLL_OK)
+    })
+}
+
+/// Tells how the first clock stands to the second: ATOLL_VC_EQUAL, ATOLL_VC_BEFORE, ATOLL_VC_AFTER or ATOLL_VC_CONCURRENT.
+///
+/// One thread at a time on both.
+// SAFETY: no other symbol of this program has this name; the prefix is this library's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atoll_vclock_compare(
+    a: *const atoll_vclock,
+    b: *const atoll_vclock,
+    answer: *mut i32,
+    err: *mut *mut atoll_error,
+) -> atoll_status {
+    call(err, || {
+        // SAFETY: the contract of the header.
+        let (a, b, answer) = unsafe { (handle("a", a)?, handle("b", b)?, out("answer", answer)?) };
+        *answer = if std::ptr::eq(a, b) {
+            ATOLL_VC_EQUAL
+        } else {
+            let a = exclusive("clock", &a.clock)?;
+            order(a.compare(&*exclusive("clock", &b.clock)?))
+        };
+        Ok(ATOLL_OK)
+    })
+}
+
+/// As atoll_vclock_compare(), of clocks as bytes, without making handles. Any thread.
+// SAFETY: no other symbol of this program has this name; the prefix is this library's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atoll_vclock_compare_encoded(
+    a: *const c_void,
+    a_len: usize,
+    b: *const c_void,
+    b_len: usize,
+    answer: *mut i32,
+    err: *mut *mut atoll_error,
+) -> atoll_status {
+    call(err, || {
+        // SAFETY: the contract of the header.
+        let (a, b, answer) = unsafe {
+            (
+                slice("a", a, a_len)?,
+                slice("b", b, b_len)?,
+                out("answer", answer)?,
+            )
+        };
+        *answer = order(VectorClock::compare_encoded(a, b)?);
+        Ok(ATOLL_OK)
+    })
+}
+
+/// Gives the bytes of a clock, which every language and SQL can read. Free `*data` with atoll_buf_free(). One thread at a time.
+// SAFETY: no other symbol of this program has this name; the prefix is this library's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atoll_vclock_encode(
+    clock: *const atoll_vclock,
+    data: *mut *mut atoll_buf,
+    err: *mut *mut atoll_error,
+) -> atoll_status {
+    call(err, || {
+        // SAFETY: the contract of the header.
+        let data = unsafe { out("data", data)? };
+        *data = std::ptr::null_mut();
+        // SAFETY: the contract of the header.
+        let clock = unsafe { handle("clock", clock)? };
+        *data = atoll_buf::hand_over(exclusive("clock", &clock.clock)?.to_bytes());
+        Ok(ATOLL_OK)
+    })
+}
+
+/// Gives a clock as text: a JSON object with sorted names and no spaces, {"A":1,"B":3}. Free `*text` with atoll_buf_free(). One thread
+/// at a time.
+// SAFETY: no other symbol of this program has this name; the prefix is this library's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atoll_vclock_to_text(
+    clock: *const atoll_vclock,
+    text: *mut *mut atoll_buf,
+    err: *mut *mut atoll_error,
+) -> atoll_status {
+    call(err, || {
+        // SAFETY: the contract of the header.
+        let text = unsafe { out("text", text)? };
+        *text = std::ptr::null_mut();
+        // SAFETY: the contract of the header.
+        let clock = unsafe { handle("clock", clock)? };
+        *text = atoll_buf::hand_over(exclusive("clock", &clock.clock)?.to_string().into_bytes());
+        Ok(ATOLL_OK)
     })
 }
 
@@ -93,86 +303,7 @@ pub unsafe extern "C" fn atoll_vclock_from_entries(
         let name = |name| std::str::from_utf8(name).map_err(|_| Failure::invalid("a name is not UTF-8"));
         let names: Vec<&str> = names.iter().map(name).collect::<Result<_, _>>()?;
         let entries = names.into_iter().zip(counters.iter().copied());
-        *out = atoll_vclock::hand_over(VectorClock::from_entries(entries)?);
-        Ok(ATOLL_OK)
-    })
-}
-
-/// Makes a copy of a clock. `*copy` is NULL after an error; free it with atoll_vclock_free().
-///
-/// One thread at a time on `clock`.
-// SAFETY: no other symbol of this program has this name; the prefix is this library's.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn atoll_vclock_clone(
-    clock: *const atoll_vclock,
-    copy: *mut *mut atoll_vclock,
-    err: *mut *mut atoll_error,
-) -> atoll_status {
-    call(err, || {
-        // SAFETY: the contract of the header.
-        let out = unsafe { out("copy", copy)? };
-        *out = std::ptr::null_mut();
-        // SAFETY: the contract of the header.
-        *out = atoll_vclock::hand_over(unsafe { handle("clock", clock)? }.copy()?);
-        Ok(ATOLL_OK)
-    })
-}
-
-/// Frees a clock. NULL is allowed.
-///
-/// Any thread, once no other call on it is under way.
-// SAFETY: no other symbol of this program has this name; the prefix is this library's.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn atoll_vclock_free(clock: *mut atoll_vclock) {
-    // SAFETY: the contract of the header.
-    unsafe { free(clock) }
-}
-
-/// Counts one local write of a node and tells the new counter. Receiving does not tick: it merges.
-///
-/// `counter` may be NULL. One thread at a time. ATOLL_E_INVALID for a name that no clock can have, and for a counter that has used its 64 bits;
-/// the clock is unchanged then.
-// SAFETY: no other symbol of this program has this name; the prefix is this library's.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn atoll_vclock_tick(
-    clock: *mut atoll_vclock,
-    node: *const c_void,
-    node_len: usize,
-    counter: *mut u64,
-    err: *mut *mut atoll_error,
-) -> atoll_status {
-    call(err, || {
-        // SAFETY: the contract of the header.
-        let (clock, node) = unsafe { (handle("clock", clock)?, utf8("node", node, node_len)?) };
-        let ticked = exclusive("vector clock", &clock.clock)?.tick(node)?;
-        // SAFETY: the contract of the header.
-        if let Ok(counter) = unsafe { out("counter", counter) } {
-            *counter = ticked;
-        }
-        Ok(ATOLL_OK)
-    })
-}
-
-/// Tells the counter of a node; 0 if it is absent. One thread at a time.
-// SAFETY: no other symbol of this program has this name; the prefix is this library's.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn atoll_vclock_get(
-    clock: *const atoll_vclock,
-    node: *const c_void,
-    node_len: usize,
-    counter: *mut u64,
-    err: *mut *mut atoll_error,
-) -> atoll_status {
-    call(err, || {
-        // SAFETY: the contract of the header.
-        let (clock, node, counter) = unsafe {
-            (
-                handle("clock", clock)?,
-                utf8("node", node, node_len)?,
-                out("counter", counter)?,
-            )
-        };
-        *counter = exclusive("vector clock", &clock.clock)?.get(node);
+        *out = hand_over(VectorClock::from_entries(entries)?);
         Ok(ATOLL_OK)
     })
 }
@@ -192,7 +323,7 @@ pub unsafe extern "C" fn atoll_vclock_entry(
 ) -> atoll_status {
     call(err, || {
         // SAFETY: the contract of the header.
-        let clock = exclusive("vector clock", &unsafe { handle("clock", clock)? }.clock)?;
+        let clock = exclusive("clock", &unsafe { handle("clock", clock)? }.clock)?;
         let Some((name, count)) = clock.iter().nth(i) else {
             return Ok(ATOLL_END);
         };
@@ -204,85 +335,6 @@ pub unsafe extern "C" fn atoll_vclock_entry(
         if let Ok(counter) = unsafe { out("counter", counter) } {
             *counter = count;
         }
-        Ok(ATOLL_OK)
-    })
-}
-
-/// Takes into `clock` all that `other` has seen: the larger counter of each node. Both may be the same clock.
-///
-/// One thread at a time on each.
-// SAFETY: no other symbol of this program has this name; the prefix is this library's.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn atoll_vclock_merge(
-    clock: *mut atoll_vclock,
-    other: *const atoll_vclock,
-    err: *mut *mut atoll_error,
-) -> atoll_status {
-    call(err, || {
-        // SAFETY: the contract of the header.
-        let (clock, other) = unsafe { (handle("clock", clock)?, handle("other", other)?) };
-        let mut merged = exclusive("vector clock", &clock.clock)?;
-        // A clock has seen all that it has seen.
-        if !std::ptr::eq(clock, other) {
-            merged.merge(&*exclusive("vector clock", &other.clock)?);
-        }
-        Ok(ATOLL_OK)
-    })
-}
-
-/// Tells how `left` relates to `right`: ATOLL_EQUAL, ATOLL_BEFORE, ATOLL_AFTER or ATOLL_CONCURRENT.
-///
-/// One thread at a time on each.
-// SAFETY: no other symbol of this program has this name; the prefix is this library's.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn atoll_vclock_compare(
-    left: *const atoll_vclock,
-    right: *const atoll_vclock,
-    order: *mut i32,
-    err: *mut *mut atoll_error,
-) -> atoll_status {
-    call(err, || {
-        // SAFETY: the contract of the header.
-        let (left, right, answer) = unsafe {
-            (
-                handle("left", left)?,
-                handle("right", right)?,
-                out("order", order)?,
-            )
-        };
-        let first = exclusive("vector clock", &left.clock)?;
-        *answer = if std::ptr::eq(left, right) {
-            ATOLL_EQUAL
-        } else {
-            self::order(first.compare(&*exclusive("vector clock", &right.clock)?))
-        };
-        Ok(ATOLL_OK)
-    })
-}
-
-/// As atoll_vclock_compare(), of two clocks in their byte form; allocates nothing.
-///
-/// Any thread. ATOLL_E_CORRUPT if either is not the byte form of a clock.
-// SAFETY: no other symbol of this program has this name; the prefix is this library's.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn atoll_vclock_compare_encoded(
-    left: *const c_void,
-    left_len: usize,
-    right: *const c_void,
-    right_len: usize,
-    order: *mut i32,
-    err: *mut *mut atoll_error,
-) -> atoll_status {
-    call(err, || {
-        // SAFETY: the contract of the header.
-        let (left, right, answer) = unsafe {
-            (
-                slice("left", left, left_len)?,
-                slice("right", right, right_len)?,
-                out("order", order)?,
-            )
-        };
-        *answer = self::order(VectorClock::compare_encoded(left, right)?);
         Ok(ATOLL_OK)
     })
 }
@@ -302,75 +354,8 @@ pub unsafe extern "C" fn atoll_vclock_encode_into(
     call(err, || {
         // SAFETY: the contract of the header.
         let clock = unsafe { handle("clock", clock)? };
-        let bytes = exclusive("vector clock", &clock.clock)?.to_bytes();
+        let bytes = exclusive("clock", &clock.clock)?.to_bytes();
         // SAFETY: the contract of the header.
         unsafe { copy_out(&bytes, buf, cap, len) }
-    })
-}
-
-/// Reads the byte form of a clock. `*clock` is NULL after an error; free it with atoll_vclock_free().
-///
-/// Any thread. ATOLL_E_CORRUPT for anything but the one form of a clock.
-// SAFETY: no other symbol of this program has this name; the prefix is this library's.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn atoll_vclock_decode(
-    encoded: *const c_void,
-    encoded_len: usize,
-    clock: *mut *mut atoll_vclock,
-    err: *mut *mut atoll_error,
-) -> atoll_status {
-    call(err, || {
-        // SAFETY: the contract of the header.
-        let out = unsafe { out("clock", clock)? };
-        *out = std::ptr::null_mut();
-        // SAFETY: the contract of the header.
-        let encoded = unsafe { slice("encoded", encoded, encoded_len)? };
-        *out = atoll_vclock::hand_over(VectorClock::from_bytes(encoded)?);
-        Ok(ATOLL_OK)
-    })
-}
-
-/// Writes the text of a clock into `buf` of `cap` bytes, without a NUL at the end: {"A":1,"B":3}, names ascending by bytes, no spaces.
-/// `*len` says how long it is.
-///
-/// One thread at a time. ATOLL_BUFFER_TOO_SMALL if `cap` is less than `*len`.
-// SAFETY: no other symbol of this program has this name; the prefix is this library's.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn atoll_vclock_to_text(
-    clock: *const atoll_vclock,
-    buf: *mut c_void,
-    cap: usize,
-    len: *mut usize,
-    err: *mut *mut atoll_error,
-) -> atoll_status {
-    call(err, || {
-        // SAFETY: the contract of the header.
-        let clock = unsafe { handle("clock", clock)? };
-        let text = exclusive("vector clock", &clock.clock)?.to_string();
-        // SAFETY: the contract of the header.
-        unsafe { copy_out(text.as_bytes(), buf, cap, len) }
-    })
-}
-
-/// Reads a clock from any JSON spelling of it: spaces and order are free, and a counter of 0 is absence. `*clock` is NULL after an error;
-/// free it with atoll_vclock_free().
-///
-/// Any thread. ATOLL_E_INVALID for anything but an object of names and whole numbers below 2^64.
-// SAFETY: no other symbol of this program has this name; the prefix is this library's.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn atoll_vclock_from_text(
-    text: *const c_void,
-    text_len: usize,
-    clock: *mut *mut atoll_vclock,
-    err: *mut *mut atoll_error,
-) -> atoll_status {
-    call(err, || {
-        // SAFETY: the contract of the header.
-        let out = unsafe { out("clock", clock)? };
-        *out = std::ptr::null_mut();
-        // SAFETY: the contract of the header.
-        let text = unsafe { utf8("text", text, text_len)? };
-        *out = atoll_vclock::hand_over(text.parse()?);
-        Ok(ATOLL_OK)
     })
 }

@@ -40,7 +40,7 @@ static inline int view_is(atoll_bytes view, const char *text)
 }
 
 /* A new directory for a test, removed by nobody: it lies in the build folder. */
-static char *fresh_dir(void)
+static inline char *fresh_dir(void)
 {
     const char *base = getenv("TEST_DIR");
     size_t len = strlen(base ? base : "/tmp") + 32;
