@@ -1180,6 +1180,17 @@ atoll_status atoll_router_locate(const atoll_router *router,
                                  atoll_error **err);
 
 /**
+ * Tells the shard that owns a key: atoll_router_locate() for those who need no more.
+ *
+ * Any thread; allocates nothing. Errors as for atoll_router_locate().
+ */
+atoll_status atoll_router_shard(const atoll_router *router,
+                                const void *key,
+                                size_t key_len,
+                                uint32_t *shard,
+                                atoll_error **err);
+
+/**
  * Tells where slot number `slot` lives, from 0 to atoll_router_places() - 1.
  *
  * Any thread; allocates nothing. ATOLL_END past the last one, ATOLL_E_INVALID for a router that is no topology.

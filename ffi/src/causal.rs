@@ -10,7 +10,7 @@ use std::ffi::c_void;
 
 use atoll::versioning::{Context, Dot, Hlc, Version};
 
-use crate::bytes::{atoll_buf, atoll_bytes, slice, value};
+use crate::bytes::{atoll_buf, atoll_bytes, form, value};
 use crate::call::{call, free, handle, out};
 use crate::error::{Failure, atoll_error};
 use crate::panic::guard;
@@ -98,8 +98,8 @@ pub unsafe extern "C" fn atoll_context_compare(
         // SAFETY: the contract of the header.
         let (left, right, answer) = unsafe {
             (
-                slice("left", left, left_len)?,
-                slice("right", right, right_len)?,
+                form("left", left, left_len)?,
+                form("right", right, right_len)?,
                 out("order", order)?,
             )
         };
@@ -126,7 +126,7 @@ pub unsafe extern "C" fn atoll_context_merge(
         let out = unsafe { out("merged", merged)? };
         *out = std::ptr::null_mut();
         // SAFETY: the contract of the header.
-        let (left, right) = unsafe { (slice("left", left, left_len)?, slice("right", right, right_len)?) };
+        let (left, right) = unsafe { (form("left", left, left_len)?, form("right", right, right_len)?) };
         let mut both = context(left)?;
         both.join(&context(right)?);
         *out = atoll_buf::hand_over(both.to_bytes());
@@ -155,7 +155,7 @@ pub unsafe extern "C" fn atoll_version_encode(
         let (held, seen) = unsafe {
             (
                 value(version.value.data.cast(), version.value.len)?,
-                slice("context", version.context.data.cast(), version.context.len)?,
+                form("context", version.context.data.cast(), version.context.len)?,
             )
         };
         if version.deleted > 1 || version.deleted == 1 && !held.is_empty() {
@@ -194,7 +194,7 @@ pub unsafe extern "C" fn atoll_version_decode(
 ) -> atoll_status {
     call(err, || {
         // SAFETY: the contract of the header.
-        let (encoded, out) = unsafe { (slice("encoded", encoded, encoded_len)?, out("version", version)?) };
+        let (encoded, out) = unsafe { (form("encoded", encoded, encoded_len)?, out("version", version)?) };
         let read = Version::from_bytes(encoded)?;
         let mut found = view(&read, &[]);
         // The form is the only one: after dot and stamp comes the context, and the value stands at the end.

@@ -9,7 +9,7 @@ use std::ffi::c_void;
 
 use atoll::versioning::{Hlc, HlcStamp, hlc};
 
-use crate::bytes::{atoll_bytes, copy_out, slice, utf8};
+use crate::bytes::{atoll_bytes, copy_out, form, utf8};
 use crate::call::{Outcome, call, out};
 use crate::error::{Failure, atoll_error};
 use crate::status::*;
@@ -131,7 +131,7 @@ pub unsafe extern "C" fn atoll_hlc_decode(
 ) -> atoll_status {
     call(err, || {
         // SAFETY: the contract of the header.
-        let encoded = unsafe { slice("encoded", encoded, encoded_len)? };
+        let encoded = unsafe { form("encoded", encoded, encoded_len)? };
         let read = HlcStamp::from_bytes(encoded)?;
         // SAFETY: the contract of the header.
         unsafe { tell(&read, encoded, stamp, node) }
@@ -155,8 +155,8 @@ pub unsafe extern "C" fn atoll_hlc_compare_encoded(
         // SAFETY: the contract of the header.
         let (left, right, order) = unsafe {
             (
-                slice("left", left, left_len)?,
-                slice("right", right, right_len)?,
+                form("left", left, left_len)?,
+                form("right", right, right_len)?,
                 out("order", order)?,
             )
         };

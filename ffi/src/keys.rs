@@ -9,7 +9,7 @@ use std::ffi::c_void;
 
 use atoll::routing::{KeyBuf, KeyEncoding, KeyRef, decode_tuple, encode_key, encode_tuple};
 
-use crate::bytes::{array, array_mut, atoll_buf, atoll_bytes, copy_out, slice, utf8};
+use crate::bytes::{array, array_mut, atoll_buf, atoll_bytes, copy_out, form, utf8};
 use crate::call::{Outcome, call, out};
 use crate::error::{Failure, atoll_error};
 use crate::status::*;
@@ -144,7 +144,7 @@ pub unsafe extern "C" fn atoll_encode_key_uuid(
 ) -> atoll_status {
     call(err, || {
         // SAFETY: the contract of the header.
-        let uuid = to_uuid(unsafe { slice("uuid", uuid.cast(), 16)? })?;
+        let uuid = to_uuid(unsafe { form("uuid", uuid.cast(), 16)? })?;
         let key = encode_key(&KeyRef::Uuid(uuid), KeyEncoding::Binary);
         // SAFETY: the contract of the header.
         unsafe { copy_out(&key, buf, cap, key_len) }
@@ -168,7 +168,7 @@ unsafe fn read(parts: *const atoll_key_part, n: usize) -> Result<Vec<KeyBuf>, Fa
     for (at, part) in parts.iter().enumerate() {
         let bad = |what: &str| Failure::invalid(format!("part {at} of a key: {what}"));
         // SAFETY: the caller's promise: the bytes of a part are there.
-        let bytes = || unsafe { slice("bytes of a part", part.bytes.data.cast(), part.bytes.len) };
+        let bytes = || unsafe { form("part of a key", part.bytes.data.cast(), part.bytes.len) };
         let element = match part.kind {
             ATOLL_KEY_BYTES => KeyBuf::Bytes(bytes()?.to_vec()),
             ATOLL_KEY_TEXT => {
@@ -277,7 +277,7 @@ pub unsafe extern "C" fn atoll_decode_key_tuple(
         let (contents, n) = unsafe { (out("contents", contents)?, out("n", n)?) };
         *contents = std::ptr::null_mut();
         // SAFETY: the contract of the header.
-        let elements = decode_tuple(unsafe { slice("key", key, key_len)? })?;
+        let elements = decode_tuple(unsafe { form("key", key, key_len)? })?;
         let (mut found, mut all) = (Vec::new(), Vec::new());
         flatten(&elements, &mut found, &mut all);
         *n = found.len();

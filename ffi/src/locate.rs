@@ -10,7 +10,7 @@ use std::ffi::c_void;
 use atoll::ids::{ShardId, SlotId};
 use atoll::routing::{MovePhase, Topology};
 
-use crate::bytes::{array_mut, slice};
+use crate::bytes::{self, array_mut};
 use crate::call::{Versioned, call, fill_in, handle, out};
 use crate::error::{Failure, atoll_error};
 use crate::panic::guard;
@@ -105,11 +105,39 @@ pub unsafe extern "C" fn atoll_router_locate(
 ) -> atoll_status {
     call(err, || {
         // SAFETY: the contract of the header.
-        let (router, key) = unsafe { (handle("router", router)?, slice("key", key, key_len)?) };
+        let (router, key) = unsafe { (handle("router", router)?, bytes::key(key, key_len)?) };
         let topology = router.topology()?;
         topology.check_key(key)?;
         // SAFETY: the contract of the header.
         unsafe { tell(topology, topology.slot_of(key), location)? };
+        Ok(ATOLL_OK)
+    })
+}
+
+/// Tells the shard that owns a key: atoll_router_locate() for those who need no more.
+///
+/// Any thread; allocates nothing. Errors as for atoll_router_locate().
+// SAFETY: no other symbol of this program has this name; the prefix is this library's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atoll_router_shard(
+    router: *const atoll_router,
+    key: *const c_void,
+    key_len: usize,
+    shard: *mut u32,
+    err: *mut *mut atoll_error,
+) -> atoll_status {
+    call(err, || {
+        // SAFETY: the contract of the header.
+        let (router, key, shard) = unsafe {
+            (
+                handle("router", router)?,
+                bytes::key(key, key_len)?,
+                out("shard", shard)?,
+            )
+        };
+        let topology = router.topology()?;
+        topology.check_key(key)?;
+        *shard = topology.shard_of(key).0;
         Ok(ATOLL_OK)
     })
 }

@@ -9,7 +9,7 @@ use std::ffi::c_void;
 
 use atoll::routing::{Change, Router};
 
-use crate::bytes::{atoll_buf, slice, utf8};
+use crate::bytes::{atoll_buf, form, utf8};
 use crate::call::{Outcome, call, handle, out};
 use crate::error::{Failure, atoll_error};
 use crate::router::{atoll_router, node_spec};
@@ -153,7 +153,7 @@ pub unsafe extern "C" fn atoll_router_plan(
         // SAFETY: the contract of the header.
         let results = unsafe { Results::new(json, after) };
         // SAFETY: the contract of the header.
-        let (router, change) = unsafe { (handle("router", router)?, slice("change", change, change_len)?) };
+        let (router, change) = unsafe { (handle("router", router)?, form("change", change, change_len)?) };
         let change: Change = serde_json::from_slice(change)
             .map_err(|error| Failure::invalid(format!("change is none in JSON: {error}")))?;
         results.fill(&router.router, &change)

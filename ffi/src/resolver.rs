@@ -14,7 +14,7 @@ use atoll::versioning::conformance::Search;
 use atoll::versioning::resolve::{Callback, NodePriority, RESOLVERS};
 use atoll::versioning::{NodeId, Resolver, Version, VersionError, resolver};
 
-use crate::bytes::{Packed, atoll_buf, slice, text, value};
+use crate::bytes::{self, Packed, atoll_buf, text, value};
 use crate::call::{call, free, handle, out};
 use crate::callback::{Ctx, ask, atoll_ctx_free_fn, atoll_resolve_fn};
 use crate::causal::atoll_versions;
@@ -195,7 +195,7 @@ pub unsafe extern "C" fn atoll_resolver_resolve(
         let (resolver, key, versions) = unsafe {
             (
                 handle("resolver", resolver)?,
-                slice("key", key, key_len)?,
+                bytes::key(key, key_len)?,
                 Packed::new(versions, version_offsets, n)?,
             )
         };

@@ -10,7 +10,7 @@ use std::ffi::c_void;
 
 use atoll::routing::Router;
 
-use crate::bytes::{Packed, array_mut, atoll_bytes, slice};
+use crate::bytes::{self, Packed, array_mut, atoll_bytes};
 use crate::call::{call, handle, out};
 use crate::error::{Failure, atoll_error};
 use crate::router::atoll_router;
@@ -59,7 +59,7 @@ pub unsafe extern "C" fn atoll_router_owner(
         let (router, key, node) = unsafe {
             (
                 handle("router", router)?,
-                slice("key", key, key_len)?,
+                bytes::key(key, key_len)?,
                 out("node", node)?,
             )
         };
@@ -85,7 +85,7 @@ pub unsafe extern "C" fn atoll_router_node(
         let (router, key, name) = unsafe {
             (
                 handle("router", router)?,
-                slice("key", key, key_len)?,
+                bytes::key(key, key_len)?,
                 out("name", name)?,
             )
         };
@@ -112,13 +112,8 @@ pub unsafe extern "C" fn atoll_router_owners(
 ) -> atoll_status {
     call(err, || {
         // SAFETY: the contract of the header.
-        let (router, key, n) = unsafe {
-            (
-                handle("router", router)?,
-                slice("key", key, key_len)?,
-                out("n", n)?,
-            )
-        };
+        let (router, key, n) =
+            unsafe { (handle("router", router)?, bytes::key(key, key_len)?, out("n", n)?) };
         *n = owners(&router.router, key, max_n, |owners| {
             // No more of it than is filled in: a caller may claim a length that cannot be.
             // SAFETY: the contract of the header: there is room for `max_n`, which is no less.
@@ -151,7 +146,7 @@ pub unsafe extern "C" fn atoll_router_nodes(
         let (router, key, found) = unsafe {
             (
                 handle("router", router)?,
-                slice("key", key, key_len)?,
+                bytes::key(key, key_len)?,
                 out("found", found)?,
             )
         };
@@ -186,7 +181,7 @@ pub unsafe extern "C" fn atoll_router_number(
         let (router, key, number) = unsafe {
             (
                 handle("router", router)?,
-                slice("key", key, key_len)?,
+                bytes::key(key, key_len)?,
                 out("number", number)?,
             )
         };

@@ -12,7 +12,7 @@ use std::ffi::{CStr, c_char, c_void};
 use atoll::routing::{Algorithm, KeyEncoding, MemberState, NodeSpec, Router, RouterSpec};
 use parking_lot::Mutex;
 
-use crate::bytes::{self, atoll_buf, atoll_bytes, slice, text, utf8};
+use crate::bytes::{self, atoll_buf, atoll_bytes, form, text, utf8};
 use crate::call::{Versioned, call, exclusive, fill_in, free, handle, out};
 use crate::error::{Failure, atoll_error};
 use crate::keys::{ATOLL_ENCODING_BINARY, ATOLL_ENCODING_DECIMAL};
@@ -255,7 +255,7 @@ pub unsafe extern "C" fn atoll_router_decode(
         let out = unsafe { out("router", router)? };
         *out = std::ptr::null_mut();
         // SAFETY: the contract of the header.
-        let data = unsafe { slice("data", data, len)? };
+        let data = unsafe { form("data", data, len)? };
         *out = atoll_router::hand_over(Router::from_bytes(data)?);
         Ok(ATOLL_OK)
     })

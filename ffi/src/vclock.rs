@@ -10,7 +10,7 @@ use std::ffi::c_void;
 use atoll::versioning::{Causality, VectorClock};
 use parking_lot::Mutex;
 
-use crate::bytes::{Packed, array, atoll_buf, atoll_bytes, copy_out, slice, utf8};
+use crate::bytes::{Packed, array, atoll_buf, atoll_bytes, copy_out, form, utf8};
 use crate::call::{call, exclusive, free, handle, out};
 use crate::error::{Failure, atoll_error};
 use crate::panic::guard;
@@ -73,7 +73,7 @@ pub unsafe extern "C" fn atoll_vclock_decode(
         let clock = unsafe { out("clock", clock)? };
         *clock = std::ptr::null_mut();
         // SAFETY: the contract of the header.
-        let data = unsafe { slice("data", data, len)? };
+        let data = unsafe { form("data", data, len)? };
         *clock = hand_over(VectorClock::from_bytes(data)?);
         Ok(ATOLL_OK)
     })
@@ -223,13 +223,7 @@ pub unsafe extern "C" fn atoll_vclock_compare_encoded(
 ) -> atoll_status {
     call(err, || {
         // SAFETY: the contract of the header.
-        let (a, b, answer) = unsafe {
-            (
-                slice("a", a, a_len)?,
-                slice("b", b, b_len)?,
-                out("answer", answer)?,
-            )
-        };
+        let (a, b, answer) = unsafe { (form("a", a, a_len)?, form("b", b, b_len)?, out("answer", answer)?) };
         *answer = order(VectorClock::compare_encoded(a, b)?);
         Ok(ATOLL_OK)
     })
