@@ -227,7 +227,8 @@ pub unsafe extern "C" fn atoll_resolver_present(
         *out = std::ptr::null_mut();
         // SAFETY: the contract of the header.
         let (resolver, value) = unsafe { (handle("resolver", resolver)?, self::value(value, value_len)?) };
-        *out = atoll_buf::hand_over(resolver.rule.present(value)?);
+        let presented = resolver.rule.present(value);
+        *out = atoll_buf::hand_over(presented.map_err(|error| Failure::invalid(error.to_string()))?);
         Ok(ATOLL_OK)
     })
 }
