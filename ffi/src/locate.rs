@@ -31,7 +31,7 @@ pub struct atoll_location {
     /// sizeof(atoll_location).
     pub struct_size: usize,
     /// Version of the topology that says so.
-    pub epoch: u64,
+    pub version: u64,
     /// Position in the log of the shard below which what it holds of this slot is left over from an earlier stay; 0 if the slot
     /// never moved.
     pub residency: u64,
@@ -49,7 +49,7 @@ pub struct atoll_location {
 unsafe impl Versioned for atoll_location {
     const ZERO: Self = atoll_location {
         struct_size: 0,
-        epoch: 0,
+        version: 0,
         residency: 0,
         slot: 0,
         shard: 0,
@@ -76,7 +76,7 @@ unsafe fn tell(topology: &Topology, slot: SlotId, location: *mut atoll_location)
     let answer = topology.answer(slot)?;
     let found = atoll_location {
         struct_size: size_of::<atoll_location>(),
-        epoch: answer.version,
+        version: answer.version,
         residency: topology.residency(slot),
         slot: slot.0,
         shard: answer.reads.0,

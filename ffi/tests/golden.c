@@ -617,7 +617,7 @@ static int place_row(char *fields[FIELDS], size_t n)
         return same;
     }
     same = n == 8 && atoll_router_locate(located, bytes, len, &place, &err) == ATOLL_OK &&
-           place.struct_size == sizeof place && place.epoch == atoll_router_epoch(located) &&
+           place.struct_size == sizeof place && place.version == atoll_router_epoch(located) &&
            place.slot == strtoul(fields[2], NULL, 10) && place.shard == strtoul(fields[3], NULL, 10) && place.phase < 3 &&
            strcmp(phases[place.phase], fields[4]) == 0 && place.moving_to == strtoul(fields[5], NULL, 10) &&
            place.residency == strtoull(fields[6], NULL, 10) &&
