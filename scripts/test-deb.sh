@@ -13,10 +13,11 @@ command -v debootstrap >/dev/null 2>&1 || die "debootstrap is missing: apt-get i
 release=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
 base=$TARGET/debootstrap-$release.tar
 root=$(mktemp -d "$TARGET/clean-XXXXXX")
+mkdir -p "$LOGS"
 trap 'rm -rf "$root"' EXIT
 if [ ! -e "$base" ]; then
     # The mirror this machine is set up with, if it names one.
-    mirror=$(grep -hoE '(https?)://[^ ]+' /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null | grep -v security | head -n 1 || true)
+    mirror=$(sed -nE 's/^(URIs:|deb( \[[^]]*\])?) +(https?:[^ ]+).*/\3/p' /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null | grep -v security | head -n 1 || true)
     debootstrap --variant=minbase --include=gcc,g++,libc6-dev,pkg-config "$release" "$root" ${mirror:+"$mirror"} >"$LOGS/debootstrap.log" 2>&1 ||
         { tail "$LOGS/debootstrap.log"; die "debootstrap failed."; }
     tar -C "$root" -cf "$base" .
