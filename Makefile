@@ -1,7 +1,7 @@
 # Every target is a line or two into scripts/ or cargo; the work is done there.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-pg-large test-large vectors histories hostile kills loom fuzz plan-report check fix bench bench-peers bench-pg-functions instructions install-pg clean
+.PHONY: help demo test test-pg-large test-large vectors histories hostile kills loom fuzz plan-report check fix bench bench-peers bench-pg-functions instructions install deb test-deb install-pg clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
@@ -64,6 +64,19 @@ bench-pg-functions: ## a call of the routing functions in SQL beside one of Post
 	@scripts/setup.sh test
 	@scripts/cargo.sh build --release --package atoll-pg
 	@scripts/bench-pg-functions.sh
+
+install: ## builds and installs library, headers, pkg-config, CMake files and tool (PREFIX=/usr/local DESTDIR=)
+	@scripts/setup.sh demo
+	@scripts/cargo.sh build --release --package atoll-ffi --package atoll-cli
+	@PREFIX=$(or $(PREFIX),/usr/local) DESTDIR=$(DESTDIR) scripts/install.sh
+
+deb: ## Debian packages libatoll0, libatoll-dev and atoll in dist/
+	@scripts/setup.sh demo
+	@scripts/cargo.sh build --release --package atoll-ffi --package atoll-cli
+	@scripts/deb.sh
+
+test-deb: deb ## those packages installed and used in a clean system (root, debootstrap)
+	@scripts/test-deb.sh
 
 install-pg: ## builds the extension and copies it into PostgreSQL; run as root
 	@scripts/cargo.sh build --release --package atoll-pg

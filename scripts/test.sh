@@ -63,6 +63,7 @@ python_tests() {
 part interface interface
 part rust cargo test --no-fail-fast
 part c scripts/test-c.sh
+part install scripts/test-install.sh
 part postgres scripts/test-pg.sh
 # Second implementations that recompute what the engine must answer, wherever a package keeps them.
 mapfile -t python_files < <(find . -path ./target -prune -o -path '*/tests/*' -name 'test_*.py' -print | sort)
