@@ -379,7 +379,7 @@ typedef struct {
     /**
      * Version of the topology that says so.
      */
-    uint64_t epoch;
+    uint64_t version;
     /**
      * Position in the log of the shard below which what it holds of this slot is left over from an earlier stay; 0 if the slot
      * never moved.

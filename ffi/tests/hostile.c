@@ -627,8 +627,10 @@ static void use_versions(actor *a)
             }
             answer(a, atoll_vclock_decode(form, len, &again, &err), &err);
         }
+        /* The other one may be the one that goes. */
+        again = again ? again : atoll_vclock_clone(other);
         atoll_vclock_free(a->clock[i]);
-        a->clock[i] = again ? again : atoll_vclock_clone(other);
+        a->clock[i] = again;
         break;
     }
     case 5: {
