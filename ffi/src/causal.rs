@@ -1,7 +1,7 @@
 //! Causal contexts and versions: what a read hands out and a write hands back.
 //!
-//! In: their bytes, which any language may keep and hand to any other. Out: how two contexts relate, their union, the facts of a
-//! version. Must never: guess at bytes that are damaged.
+//! In: their bytes, which any language may keep and hand to any other. Out: how two contexts relate, their
+//! union, the facts of a version. Must never: guess at bytes that are damaged.
 
 #![expect(unsafe_code, reason = "raw pointers come from C")]
 #![expect(non_camel_case_types, reason = "the names that C programs use")]
@@ -80,8 +80,8 @@ fn context(bytes: &[u8]) -> Result<Context, Failure> {
     Ok(Context::from_bytes(bytes)?)
 }
 
-/// Tells how the left causal context relates to the right one: ATOLL_VC_EQUAL, ATOLL_VC_BEFORE, ATOLL_VC_AFTER or ATOLL_VC_CONCURRENT. A length
-/// of 0 stands for having seen nothing.
+/// Tells how the left causal context relates to the right one: ATOLL_VC_EQUAL, ATOLL_VC_BEFORE,
+/// ATOLL_VC_AFTER or ATOLL_VC_CONCURRENT. A length of 0 stands for having seen nothing.
 ///
 /// Any thread. ATOLL_E_CORRUPT if either is no context.
 // SAFETY: no other symbol of this program has this name; the prefix is this library's.
@@ -136,8 +136,8 @@ pub unsafe extern "C" fn atoll_context_merge(
 
 /// Gives the bytes of a version. An empty context stands for having seen nothing.
 ///
-/// Free `*encoded` with atoll_buf_free(). Any thread. ATOLL_E_INVALID for sequence 0, for a deletion with a value and for a
-/// version that has seen itself, ATOLL_E_CORRUPT for bytes that are no context.
+/// Free `*encoded` with atoll_buf_free(). Any thread. ATOLL_E_INVALID for sequence 0, for a deletion with a
+/// value and for a version that has seen itself, ATOLL_E_CORRUPT for bytes that are no context.
 // SAFETY: no other symbol of this program has this name; the prefix is this library's.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atoll_version_encode(
