@@ -1043,7 +1043,7 @@ atoll_status atoll_router_route_many(const atoll_router *router,
  * Tells what adding a node would move, as JSON: shares of keys, the least possible, and slot by slot for slots. Nothing changes.
  *
  * Free `*json` with atoll_buf_free(). `after` may be NULL; otherwise it gets the router with the node, to be freed with
- * atoll_router_free(). Any thread.
+ * atoll_router_free(). A router of slots must get NULL: a topology changes slot by slot, as its plan is carried out. Any thread.
  */
 atoll_status atoll_router_plan_add(const atoll_router *router,
                                    const void *node,

@@ -497,23 +497,24 @@ pub unsafe extern "C" fn atoll_router_route_many(
 /// Hands over what a change would do, and the router after it.
 fn hand_over_plan(
     plan: &RouterPlan,
-    after: Router,
+    after: impl FnOnce() -> Result<Router, RoutingError>,
     json: &mut *mut atoll_buf,
     router: *mut *mut atoll_router,
 ) -> Result<atoll_status, Failure> {
     let text = serde_json::to_vec(plan).map_err(|error| Failure::invalid(error.to_string()))?;
-    *json = atoll_buf::hand_over(text);
     // SAFETY: the contract of the header.
     if let Some(router) = unsafe { router.as_mut() } {
-        *router = atoll_router::hand_over(after);
+        *router = std::ptr::null_mut();
+        *router = atoll_router::hand_over(after()?);
     }
+    *json = atoll_buf::hand_over(text);
     Ok(ATOLL_OK)
 }
 
 /// Tells what adding a node would move, as JSON: shares of keys, the least possible, and slot by slot for slots. Nothing changes.
 ///
 /// Free `*json` with atoll_buf_free(). `after` may be NULL; otherwise it gets the router with the node, to be freed with
-/// atoll_router_free(). Any thread.
+/// atoll_router_free(). A router of slots must get NULL: a topology changes slot by slot, as its plan is carried out. Any thread.
 // SAFETY: no other symbol of this program has this name; the prefix is this library's.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atoll_router_plan_add(
@@ -535,7 +536,7 @@ pub unsafe extern "C" fn atoll_router_plan_add(
             )
         };
         let plan = router.router.plan_add(&node)?;
-        hand_over_plan(&plan, router.router.with_node(&node)?, json, after)
+        hand_over_plan(&plan, || router.router.with_node(&node), json, after)
     })
 }
 
@@ -560,7 +561,7 @@ pub unsafe extern "C" fn atoll_router_plan_remove(
             )
         };
         let plan = router.router.plan_remove(&node.name)?;
-        hand_over_plan(&plan, router.router.without_node(&node.name)?, json, after)
+        hand_over_plan(&plan, || router.router.without_node(&node.name), json, after)
     })
 }
 
