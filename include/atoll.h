@@ -64,17 +64,27 @@
 #define ATOLL_DURABILITY_SYNCED 1
 
 /**
+ * Integers as 8 bytes whose order is numeric order.
+ */
+#define ATOLL_ENCODING_BINARY 0
+
+/**
+ * Integers as their decimal text, as programs have it that hash str(id). Inside tuples they stay binary.
+ */
+#define ATOLL_ENCODING_DECIMAL 1
+
+/**
  * Bytes, taken as they are.
  */
 #define ATOLL_KEY_BYTES 0
 
 /**
- * UTF-8 text, not normalised.
+ * UTF-8 text.
  */
 #define ATOLL_KEY_TEXT 1
 
 /**
- * A signed integer of any width.
+ * An integer: `integer`.
  */
 #define ATOLL_KEY_INT 2
 
@@ -84,14 +94,44 @@
 #define ATOLL_KEY_UUID 3
 
 /**
- * Integers as 8 bytes whose order is numeric order.
+ * A tuple within the tuple begins: its parts follow.
  */
-#define ATOLL_ENCODING_BINARY 0
+#define ATOLL_KEY_BEGIN 4
 
 /**
- * Integers as their decimal text.
+ * The tuple that began last ends.
  */
-#define ATOLL_ENCODING_DECIMAL 1
+#define ATOLL_KEY_END 5
+
+/**
+ * The slot stays where it is.
+ */
+#define ATOLL_MOVE_NONE 0
+
+/**
+ * The slot is being copied, or going to be; its owner answers reads and writes.
+ */
+#define ATOLL_MOVE_COPYING 1
+
+/**
+ * The last writes are being copied: the owner answers reads, and writes wait for the next version of the topology.
+ */
+#define ATOLL_MOVE_FROZEN 2
+
+/**
+ * The node takes keys.
+ */
+#define ATOLL_NODE_ACTIVE 0
+
+/**
+ * The node gives up what it holds (topologies only).
+ */
+#define ATOLL_NODE_LEAVING 1
+
+/**
+ * The node has left; its number is not used again (topologies only).
+ */
+#define ATOLL_NODE_GONE 2
 
 /**
  * From the end of the range to its start.
@@ -172,11 +212,21 @@ typedef struct atoll_iter atoll_iter;
 typedef struct atoll_options atoll_options;
 
 /**
+ * Where a resolver's function puts its result. Valid until that function returns; one thread at a time.
+ */
+typedef struct atoll_out atoll_out;
+
+/**
  * Holds one value where it lies, without a copy.
  *
  * One thread at a time. A pin that is held keeps the file with the value from being given back.
  */
 typedef struct atoll_pin atoll_pin;
+
+/**
+ * A rule for versions that did not know each other. Any thread.
+ */
+typedef struct atoll_resolver atoll_resolver;
 
 /**
  * Where keys live. Immutable: any number of threads may use it at once.
@@ -207,6 +257,11 @@ typedef struct atoll_transaction atoll_transaction;
  * A vector clock: for each node the number of its writes that are known. One thread at a time.
  */
 typedef struct atoll_vclock atoll_vclock;
+
+/**
+ * Some versions, in the order of who wrote them. Any thread.
+ */
+typedef struct atoll_versions atoll_versions;
 
 /**
  * What a call answers: 0 done, above 0 another normal outcome (no error object is made), below 0 an error.
@@ -254,6 +309,99 @@ typedef struct {
      */
     size_t len;
 } atoll_bytes;
+
+/**
+ * A version of a key: one write, named for ever by node, incarnation and sequence.
+ *
+ * This struct never grows, because arrays of it are handed over.
+ */
+typedef struct {
+    /**
+     * The value; empty if the write deleted.
+     */
+    atoll_bytes value;
+    /**
+     * The bytes of what its writer had read: a causal context.
+     */
+    atoll_bytes context;
+    /**
+     * When its node stamped it, as atoll_hlc_pack() packs it.
+     */
+    uint64_t stamp;
+    /**
+     * The node that accepted it: xxh3_64 of its name.
+     */
+    uint64_t node;
+    /**
+     * Which of the writes of that node and incarnation it is, from 1.
+     */
+    uint64_t sequence;
+    /**
+     * Life of the node's data.
+     */
+    uint32_t incarnation;
+    /**
+     * 1 if the write deleted, otherwise 0.
+     */
+    uint32_t deleted;
+} atoll_version_view;
+
+/**
+ * A part of a key.
+ */
+typedef struct {
+    /**
+     * ATOLL_KEY_BYTES, ATOLL_KEY_TEXT, ATOLL_KEY_INT, ATOLL_KEY_UUID, ATOLL_KEY_BEGIN or ATOLL_KEY_END.
+     */
+    uint32_t kind;
+    /**
+     * 0.
+     */
+    uint32_t reserved;
+    /**
+     * Of ATOLL_KEY_INT; 0 otherwise.
+     */
+    int64_t integer;
+    /**
+     * Of ATOLL_KEY_BYTES, _TEXT and _UUID; empty otherwise.
+     */
+    atoll_bytes bytes;
+} atoll_key_part;
+
+/**
+ * Where a key lives. Initialise it with ATOLL_LOCATION_INIT.
+ */
+typedef struct {
+    /**
+     * sizeof(atoll_location).
+     */
+    size_t struct_size;
+    /**
+     * Version of the topology that says so.
+     */
+    uint64_t epoch;
+    /**
+     * Position in the log of the shard below which what it holds of this slot is left over from an earlier stay; 0 if the slot
+     * never moved.
+     */
+    uint64_t residency;
+    /**
+     * Slot of the key.
+     */
+    uint32_t slot;
+    /**
+     * Shard that owns the slot.
+     */
+    uint32_t shard;
+    /**
+     * ATOLL_MOVE_NONE, ATOLL_MOVE_COPYING or ATOLL_MOVE_FROZEN.
+     */
+    uint32_t phase;
+    /**
+     * Shard that owns the slot once it has moved; the same as `shard` if it does not move.
+     */
+    uint32_t moving_to;
+} atoll_location;
 
 /**
  * One option of the table.
@@ -310,26 +458,58 @@ typedef struct {
 } atoll_read_opts;
 
 /**
- * One part of a key.
+ * Decides between versions of a key that did not know each other: at least two, each once, in the order of who wrote them.
+ *
+ * Its result goes through atoll_out_write(), atoll_out_choose() or atoll_out_delete(); it returns ATOLL_OK, or anything else if it cannot
+ * decide (atoll_out_fail() says why), which the call that needed it answers with ATOLL_E_CALLBACK. The views are valid until it
+ * returns.
+ *
+ * It may be called from any thread, and from several at the same time. Every replica runs it: it must be deterministic, give
+ * the same whatever versions were merged first, and read no clock. It must not throw an exception, longjmp() or end its thread: an exception that
+ * reaches the library ends the process. It may use other handles.
+ */
+typedef atoll_status (*atoll_resolve_fn)(void *ctx,
+                                         atoll_bytes key,
+                                         const atoll_version_view *versions,
+                                         size_t n,
+                                         atoll_out *out);
+
+/**
+ * Lets go of what was handed in with a function. Called exactly once, on any thread; it must not throw.
+ */
+typedef void (*atoll_ctx_free_fn)(void *ctx);
+
+/**
+ * A node of a router. Initialise it with ATOLL_NODE_INIT.
+ *
+ * The views belong to the router.
  */
 typedef struct {
     /**
-     * ATOLL_KEY_BYTES, ATOLL_KEY_TEXT, ATOLL_KEY_INT or ATOLL_KEY_UUID.
+     * sizeof(atoll_node).
      */
-    uint32_t kind;
+    size_t struct_size;
     /**
-     * 0.
+     * Its name, UTF-8.
      */
-    uint32_t reserved;
+    atoll_bytes name;
     /**
-     * For ATOLL_KEY_INT.
+     * Its failure domain; empty where it has none.
      */
-    int64_t integer;
+    atoll_bytes zone;
     /**
-     * For the other kinds.
+     * Smaller failure domain within the zone; empty where it has none.
      */
-    atoll_bytes bytes;
-} atoll_key_part;
+    atoll_bytes rack;
+    /**
+     * Its share relative to the other nodes; 0 for one that is kept empty.
+     */
+    uint32_t weight;
+    /**
+     * ATOLL_NODE_ACTIVE, ATOLL_NODE_LEAVING or ATOLL_NODE_GONE.
+     */
+    uint32_t state;
+} atoll_node;
 
 /**
  * A range of keys. Initialise it with ATOLL_RANGE_INIT; NULL stands for all keys.
@@ -651,6 +831,101 @@ atoll_bytes atoll_buf_bytes(const atoll_buf *buf);
 void atoll_buf_free(atoll_buf *buf);
 
 /**
+ * Writes the value that the versions come to; called again, adds to it. The bytes are copied.
+ *
+ * Only inside a resolver's function. ATOLL_E_INVALID if the value grows longer than ATOLL_MAX_VALUE_BYTES.
+ */
+atoll_status atoll_out_write(atoll_out *out,
+                             const void *data,
+                             size_t len);
+
+/**
+ * Chooses the value of version number `i` of those that the function was shown, or its deletion.
+ *
+ * Only inside a resolver's function. ATOLL_E_INVALID for a number that there is not.
+ */
+atoll_status atoll_out_choose(atoll_out *out, size_t i);
+
+/**
+ * Decides that the key is deleted. Only inside a resolver's function.
+ */
+atoll_status atoll_out_delete(atoll_out *out);
+
+/**
+ * Says why the function cannot decide, for the message of the error; it must then return a status that is not ATOLL_OK. Only
+ * inside a resolver's function.
+ */
+atoll_status atoll_out_fail(atoll_out *out,
+                            const char *reason);
+
+/**
+ * Tells how the left causal context relates to the right one: ATOLL_VC_EQUAL, ATOLL_VC_BEFORE, ATOLL_VC_AFTER or ATOLL_VC_CONCURRENT. A length
+ * of 0 stands for having seen nothing.
+ *
+ * Any thread. ATOLL_E_CORRUPT if either is no context.
+ */
+atoll_status atoll_context_compare(const void *left,
+                                   size_t left_len,
+                                   const void *right,
+                                   size_t right_len,
+                                   int32_t *order,
+                                   atoll_error **err);
+
+/**
+ * Gives the causal context that has seen what both have seen: that of a write which replaces two values.
+ *
+ * Free `*merged` with atoll_buf_free(). Any thread. ATOLL_E_CORRUPT if either is no context.
+ */
+atoll_status atoll_context_merge(const void *left,
+                                 size_t left_len,
+                                 const void *right,
+                                 size_t right_len,
+                                 atoll_buf **merged,
+                                 atoll_error **err);
+
+/**
+ * Gives the bytes of a version. An empty context stands for having seen nothing.
+ *
+ * Free `*encoded` with atoll_buf_free(). Any thread. ATOLL_E_INVALID for sequence 0, for a deletion with a value and for a
+ * version that has seen itself, ATOLL_E_CORRUPT for bytes that are no context.
+ */
+atoll_status atoll_version_encode(const atoll_version_view *version,
+                                  atoll_buf **encoded,
+                                  atoll_error **err);
+
+/**
+ * Reads the bytes of a version. The views in `*version` are views of `encoded`.
+ *
+ * Any thread. ATOLL_E_CORRUPT for anything but the one form of a version.
+ */
+atoll_status atoll_version_decode(const void *encoded,
+                                  size_t encoded_len,
+                                  atoll_version_view *version,
+                                  atoll_error **err);
+
+/**
+ * Returns how many versions there are; 0 for NULL. Any thread.
+ */
+size_t atoll_versions_count(const atoll_versions *versions);
+
+/**
+ * Tells version number `i`, from 0 on. Its views are valid until the versions are freed.
+ *
+ * Any thread. ATOLL_END past the last one.
+ */
+atoll_status atoll_versions_at(const atoll_versions *versions,
+                               size_t i,
+                               atoll_version_view *version,
+                               atoll_error **err);
+
+/**
+ * Frees versions. NULL is allowed.
+ *
+ * Any thread, once no other call on them is under way.
+ */
+void atoll_versions_free(atoll_versions *versions);
+
+/**
  * Opens the store in the directory `path`, and makes it if it is not there.
  *
  * `options` may be NULL for the defaults. One process at a time has a store open for writing: the second one gets
@@ -740,6 +1015,200 @@ int32_t atoll_error_os_errno(const atoll_error *error);
 void atoll_error_free(atoll_error *error);
 
 /**
+ * Packs milliseconds since 1970 (48 bits) and a counter within that millisecond into a stamp; numeric order is order of time.
+ *
+ * Any thread. ATOLL_E_INVALID for milliseconds that need more than 48 bits.
+ */
+atoll_status atoll_hlc_pack(uint64_t wall_ms,
+                            uint16_t counter,
+                            uint64_t *stamp,
+                            atoll_error **err);
+
+/**
+ * Writes a stamp of a node as text into `buf` of `cap` bytes, without a NUL at the end: 2026-11-23T02:00:00.123Z/0007@node. `*len`
+ * says how long it is.
+ *
+ * Any thread. ATOLL_BUFFER_TOO_SMALL if `cap` is less than `*len`; ATOLL_E_INVALID for a name that no vector clock could
+ * have.
+ */
+atoll_status atoll_hlc_to_text(uint64_t stamp,
+                               const void *node,
+                               size_t node_len,
+                               void *buf,
+                               size_t cap,
+                               size_t *len,
+                               atoll_error **err);
+
+/**
+ * Reads the text of a stamp, and nothing else: no other zone, precision or case. `*node` is a view of `text`.
+ *
+ * Any thread. ATOLL_E_INVALID naming the byte at which it goes wrong.
+ */
+atoll_status atoll_hlc_from_text(const void *text,
+                                 size_t text_len,
+                                 uint64_t *stamp,
+                                 atoll_bytes *node,
+                                 atoll_error **err);
+
+/**
+ * Writes the byte form of a stamp of a node. As atoll_hlc_to_text().
+ */
+atoll_status atoll_hlc_encode_into(uint64_t stamp,
+                                   const void *node,
+                                   size_t node_len,
+                                   void *buf,
+                                   size_t cap,
+                                   size_t *len,
+                                   atoll_error **err);
+
+/**
+ * Reads the byte form of a stamp. `*node` is a view of `encoded`.
+ *
+ * Any thread. ATOLL_E_CORRUPT for anything but the one form of a stamp.
+ */
+atoll_status atoll_hlc_decode(const void *encoded,
+                              size_t encoded_len,
+                              uint64_t *stamp,
+                              atoll_bytes *node,
+                              atoll_error **err);
+
+/**
+ * Compares two stamps in their byte form, by time and then by the bytes of the names: `*order` is -1, 0 or 1. Allocates nothing.
+ *
+ * Any thread. ATOLL_E_CORRUPT if either is not the byte form of a stamp.
+ */
+atoll_status atoll_hlc_compare_encoded(const void *left,
+                                       size_t left_len,
+                                       const void *right,
+                                       size_t right_len,
+                                       int32_t *order,
+                                       atoll_error **err);
+
+/**
+ * Encodes a signed integer of any width as a key, into `buf` of `cap` bytes; `*key_len` says how long it is: 8 bytes for
+ * ATOLL_ENCODING_BINARY, at most 20 for ATOLL_ENCODING_DECIMAL.
+ *
+ * Any thread. ATOLL_BUFFER_TOO_SMALL if `cap` is less than `*key_len`.
+ */
+atoll_status atoll_encode_key_i64(int64_t value,
+                                  uint32_t encoding,
+                                  void *buf,
+                                  size_t cap,
+                                  size_t *key_len,
+                                  atoll_error **err);
+
+/**
+ * As atoll_encode_key_i64(), for an unsigned integer. Equal numbers are equal keys, whatever their type; so ATOLL_E_INVALID
+ * above 9223372036854775807, which no key can be.
+ */
+atoll_status atoll_encode_key_u64(uint64_t value,
+                                  uint32_t encoding,
+                                  void *buf,
+                                  size_t cap,
+                                  size_t *key_len,
+                                  atoll_error **err);
+
+/**
+ * Encodes text as a key: its UTF-8 bytes, as they are. As atoll_encode_key_i64(), with ATOLL_E_INVALID for bytes that are no
+ * UTF-8.
+ */
+atoll_status atoll_encode_key_text(const void *text,
+                                   size_t text_len,
+                                   void *buf,
+                                   size_t cap,
+                                   size_t *key_len,
+                                   atoll_error **err);
+
+/**
+ * Encodes a UUID as a key: its 16 bytes in network order, which `uuid` points to. As atoll_encode_key_i64().
+ */
+atoll_status atoll_encode_key_uuid(const uint8_t *uuid,
+                                   void *buf,
+                                   size_t cap,
+                                   size_t *key_len,
+                                   atoll_error **err);
+
+/**
+ * Gives the bytes of a typed key, as they are stored and routed: the same in every language and in SQL.
+ *
+ * One part is a plain key; several are a tuple, ordered part by part, which may hold tuples between ATOLL_KEY_BEGIN and
+ * ATOLL_KEY_END. `encoding`: ATOLL_ENCODING_BINARY, or ATOLL_ENCODING_DECIMAL for integers as programs that hash str(id) have
+ * them (inside tuples they stay binary). Free `*key` with atoll_buf_free(); it is NULL after an error. Any thread.
+ * ATOLL_E_INVALID for text that is no UTF-8, a UUID that has not 16 bytes, tuples more than 32 deep, a begin without its end, and
+ * no parts at all.
+ */
+atoll_status atoll_encode_key(const atoll_key_part *parts,
+                              size_t n,
+                              uint32_t encoding,
+                              atoll_buf **key,
+                              atoll_error **err);
+
+/**
+ * As atoll_encode_key(), of a tuple whatever the number of its parts: one part is a tuple of one, none the empty tuple.
+ *
+ * A tuple is a prefix of all that begin with its parts. Free `*key` with atoll_buf_free(). Any thread.
+ */
+atoll_status atoll_encode_key_tuple(const atoll_key_part *parts,
+                                    size_t n,
+                                    atoll_buf **key,
+                                    atoll_error **err);
+
+/**
+ * Takes a composite key apart: `parts` of room for `max_n` get its parts, `*n` says how many there are. Views of
+ * bytes, text and UUIDs belong to `*contents`: free it with atoll_buf_free() once they have served.
+ *
+ * Any thread. ATOLL_BUFFER_TOO_SMALL if there are more than `max_n`; `*n` says how many, `*contents` is NULL.
+ * ATOLL_E_INVALID for bytes that are no composite key.
+ */
+atoll_status atoll_decode_key_tuple(const void *key,
+                                    size_t key_len,
+                                    atoll_key_part *parts,
+                                    size_t max_n,
+                                    size_t *n,
+                                    atoll_buf **contents,
+                                    atoll_error **err);
+
+/**
+ * Tells where a key lives: its slot, the shard that owns it, and where it is going.
+ *
+ * Any thread; allocates nothing. ATOLL_E_INVALID for a router that is no topology, and for a key outside its domain.
+ */
+atoll_status atoll_router_locate(const atoll_router *router,
+                                 const void *key,
+                                 size_t key_len,
+                                 atoll_location *location,
+                                 atoll_error **err);
+
+/**
+ * Tells where slot number `slot` lives, from 0 to atoll_router_places() - 1.
+ *
+ * Any thread; allocates nothing. ATOLL_END past the last one, ATOLL_E_INVALID for a router that is no topology.
+ */
+atoll_status atoll_router_slot_at(const atoll_router *router,
+                                  uint32_t slot,
+                                  atoll_location *location,
+                                  atoll_error **err);
+
+/**
+ * Returns how many shards a topology has, retired ones included: their numbers are 0 to one less. 0 for routers that are no
+ * topology, and for NULL. Any thread.
+ */
+uint32_t atoll_router_shard_count(const atoll_router *router);
+
+/**
+ * Tells the nodes of a shard by their numbers, preferred primary first, and in `*n` how many there are.
+ *
+ * `nodes` has room for `max_n`. Any thread; allocates nothing. ATOLL_BUFFER_TOO_SMALL if there are more (`*n` says how many,
+ * and nothing was written), ATOLL_END for a number that no shard has, ATOLL_E_INVALID for a router that is no topology.
+ */
+atoll_status atoll_router_shard_nodes(const atoll_router *router,
+                                      uint32_t shard,
+                                      uint32_t *nodes,
+                                      size_t max_n,
+                                      size_t *n,
+                                      atoll_error **err);
+
+/**
  * Makes options that set nothing. Free them with atoll_options_free().
  *
  * Any thread.
@@ -775,6 +1244,57 @@ size_t atoll_options_count(void);
  * Any thread. ATOLL_END past the last one.
  */
 atoll_status atoll_options_describe(size_t i, atoll_option_info *info);
+
+/**
+ * Tells what adding a node at the end of the list would move, as JSON: algorithm, change, moved (fraction of all keys whose owner
+ * changes), minimum (the least that any method could move), ratio, moved_between_old_nodes, nodes, and slots for a topology.
+ * Nothing changes.
+ *
+ * `json` and `after` may be NULL; otherwise they get the plan, to be freed with atoll_buf_free(), and the router with the node, to be
+ * freed with atoll_router_free(): of a topology its next version, in which the node is a member and the slots of the plan are on
+ * their way. Both are NULL after an error. Any thread; time grows with points and slots. ATOLL_E_INVALID for a name that is there already,
+ * for ranges, and for routers without named nodes.
+ */
+atoll_status atoll_router_plan_add(const atoll_router *router,
+                                   const void *node,
+                                   size_t node_len,
+                                   uint32_t weight,
+                                   atoll_buf **json,
+                                   atoll_router **after,
+                                   atoll_error **err);
+
+/**
+ * As atoll_router_plan_add(), of taking a node away. ATOLL_E_INVALID for a name that is not there, and for the last node.
+ */
+atoll_status atoll_router_plan_remove(const atoll_router *router,
+                                      const void *node,
+                                      size_t node_len,
+                                      atoll_buf **json,
+                                      atoll_router **after,
+                                      atoll_error **err);
+
+/**
+ * As atoll_router_plan_add(), of giving a node another weight, 0 for one that is to be empty. ATOLL_E_INVALID for a name that is not
+ * there, and for algorithms without weights.
+ */
+atoll_status atoll_router_plan_reweight(const atoll_router *router,
+                                        const void *node,
+                                        size_t node_len,
+                                        uint32_t weight,
+                                        atoll_buf **json,
+                                        atoll_router **after,
+                                        atoll_error **err);
+
+/**
+ * As atoll_router_plan_add(), of a change in JSON, as plans show it: {"add":{"name":"d","weight":2,"zone":"x","rack":"1"}},
+ * {"remove":"a"}, {"reweight":{"node":"a","weight":3}}. ATOLL_E_INVALID for other changes too.
+ */
+atoll_status atoll_router_plan(const atoll_router *router,
+                               const void *change,
+                               size_t change_len,
+                               atoll_buf **json,
+                               atoll_router **after,
+                               atoll_error **err);
 
 /**
  * Makes an empty pin. Free it with atoll_pin_free().
@@ -861,6 +1381,198 @@ atoll_status atoll_multi_get(atoll_db *db,
                              atoll_error **err);
 
 /**
+ * Returns the name of built-in rule number `i`, from 0 on; NULL past the last one.
+ *
+ * The string lives as long as the library stays loaded. Any thread.
+ */
+const char *atoll_resolver_builtin_name(size_t i);
+
+/**
+ * Gives a built-in rule by its name: lww (the latest write), node_priority, fields, set_union, counter, max, min, siblings (leaves the
+ * choice to the reader).
+ *
+ * `*resolver` is NULL after an error; free it with atoll_resolver_free(). Any thread. ATOLL_E_INVALID for an unknown
+ * name; the message lists those there are.
+ */
+atoll_status atoll_resolver_builtin(const char *name,
+                                    atoll_resolver **resolver,
+                                    atoll_error **err);
+
+/**
+ * Gives the rule node_priority with an order of nodes, `n` packed names, the most important first: the write of the first node in the list
+ * wins.
+ *
+ * `*resolver` is NULL after an error; free it with atoll_resolver_free(). Any thread.
+ */
+atoll_status atoll_resolver_node_priority(const uint8_t *names,
+                                          const uint32_t *name_offsets,
+                                          size_t n,
+                                          atoll_resolver **resolver,
+                                          atoll_error **err);
+
+/**
+ * Makes a rule of a function of the program. `name` is the rule's, in messages; `ctx` is handed to every call.
+ *
+ * `ctx_free` may be NULL; otherwise it is called exactly once with `ctx`: when the rule is no longer in use after atoll_resolver_free(),
+ * and before this returns if it fails. `*resolver` is NULL after an error. Any thread. ATOLL_E_INVALID without a function, for
+ * an empty name, and for that of a built-in rule.
+ */
+atoll_status atoll_resolver_new(const char *name,
+                                atoll_resolve_fn function,
+                                void *ctx,
+                                atoll_ctx_free_fn ctx_free,
+                                atoll_resolver **resolver,
+                                atoll_error **err);
+
+/**
+ * Returns the name of a rule; "" for NULL. The string belongs to the resolver. Any thread.
+ */
+const char *atoll_resolver_name(const atoll_resolver *resolver);
+
+/**
+ * Frees a resolver. NULL is allowed. What was opened with it keeps the rule.
+ *
+ * Any thread, once no other call on it is under way.
+ */
+void atoll_resolver_free(atoll_resolver *resolver);
+
+/**
+ * Tells what `n` packed versions of a key come to: version i is versions[version_offsets[i]..version_offsets[i + 1]], in the bytes that
+ * atoll_version_encode() gives. `*resolved` holds one version, or several where the rule leaves the choice to the reader; none if
+ * `n` is 0. One that was merged carries the stamp and the name of the latest of its parts.
+ *
+ * A rule that is a function is not asked about fewer than two different versions. Free `*resolved` with atoll_versions_free(); it is NULL
+ * after an error. Nothing stored changes. Any thread, also inside a resolver's function. ATOLL_E_CALLBACK if a function could not
+ * decide, ATOLL_E_INVALID if a built-in rule cannot read a value, ATOLL_E_CORRUPT for bytes that are no version.
+ */
+atoll_status atoll_resolver_resolve(const atoll_resolver *resolver,
+                                    const void *key,
+                                    size_t key_len,
+                                    const uint8_t *versions,
+                                    const uint32_t *version_offsets,
+                                    size_t n,
+                                    atoll_versions **resolved,
+                                    atoll_error **err);
+
+/**
+ * Gives the value as a user reads it, where the rule keeps more in it than that: of `fields` the plain JSON object, of `counter` the
+ * number. For other rules the value itself.
+ *
+ * Free `*presented` with atoll_buf_free(). Any thread. ATOLL_E_INVALID if the value is not one of this rule's.
+ */
+atoll_status atoll_resolver_present(const atoll_resolver *resolver,
+                                    const void *value,
+                                    size_t value_len,
+                                    atoll_buf **presented,
+                                    atoll_error **err);
+
+/**
+ * Searches for versions on which a rule breaks what every rule owes: the same result each time, in any order, in any grouping, and
+ * with repetitions. `*counter_example` is NULL if none was found, otherwise a text that shows the smallest.
+ *
+ * Values are drawn from `n` packed ones that the rule can read (value i is values[value_offsets[i]..value_offsets[i + 1]]); few and
+ * different ones find more. The same `seed` searches the same `cases` inputs; 0 cases stand for 2,000. It cannot prove a rule right.
+ * Free `*counter_example` with atoll_buf_free(). Any thread; takes as long as the rule takes for some thirty calls a case.
+ */
+atoll_status atoll_resolver_check(const atoll_resolver *resolver,
+                                  uint64_t seed,
+                                  uint32_t cases,
+                                  const uint8_t *values,
+                                  const uint32_t *value_offsets,
+                                  size_t n,
+                                  atoll_buf **counter_example,
+                                  atoll_error **err);
+
+/**
+ * Tells which node owns a key: its number, for atoll_router_node_at().
+ *
+ * `key` is encoded, as for all look-ups (atoll_encode_key_i64() and its neighbours; bytes and text are as they are). Any
+ * thread; allocates nothing. ATOLL_E_INVALID where answers are numbers (use atoll_router_number()), and for a key outside
+ * the domain of a range topology.
+ */
+atoll_status atoll_router_owner(const atoll_router *router,
+                                const void *key,
+                                size_t key_len,
+                                uint32_t *node,
+                                atoll_error **err);
+
+/**
+ * Tells the name of the node that owns a key: a view, valid until the router is freed.
+ *
+ * Any thread; allocates nothing. Errors as for atoll_router_owner().
+ */
+atoll_status atoll_router_node(const atoll_router *router,
+                               const void *key,
+                               size_t key_len,
+                               atoll_bytes *name,
+                               atoll_error **err);
+
+/**
+ * Tells the first `max_n` distinct nodes of a key by their numbers, owner first, and in `*n` how many there are: fewer
+ * when there are fewer.
+ *
+ * `nodes` has room for `max_n`. Any thread; allocates nothing but a list that each thread keeps. ATOLL_E_INVALID for more
+ * than one node of an algorithm that gives one (modulo, jump, range), and as for atoll_router_owner().
+ */
+atoll_status atoll_router_owners(const atoll_router *router,
+                                 const void *key,
+                                 size_t key_len,
+                                 size_t max_n,
+                                 uint32_t *nodes,
+                                 size_t *n,
+                                 atoll_error **err);
+
+/**
+ * Gives the names of the first `n` distinct nodes of a key, the owner first, into `names`; `*found` is how many there are.
+ *
+ * Views last as long as the router. Otherwise as atoll_router_owners().
+ */
+atoll_status atoll_router_nodes(const atoll_router *router,
+                                const void *key,
+                                size_t key_len,
+                                atoll_bytes *names,
+                                size_t n,
+                                size_t *found,
+                                atoll_error **err);
+
+/**
+ * Tells the number of the place of a key: bucket (modulo, jump), range, slot (slots, redis), token (cassandra, signed),
+ * otherwise the number of the owner.
+ *
+ * Any thread; allocates nothing. ATOLL_E_INVALID for a key outside the domain of a range topology.
+ */
+atoll_status atoll_router_number(const atoll_router *router,
+                                 const void *key,
+                                 size_t key_len,
+                                 int64_t *number,
+                                 atoll_error **err);
+
+/**
+ * Tells the bucket of a number that is spread evenly over 64 bits: `jump` as its paper has it.
+ *
+ * Any thread; allocates nothing. ATOLL_E_INVALID for every other algorithm.
+ */
+atoll_status atoll_router_bucket_of(const atoll_router *router,
+                                    uint64_t number,
+                                    uint32_t *bucket,
+                                    atoll_error **err);
+
+/**
+ * Routes `n` packed keys: key i is keys[key_offsets[i]..key_offsets[i + 1]], `answers[i]` gets the number of its owner, or
+ * where the router has no named nodes that of its place (atoll_router_number()).
+ *
+ * `key_offsets` has n + 1 entries, ascending from 0; `answers` has room for n. Any thread; allocates nothing.
+ * ATOLL_E_INVALID for offsets that descend, and for a key outside the domain of a range topology; some of `answers` may have
+ * been written then.
+ */
+atoll_status atoll_router_route_many(const atoll_router *router,
+                                     const uint8_t *keys,
+                                     const uint32_t *key_offsets,
+                                     size_t n,
+                                     int64_t *answers,
+                                     atoll_error **err);
+
+/**
  * Begins the description of a router: "slots", "ring", "range", "modulo", "jump", "hrw", "maglev", "ketama", "nginx", "redis" or
  * "cassandra". Free it with atoll_router_spec_free().
  *
@@ -879,7 +1591,7 @@ void atoll_router_spec_free(atoll_router_spec *spec);
  * Sets an option of a router by its name.
  *
  * "hash": "xxh3", "xxh64", "md5", "sha1", "crc32", "murmur3". "encoding": "binary" or "decimal", how integers become bytes.
- * "locality": the part of a key that decides, such as "{}" for redis-like tags, or "none". "vnodes": points a node and weight.
+ * "locality": the part of a key that decides: "none" (all of it), "tag" (what stands in {braces}) or "prefix:BYTES". "vnodes": points a node and weight.
  * "table_size": of maglev, a prime. "slots", "replicas": of slots. "buckets": numbers in place of nodes. An option that the
  * algorithm does not have is refused when the router is made. One thread at a time.
  */
@@ -922,7 +1634,7 @@ atoll_status atoll_router_new(const atoll_router_spec *spec,
 /**
  * Makes a router from its bytes, or from those of a topology: of atoll_router_encode(), of another language, or of SQL.
  *
- * ATOLL_E_INVALID if they are damaged, or of a version that this library does not know. Any thread.
+ * ATOLL_E_CORRUPT if they are damaged, ATOLL_E_UNSUPPORTED for a format that this library does not know. Any thread.
  */
 atoll_status atoll_router_decode(const void *data,
                                  size_t len,
@@ -978,102 +1690,29 @@ uint32_t atoll_router_places(const atoll_router *router);
 /**
  * Returns the version of the topology behind a router of slots, which grows with every change; 0 for other routers. Any thread.
  */
-uint64_t atoll_router_version(const atoll_router *router);
+uint64_t atoll_router_epoch(const atoll_router *router);
 
 /**
- * Gives the name of the node that owns a key: `*name` is a view that lasts as long as the router.
+ * Returns the name of the algorithm of a router; "" for NULL.
  *
- * The key is encoded: bytes and UTF-8 text as they are, other types by atoll_encode_key(). ATOLL_E_INVALID for a router that answers
- * with numbers. Any thread; never blocks.
+ * The string lives as long as the library stays loaded. Any thread.
  */
-atoll_status atoll_router_node(const atoll_router *router,
-                               const void *key,
-                               size_t key_len,
-                               atoll_bytes *name,
-                               atoll_error **err);
+const char *atoll_router_algorithm(const atoll_router *router);
 
 /**
- * Gives the names of the first `n` distinct nodes of a key, the owner first, into `names`; `*found` is how many there are.
+ * Returns how a router wants integers encoded: ATOLL_ENCODING_BINARY or ATOLL_ENCODING_DECIMAL. Any thread.
+ */
+uint32_t atoll_router_encoding(const atoll_router *router);
+
+/**
+ * As atoll_router_node_at(), with all that is known of the node.
  *
- * Views last as long as the router. ATOLL_E_INVALID for more than one node of an algorithm that knows one. Otherwise as
- * atoll_router_node().
+ * The views in `node` are valid until the router is freed. Any thread. ATOLL_END past the last one.
  */
-atoll_status atoll_router_nodes(const atoll_router *router,
-                                const void *key,
-                                size_t key_len,
-                                atoll_bytes *names,
-                                size_t n,
-                                size_t *found,
-                                atoll_error **err);
-
-/**
- * Gives the number of a key's place: bucket (modulo, jump), range, slot (slots, redis), token (cassandra), otherwise the index of its
- * node.
- *
- * Otherwise as atoll_router_node().
- */
-atoll_status atoll_router_number(const atoll_router *router,
-                                 const void *key,
-                                 size_t key_len,
-                                 int64_t *number,
-                                 atoll_error **err);
-
-/**
- * Gives the bucket of a number that is spread evenly over 64 bits: `jump` alone. Any thread; never blocks.
- */
-atoll_status atoll_router_bucket_of(const atoll_router *router,
-                                    uint64_t number,
-                                    uint32_t *bucket,
+atoll_status atoll_router_node_info(const atoll_router *router,
+                                    size_t i,
+                                    atoll_node *node,
                                     atoll_error **err);
-
-/**
- * Routes `n` keys at once, packed as for atoll_multi_get(): answers[i] is the index of the node of key i, or its number where the
- * router has no nodes.
- *
- * Any thread; never blocks. After an error what stands in `answers` means nothing.
- */
-atoll_status atoll_router_route_many(const atoll_router *router,
-                                     const uint8_t *keys,
-                                     const uint32_t *key_offsets,
-                                     size_t n,
-                                     int64_t *answers,
-                                     atoll_error **err);
-
-/**
- * Tells what adding a node would move, as JSON: shares of keys, the least possible, and slot by slot for slots. Nothing changes.
- *
- * Free `*json` with atoll_buf_free(). `after` may be NULL; otherwise it gets the router with the node, to be freed with
- * atoll_router_free(). A router of slots must get NULL: a topology changes slot by slot, as its plan is carried out. Any thread.
- */
-atoll_status atoll_router_plan_add(const atoll_router *router,
-                                   const void *node,
-                                   size_t node_len,
-                                   uint32_t weight,
-                                   atoll_buf **json,
-                                   atoll_router **after,
-                                   atoll_error **err);
-
-/**
- * As atoll_router_plan_add(), of taking a node away.
- */
-atoll_status atoll_router_plan_remove(const atoll_router *router,
-                                      const void *node,
-                                      size_t node_len,
-                                      atoll_buf **json,
-                                      atoll_router **after,
-                                      atoll_error **err);
-
-/**
- * Gives the bytes of a typed key, as they are stored and routed: the same in every language and in SQL.
- *
- * One part is a plain key; several are a tuple, ordered part by part. `encoding`: ATOLL_ENCODING_BINARY, or ATOLL_ENCODING_DECIMAL for
- * integers as programs that hash str(id) have them (inside tuples they stay binary). Free `*key` with atoll_buf_free(). Any thread.
- */
-atoll_status atoll_encode_key(const atoll_key_part *parts,
-                              size_t n,
-                              uint32_t encoding,
-                              atoll_buf **key,
-                              atoll_error **err);
 
 /**
  * Begins a scan of a range, at the options' snapshot or at one of its own taken now. Free it with atoll_iter_free().
@@ -1365,6 +2004,43 @@ atoll_status atoll_vclock_to_text(const atoll_vclock *clock,
                                   atoll_error **err);
 
 /**
+ * Makes a clock of `n` packed names and their counters, in any order: name i is names[name_offsets[i]..name_offsets[i + 1]].
+ * A counter of 0 is the same as absence.
+ *
+ * `*clock` is NULL after an error; free it with atoll_vclock_free(). Any thread. ATOLL_E_INVALID for a name that is empty, longer than
+ * 255 bytes, no UTF-8, has control characters, or is given twice.
+ */
+atoll_status atoll_vclock_from_entries(const uint8_t *names,
+                                       const uint32_t *name_offsets,
+                                       const uint64_t *counters,
+                                       size_t n,
+                                       atoll_vclock **clock,
+                                       atoll_error **err);
+
+/**
+ * Tells entry number `i` of a clock: entries ascend by the bytes of the names, and no counter is 0. `*node` is a view that is
+ * valid until the clock is changed or freed.
+ *
+ * `node` and `counter` may be NULL. One thread at a time. ATOLL_END past the last one.
+ */
+atoll_status atoll_vclock_entry(const atoll_vclock *clock,
+                                size_t i,
+                                atoll_bytes *node,
+                                uint64_t *counter,
+                                atoll_error **err);
+
+/**
+ * Writes the byte form of a clock into `buf` of `cap` bytes; `*len` says how long it is. Equal clocks have equal bytes.
+ *
+ * One thread at a time. ATOLL_BUFFER_TOO_SMALL if `cap` is less than `*len`.
+ */
+atoll_status atoll_vclock_encode_into(const atoll_vclock *clock,
+                                      void *buf,
+                                      size_t cap,
+                                      size_t *len,
+                                      atoll_error **err);
+
+/**
  * Returns the version of the library that is loaded, such as "0.1.0".
  *
  * The string ends with NUL, lives as long as the library stays loaded, is never NULL and must not be
@@ -1438,3 +2114,5 @@ atoll_status atoll_compare_and_set(atoll_db *db,
 #define ATOLL_WRITE_OPTS_INIT { sizeof(atoll_write_opts), ATOLL_DURABILITY_BUFFERED, 0, 0, 0 }
 #define ATOLL_RANGE_INIT { sizeof(atoll_range), NULL, 0, NULL, 0, 0, 0, 0 }
 #define ATOLL_APPROXIMATE_INIT { sizeof(atoll_approximate), 0, 0, 0, 0 }
+#define ATOLL_NODE_INIT { sizeof(atoll_node), { NULL, 0 }, { NULL, 0 }, { NULL, 0 }, 0, 0 }
+#define ATOLL_LOCATION_INIT { sizeof(atoll_location), 0, 0, 0, 0, 0, 0 }

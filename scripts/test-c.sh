@@ -35,7 +35,7 @@ case_of "the_soname_carries_the_number_of_the_binary_interface" \
     grep -qF "Library soname: [$soname]" <(readelf -d "$stage/lib/libatoll.so")
 
 # Every function of the header is exported, and nothing else is. Comments are gone after preprocessing.
-declared=$(gcc -E -P -Iinclude "$header" | grep -oE '\batoll_[a-z0-9_]+ *\(' | tr -d ' (' | sort -u)
+declared=$(gcc -E -P -Iinclude "$header" | grep -oE '\batoll_[a-z0-9_]+\(' | tr -d ' (' | sort -u)
 exported=$(nm -D --defined-only "$stage/lib/libatoll.so" | awk '{ print $3 }' | sort -u)
 case_of "the_header_declares_exactly_what_the_library_exports" \
     diff <(printf '%s\n' "$declared") <(printf '%s\n' "$exported")

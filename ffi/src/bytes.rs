@@ -11,8 +11,10 @@ use std::ffi::{CStr, c_char, c_void};
 
 use atoll::log::format::{MAX_KEY_BYTES, MAX_VALUE_BYTES};
 
+use crate::call::{Outcome, out};
 use crate::error::Failure;
 use crate::panic::guard;
+use crate::status::{ATOLL_BUFFER_TOO_SMALL, ATOLL_OK};
 
 /// The longest key.
 pub const ATOLL_MAX_KEY_BYTES: usize = 65535;
@@ -67,6 +69,10 @@ impl atoll_buf {
         Box::into_raw(Box::new(atoll_buf {
             bytes: bytes.into_boxed_slice(),
         }))
+    }
+
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        &self.bytes
     }
 }
 
@@ -181,6 +187,32 @@ pub(crate) unsafe fn text<'a>(what: &str, text: *const c_char) -> Result<&'a str
         .map_err(|_| Failure::invalid(format!("{what} is not UTF-8")))
 }
 
+/// As [`slice`], of UTF-8.
+///
+/// # Safety
+/// As for [`slice`].
+pub(crate) unsafe fn utf8<'a>(what: &str, data: *const c_void, len: usize) -> Result<&'a str, Failure> {
+    // SAFETY: the caller's promise.
+    let bytes = unsafe { slice(what, data, len)? };
+    std::str::from_utf8(bytes).map_err(|_| Failure::invalid(format!("{what} is not UTF-8")))
+}
+
+/// Copies a result into a buffer of the caller and tells its length; both stay as they are for
+/// [`ATOLL_BUFFER_TOO_SMALL`], but for the length.
+///
+/// # Safety
+/// `len` is NULL or may be written, and `buf` has room for `cap` bytes that nobody else looks at.
+pub(crate) unsafe fn copy_out(bytes: &[u8], buf: *mut c_void, cap: usize, len: *mut usize) -> Outcome {
+    // SAFETY: the caller's promise.
+    *unsafe { out("length of the result", len)? } = bytes.len();
+    if cap < bytes.len() {
+        return Ok(ATOLL_BUFFER_TOO_SMALL);
+    }
+    // SAFETY: the caller's promise: there is room for `cap`, which is no less.
+    unsafe { array_mut("buf", buf.cast::<u8>(), bytes.len())? }.copy_from_slice(bytes);
+    Ok(ATOLL_OK)
+}
+
 /// Keys laid end to end, with offsets: key `i` is `bytes[offsets[i]..offsets[i + 1]]`.
 pub(crate) struct Packed<'a> {
     bytes: &'a [u8],
@@ -210,15 +242,6 @@ impl<'a> Packed<'a> {
 
     pub(crate) fn len(&self) -> usize {
         self.offsets.len().saturating_sub(1)
-    }
-
-    pub(crate) fn bytes(&self) -> &'a [u8] {
-        self.bytes
-    }
-
-    /// One more than there are keys, but none for no keys.
-    pub(crate) fn offsets(&self) -> &'a [u32] {
-        self.offsets
     }
 
     pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = &'a [u8]> + use<'a> {

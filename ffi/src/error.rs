@@ -11,7 +11,9 @@ use std::io;
 
 use atoll::config::OptionError;
 use atoll::log::LogError;
+use atoll::routing::RoutingError;
 use atoll::store::StoreError;
+use atoll::versioning::VersionError;
 
 use crate::panic::guard;
 use crate::status::*;
@@ -126,6 +128,41 @@ impl From<LogError> for Failure {
     fn from(error: LogError) -> Failure {
         StoreError::from(error).into()
     }
+}
+
+impl From<RoutingError> for Failure {
+    fn from(error: RoutingError) -> Failure {
+        let status = match &error {
+            RoutingError::Damaged { .. }
+            | RoutingError::Checksum { .. }
+            | RoutingError::DamagedRouter { .. } => ATOLL_E_CORRUPT,
+            RoutingError::Format { .. } | RoutingError::RouterFormat { .. } => ATOLL_E_UNSUPPORTED,
+            _ => ATOLL_E_INVALID,
+        };
+        Failure::new(status, with_causes(&error))
+    }
+}
+
+impl From<VersionError> for Failure {
+    fn from(error: VersionError) -> Failure {
+        let status = match &error {
+            VersionError::BadBytes { .. } => ATOLL_E_CORRUPT,
+            _ => ATOLL_E_INVALID,
+        };
+        Failure::new(status, error.to_string())
+    }
+}
+
+/// What an error says, and what those behind it say.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut message = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        message.push_str(": ");
+        message.push_str(&error.to_string());
+        cause = error.source();
+    }
+    message
 }
 
 impl From<OptionError> for Failure {

@@ -7,17 +7,15 @@
 #![expect(unsafe_code, reason = "raw pointers come from C")]
 #![expect(non_camel_case_types, reason = "the names that C programs use")]
 
-use std::cell::RefCell;
-use std::ffi::{c_char, c_void};
+use std::ffi::{CStr, c_char, c_void};
 
-use atoll::routing::{
-    KeyEncoding, KeyRef, NodeSpec, Router, RouterPlan, RouterSpec, RoutingError, encode_key,
-};
+use atoll::routing::{Algorithm, KeyEncoding, MemberState, NodeSpec, Router, RouterSpec};
 use parking_lot::Mutex;
 
-use crate::bytes::{self, Packed, array, array_mut, atoll_buf, atoll_bytes, slice, text};
-use crate::call::{call, exclusive, free, handle, out};
+use crate::bytes::{self, atoll_buf, atoll_bytes, slice, text, utf8};
+use crate::call::{Versioned, call, exclusive, fill_in, free, handle, out};
 use crate::error::{Failure, atoll_error};
+use crate::keys::{ATOLL_ENCODING_BINARY, ATOLL_ENCODING_DECIMAL};
 use crate::panic::guard;
 use crate::status::*;
 
@@ -28,13 +26,47 @@ pub struct atoll_router_spec {
 
 /// Where keys live. Immutable: any number of threads may use it at once.
 pub struct atoll_router {
-    router: Router,
+    pub(crate) router: Router,
 }
 
-impl From<RoutingError> for Failure {
-    fn from(error: RoutingError) -> Failure {
-        Failure::invalid(error.to_string())
-    }
+/// A node of a router. Initialise it with ATOLL_NODE_INIT.
+///
+/// The views belong to the router.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct atoll_node {
+    /// sizeof(atoll_node).
+    pub struct_size: usize,
+    /// Its name, UTF-8.
+    pub name: atoll_bytes,
+    /// Its failure domain; empty where it has none.
+    pub zone: atoll_bytes,
+    /// Smaller failure domain within the zone; empty where it has none.
+    pub rack: atoll_bytes,
+    /// Its share relative to the other nodes; 0 for one that is kept empty.
+    pub weight: u32,
+    /// ATOLL_NODE_ACTIVE, ATOLL_NODE_LEAVING or ATOLL_NODE_GONE.
+    pub state: u32,
+}
+
+/// The node takes keys.
+pub const ATOLL_NODE_ACTIVE: u32 = 0;
+/// The node gives up what it holds (topologies only).
+pub const ATOLL_NODE_LEAVING: u32 = 1;
+/// The node has left; its number is not used again (topologies only).
+pub const ATOLL_NODE_GONE: u32 = 2;
+
+// SAFETY: numbers and pointers, zero is each one's default, and the first one is the size.
+unsafe impl Versioned for atoll_node {
+    const ZERO: Self = atoll_node {
+        struct_size: 0,
+        name: atoll_bytes::EMPTY,
+        zone: atoll_bytes::EMPTY,
+        rack: atoll_bytes::EMPTY,
+        weight: 0,
+        state: 0,
+    };
+    const NAME: &'static str = "atoll_node";
 }
 
 impl atoll_router {
@@ -88,7 +120,7 @@ fn parse<T: std::str::FromStr>(name: &str, value: &str) -> Result<T, Failure> {
 /// Sets an option of a router by its name.
 ///
 /// "hash": "xxh3", "xxh64", "md5", "sha1", "crc32", "murmur3". "encoding": "binary" or "decimal", how integers become bytes.
-/// "locality": the part of a key that decides, such as "{}" for redis-like tags, or "none". "vnodes": points a node and weight.
+/// "locality": the part of a key that decides: "none" (all of it), "tag" (what stands in {braces}) or "prefix:BYTES". "vnodes": points a node and weight.
 /// "table_size": of maglev, a prime. "slots", "replicas": of slots. "buckets": numbers in place of nodes. An option that the
 /// algorithm does not have is refused when the router is made. One thread at a time.
 // SAFETY: no other symbol of this program has this name; the prefix is this library's.
@@ -124,11 +156,14 @@ pub unsafe extern "C" fn atoll_router_spec_set(
 }
 
 /// # Safety
-/// The contract of the header for all four.
-unsafe fn node_spec(name: *const c_void, name_len: usize, weight: u32) -> Result<NodeSpec, Failure> {
+/// The contract of the header.
+pub(crate) unsafe fn node_spec(
+    name: *const c_void,
+    name_len: usize,
+    weight: u32,
+) -> Result<NodeSpec, Failure> {
     // SAFETY: the caller's promise.
-    let name = unsafe { slice("node", name, name_len)? };
-    let name = std::str::from_utf8(name).map_err(|_| Failure::invalid("the name of a node is not UTF-8"))?;
+    let name = unsafe { utf8("node", name, name_len)? };
     let node = NodeSpec::new(name).with_weight(weight);
     node.check()?;
     Ok(node)
@@ -206,7 +241,7 @@ pub unsafe extern "C" fn atoll_router_new(
 
 /// Makes a router from its bytes, or from those of a topology: of atoll_router_encode(), of another language, or of SQL.
 ///
-/// ATOLL_E_INVALID if they are damaged, or of a version that this library does not know. Any thread.
+/// ATOLL_E_CORRUPT if they are damaged, ATOLL_E_UNSUPPORTED for a format that this library does not know. Any thread.
 // SAFETY: no other symbol of this program has this name; the prefix is this library's.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atoll_router_decode(
@@ -262,7 +297,10 @@ pub unsafe extern "C" fn atoll_router_encode(
 ) -> atoll_status {
     call(err, || {
         // SAFETY: the contract of the header.
-        let (router, data) = unsafe { (handle("router", router)?, out("data", data)?) };
+        let data = unsafe { out("data", data)? };
+        *data = std::ptr::null_mut();
+        // SAFETY: the contract of the header.
+        let router = unsafe { handle("router", router)? };
         *data = atoll_buf::hand_over(router.router.to_bytes());
         Ok(ATOLL_OK)
     })
@@ -278,7 +316,10 @@ pub unsafe extern "C" fn atoll_router_to_json(
 ) -> atoll_status {
     call(err, || {
         // SAFETY: the contract of the header.
-        let (router, json) = unsafe { (handle("router", router)?, out("json", json)?) };
+        let json = unsafe { out("json", json)? };
+        *json = std::ptr::null_mut();
+        // SAFETY: the contract of the header.
+        let router = unsafe { handle("router", router)? };
         *json = atoll_buf::hand_over(router.router.to_json().into_bytes());
         Ok(ATOLL_OK)
     })
@@ -340,7 +381,7 @@ pub unsafe extern "C" fn atoll_router_places(router: *const atoll_router) -> u32
 /// Returns the version of the topology behind a router of slots, which grows with every change; 0 for other routers. Any thread.
 // SAFETY: no other symbol of this program has this name; the prefix is this library's.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atoll_router_version(router: *const atoll_router) -> u64 {
+pub unsafe extern "C" fn atoll_router_epoch(router: *const atoll_router) -> u64 {
     guard(0, || {
         // SAFETY: the contract of the header.
         let router = unsafe { router.as_ref() };
@@ -350,307 +391,83 @@ pub unsafe extern "C" fn atoll_router_version(router: *const atoll_router) -> u6
     })
 }
 
-/// Gives the name of the node that owns a key: `*name` is a view that lasts as long as the router.
+/// Returns the name of the algorithm of a router; "" for NULL.
 ///
-/// The key is encoded: bytes and UTF-8 text as they are, other types by atoll_encode_key(). ATOLL_E_INVALID for a router that answers
-/// with numbers. Any thread; never blocks.
+/// The string lives as long as the library stays loaded. Any thread.
 // SAFETY: no other symbol of this program has this name; the prefix is this library's.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atoll_router_node(
-    router: *const atoll_router,
-    key: *const c_void,
-    key_len: usize,
-    name: *mut atoll_bytes,
-    err: *mut *mut atoll_error,
-) -> atoll_status {
-    call(err, || {
+pub unsafe extern "C" fn atoll_router_algorithm(router: *const atoll_router) -> *const c_char {
+    guard(c"".as_ptr(), || {
         // SAFETY: the contract of the header.
-        let (router, key, name) = unsafe {
-            (
-                handle("router", router)?,
-                bytes::key(key, key_len)?,
-                out("name", name)?,
-            )
-        };
-        *name = atoll_bytes::of(router.router.node(key)?.as_bytes());
-        Ok(ATOLL_OK)
+        unsafe { router.as_ref() }.map_or(c"".as_ptr(), |router| name(router.router.algorithm()).as_ptr())
     })
 }
 
-thread_local! {
-    /// So that a look-up of several nodes allocates once a thread.
-    static OWNERS: RefCell<Vec<u16>> = const { RefCell::new(Vec::new()) };
+fn name(algorithm: Algorithm) -> &'static CStr {
+    match algorithm {
+        Algorithm::Modulo => c"modulo",
+        Algorithm::Ring => c"ring",
+        Algorithm::Range => c"range",
+        Algorithm::Slots => c"slots",
+        Algorithm::Jump => c"jump",
+        Algorithm::Hrw => c"hrw",
+        Algorithm::Maglev => c"maglev",
+        Algorithm::Ketama => c"ketama",
+        Algorithm::Nginx => c"nginx",
+        Algorithm::Redis => c"redis",
+        Algorithm::Cassandra => c"cassandra",
+    }
 }
 
-/// Gives the names of the first `n` distinct nodes of a key, the owner first, into `names`; `*found` is how many there are.
-///
-/// Views last as long as the router. ATOLL_E_INVALID for more than one node of an algorithm that knows one. Otherwise as
-/// atoll_router_node().
+/// Returns how a router wants integers encoded: ATOLL_ENCODING_BINARY or ATOLL_ENCODING_DECIMAL. Any thread.
 // SAFETY: no other symbol of this program has this name; the prefix is this library's.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atoll_router_nodes(
-    router: *const atoll_router,
-    key: *const c_void,
-    key_len: usize,
-    names: *mut atoll_bytes,
-    n: usize,
-    found: *mut usize,
-    err: *mut *mut atoll_error,
-) -> atoll_status {
-    call(err, || {
+pub unsafe extern "C" fn atoll_router_encoding(router: *const atoll_router) -> u32 {
+    guard(ATOLL_ENCODING_BINARY, || {
         // SAFETY: the contract of the header.
-        let (router, key, names, found) = unsafe {
-            (
-                handle("router", router)?,
-                bytes::key(key, key_len)?,
-                array_mut("names", names, n)?,
-                out("found", found)?,
-            )
-        };
-        let nodes = router.router.nodes();
-        OWNERS.with_borrow_mut(|owners| {
-            // No key has more nodes than there are.
-            router.router.owners(key, n.min(nodes.len().max(1)), owners)?;
-            *found = owners.len();
-            for (name, owner) in names.iter_mut().zip(owners) {
-                *name = atoll_bytes::of(nodes[usize::from(*owner)].name.as_bytes());
-            }
-            Ok(ATOLL_OK)
-        })
-    })
-}
-
-/// Gives the number of a key's place: bucket (modulo, jump), range, slot (slots, redis), token (cassandra), otherwise the index of its
-/// node.
-///
-/// Otherwise as atoll_router_node().
-// SAFETY: no other symbol of this program has this name; the prefix is this library's.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn atoll_router_number(
-    router: *const atoll_router,
-    key: *const c_void,
-    key_len: usize,
-    number: *mut i64,
-    err: *mut *mut atoll_error,
-) -> atoll_status {
-    call(err, || {
-        // SAFETY: the contract of the header.
-        let (router, key, number) = unsafe {
-            (
-                handle("router", router)?,
-                bytes::key(key, key_len)?,
-                out("number", number)?,
-            )
-        };
-        *number = router.router.number(key)?;
-        Ok(ATOLL_OK)
-    })
-}
-
-/// Gives the bucket of a number that is spread evenly over 64 bits: `jump` alone. Any thread; never blocks.
-// SAFETY: no other symbol of this program has this name; the prefix is this library's.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn atoll_router_bucket_of(
-    router: *const atoll_router,
-    number: u64,
-    bucket: *mut u32,
-    err: *mut *mut atoll_error,
-) -> atoll_status {
-    call(err, || {
-        // SAFETY: the contract of the header.
-        let (router, bucket) = unsafe { (handle("router", router)?, out("bucket", bucket)?) };
-        *bucket = router.router.bucket_of_number(number)?;
-        Ok(ATOLL_OK)
-    })
-}
-
-/// Routes `n` keys at once, packed as for atoll_multi_get(): answers[i] is the index of the node of key i, or its number where the
-/// router has no nodes.
-///
-/// Any thread; never blocks. After an error what stands in `answers` means nothing.
-// SAFETY: no other symbol of this program has this name; the prefix is this library's.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn atoll_router_route_many(
-    router: *const atoll_router,
-    keys: *const u8,
-    key_offsets: *const u32,
-    n: usize,
-    answers: *mut i64,
-    err: *mut *mut atoll_error,
-) -> atoll_status {
-    call(err, || {
-        // SAFETY: the contract of the header.
-        let (router, keys, answers) = unsafe {
-            (
-                handle("router", router)?,
-                Packed::new(keys, key_offsets, n)?,
-                array_mut("answers", answers, n)?,
-            )
-        };
-        if n > 0 {
-            router.router.route_many(keys.bytes(), keys.offsets(), answers)?;
+        match unsafe { router.as_ref() }.map(|router| router.router.encoding()) {
+            Some(KeyEncoding::Decimal) => ATOLL_ENCODING_DECIMAL,
+            _ => ATOLL_ENCODING_BINARY,
         }
-        Ok(ATOLL_OK)
     })
 }
 
-/// Hands over what a change would do, and the router after it.
-fn hand_over_plan(
-    plan: &RouterPlan,
-    after: impl FnOnce() -> Result<Router, RoutingError>,
-    json: &mut *mut atoll_buf,
-    router: *mut *mut atoll_router,
-) -> Result<atoll_status, Failure> {
-    let text = serde_json::to_vec(plan).map_err(|error| Failure::invalid(error.to_string()))?;
-    // SAFETY: the contract of the header.
-    if let Some(router) = unsafe { router.as_mut() } {
-        *router = std::ptr::null_mut();
-        *router = atoll_router::hand_over(after()?);
-    }
-    *json = atoll_buf::hand_over(text);
-    Ok(ATOLL_OK)
-}
-
-/// Tells what adding a node would move, as JSON: shares of keys, the least possible, and slot by slot for slots. Nothing changes.
+/// As atoll_router_node_at(), with all that is known of the node.
 ///
-/// Free `*json` with atoll_buf_free(). `after` may be NULL; otherwise it gets the router with the node, to be freed with
-/// atoll_router_free(). A router of slots must get NULL: a topology changes slot by slot, as its plan is carried out. Any thread.
+/// The views in `node` are valid until the router is freed. Any thread. ATOLL_END past the last one.
 // SAFETY: no other symbol of this program has this name; the prefix is this library's.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn atoll_router_plan_add(
+pub unsafe extern "C" fn atoll_router_node_info(
     router: *const atoll_router,
-    node: *const c_void,
-    node_len: usize,
-    weight: u32,
-    json: *mut *mut atoll_buf,
-    after: *mut *mut atoll_router,
+    i: usize,
+    node: *mut atoll_node,
     err: *mut *mut atoll_error,
 ) -> atoll_status {
     call(err, || {
         // SAFETY: the contract of the header.
-        let (router, node, json) = unsafe {
-            (
-                handle("router", router)?,
-                node_spec(node, node_len, weight)?,
-                out("json", json)?,
-            )
+        let router = &unsafe { handle("router", router)? }.router;
+        let Some(found) = router.nodes().get(i) else {
+            return Ok(ATOLL_END);
         };
-        let plan = router.router.plan_add(&node)?;
-        hand_over_plan(&plan, || router.router.with_node(&node), json, after)
-    })
-}
-
-/// As atoll_router_plan_add(), of taking a node away.
-// SAFETY: no other symbol of this program has this name; the prefix is this library's.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn atoll_router_plan_remove(
-    router: *const atoll_router,
-    node: *const c_void,
-    node_len: usize,
-    json: *mut *mut atoll_buf,
-    after: *mut *mut atoll_router,
-    err: *mut *mut atoll_error,
-) -> atoll_status {
-    call(err, || {
-        // SAFETY: the contract of the header.
-        let (router, node, json) = unsafe {
-            (
-                handle("router", router)?,
-                node_spec(node, node_len, 1)?,
-                out("json", json)?,
-            )
+        let member = router.topology().map(|topology| topology.members()[i].state);
+        let view = |text: &Option<String>| {
+            text.as_ref()
+                .map_or(atoll_bytes::EMPTY, |text| atoll_bytes::of(text.as_bytes()))
         };
-        let plan = router.router.plan_remove(&node.name)?;
-        hand_over_plan(&plan, || router.router.without_node(&node.name), json, after)
-    })
-}
-
-/// Bytes, taken as they are.
-pub const ATOLL_KEY_BYTES: u32 = 0;
-/// UTF-8 text, not normalised.
-pub const ATOLL_KEY_TEXT: u32 = 1;
-/// A signed integer of any width.
-pub const ATOLL_KEY_INT: u32 = 2;
-/// A UUID: 16 bytes in network order.
-pub const ATOLL_KEY_UUID: u32 = 3;
-
-/// Integers as 8 bytes whose order is numeric order.
-pub const ATOLL_ENCODING_BINARY: u32 = 0;
-/// Integers as their decimal text.
-pub const ATOLL_ENCODING_DECIMAL: u32 = 1;
-
-/// One part of a key.
-#[derive(Clone, Copy, Debug)]
-#[repr(C)]
-pub struct atoll_key_part {
-    /// ATOLL_KEY_BYTES, ATOLL_KEY_TEXT, ATOLL_KEY_INT or ATOLL_KEY_UUID.
-    pub kind: u32,
-    /// 0.
-    pub reserved: u32,
-    /// For ATOLL_KEY_INT.
-    pub integer: i64,
-    /// For the other kinds.
-    pub bytes: atoll_bytes,
-}
-
-impl atoll_key_part {
-    /// # Safety
-    /// The contract of the header.
-    unsafe fn read(&self) -> Result<KeyRef<'_>, Failure> {
-        // SAFETY: the caller's promise.
-        let bytes = || unsafe { bytes::key(self.bytes.data.cast(), self.bytes.len) };
-        Ok(match self.kind {
-            ATOLL_KEY_BYTES => KeyRef::Bytes(bytes()?),
-            ATOLL_KEY_TEXT => KeyRef::Text(
-                std::str::from_utf8(bytes()?)
-                    .map_err(|_| Failure::invalid("a text in a key is not UTF-8"))?,
-            ),
-            ATOLL_KEY_INT => KeyRef::Int(self.integer),
-            ATOLL_KEY_UUID => KeyRef::Uuid(
-                bytes()?
-                    .try_into()
-                    .map_err(|_| Failure::invalid(format!("a UUID has 16 bytes, not {}", self.bytes.len)))?,
-            ),
-            other => {
-                return Err(Failure::invalid(format!(
-                    "a part of a key cannot be of kind {other}"
-                )));
-            }
-        })
-    }
-}
-
-/// Gives the bytes of a typed key, as they are stored and routed: the same in every language and in SQL.
-///
-/// One part is a plain key; several are a tuple, ordered part by part. `encoding`: ATOLL_ENCODING_BINARY, or ATOLL_ENCODING_DECIMAL for
-/// integers as programs that hash str(id) have them (inside tuples they stay binary). Free `*key` with atoll_buf_free(). Any thread.
-// SAFETY: no other symbol of this program has this name; the prefix is this library's.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn atoll_encode_key(
-    parts: *const atoll_key_part,
-    n: usize,
-    encoding: u32,
-    key: *mut *mut atoll_buf,
-    err: *mut *mut atoll_error,
-) -> atoll_status {
-    call(err, || {
-        // SAFETY: the contract of the header.
-        let (parts, key) = unsafe { (array("parts", parts, n)?, out("key", key)?) };
-        let encoding = match encoding {
-            ATOLL_ENCODING_BINARY => KeyEncoding::Binary,
-            ATOLL_ENCODING_DECIMAL => KeyEncoding::Decimal,
-            other => return Err(Failure::invalid(format!("there is no key encoding {other}"))),
+        let found = atoll_node {
+            struct_size: size_of::<atoll_node>(),
+            name: atoll_bytes::of(found.name.as_bytes()),
+            zone: view(&found.zone),
+            rack: view(&found.rack),
+            weight: found.weight,
+            state: match member {
+                None | Some(MemberState::Active) => ATOLL_NODE_ACTIVE,
+                Some(MemberState::Draining) => ATOLL_NODE_LEAVING,
+                Some(MemberState::Removed) => ATOLL_NODE_GONE,
+            },
         };
         // SAFETY: the contract of the header.
-        let parts: Result<Vec<KeyRef<'_>>, Failure> =
-            parts.iter().map(|part| unsafe { part.read() }).collect();
-        let parts = parts?;
-        let encoded = match parts.as_slice() {
-            [] => return Err(Failure::invalid("a key has at least one part")),
-            [one] => encode_key(one, encoding).into_owned(),
-            many => encode_key(&KeyRef::Tuple(many), encoding).into_owned(),
-        };
-        *key = atoll_buf::hand_over(encoded);
+        unsafe { fill_in(node, found)? };
         Ok(ATOLL_OK)
     })
 }

@@ -7,10 +7,10 @@
 
 use std::ffi::c_void;
 
-use atoll::versioning::{Causality, VectorClock, VersionError};
+use atoll::versioning::{Causality, VectorClock};
 use parking_lot::Mutex;
 
-use crate::bytes::{atoll_buf, slice};
+use crate::bytes::{Packed, array, atoll_buf, atoll_bytes, copy_out, slice, utf8};
 use crate::call::{call, exclusive, free, handle, out};
 use crate::error::{Failure, atoll_error};
 use crate::panic::guard;
@@ -30,13 +30,7 @@ pub const ATOLL_VC_AFTER: i32 = 2;
 /// Neither knew of the other.
 pub const ATOLL_VC_CONCURRENT: i32 = 3;
 
-impl From<VersionError> for Failure {
-    fn from(error: VersionError) -> Failure {
-        Failure::invalid(error.to_string())
-    }
-}
-
-fn order(causality: Causality) -> i32 {
+pub(crate) fn order(causality: Causality) -> i32 {
     match causality {
         Causality::Equal => ATOLL_VC_EQUAL,
         Causality::Before => ATOLL_VC_BEFORE,
@@ -55,8 +49,7 @@ fn hand_over(clock: VectorClock) -> *mut atoll_vclock {
 /// The contract of the header for both.
 unsafe fn node_name<'a>(node: *const c_void, len: usize) -> Result<&'a str, Failure> {
     // SAFETY: the caller's promise.
-    let name = unsafe { slice("node", node, len)? };
-    std::str::from_utf8(name).map_err(|_| Failure::invalid("the name of a node is not UTF-8"))
+    unsafe { utf8("node", node, len) }
 }
 
 /// Makes an empty clock. Free it with atoll_vclock_free(). Any thread.
@@ -77,8 +70,10 @@ pub unsafe extern "C" fn atoll_vclock_decode(
 ) -> atoll_status {
     call(err, || {
         // SAFETY: the contract of the header.
-        let (data, clock) = unsafe { (slice("data", data, len)?, out("clock", clock)?) };
+        let clock = unsafe { out("clock", clock)? };
         *clock = std::ptr::null_mut();
+        // SAFETY: the contract of the header.
+        let data = unsafe { slice("data", data, len)? };
         *clock = hand_over(VectorClock::from_bytes(data)?);
         Ok(ATOLL_OK)
     })
@@ -95,9 +90,10 @@ pub unsafe extern "C" fn atoll_vclock_from_text(
 ) -> atoll_status {
     call(err, || {
         // SAFETY: the contract of the header.
-        let (text, clock) = unsafe { (slice("text", text, len)?, out("clock", clock)?) };
+        let clock = unsafe { out("clock", clock)? };
         *clock = std::ptr::null_mut();
-        let text = std::str::from_utf8(text).map_err(|_| Failure::invalid("a vector clock is UTF-8 text"))?;
+        // SAFETY: the contract of the header.
+        let text = unsafe { utf8("text", text, len)? };
         *clock = hand_over(text.parse()?);
         Ok(ATOLL_OK)
     })
@@ -249,7 +245,10 @@ pub unsafe extern "C" fn atoll_vclock_encode(
 ) -> atoll_status {
     call(err, || {
         // SAFETY: the contract of the header.
-        let (clock, data) = unsafe { (handle("clock", clock)?, out("data", data)?) };
+        let data = unsafe { out("data", data)? };
+        *data = std::ptr::null_mut();
+        // SAFETY: the contract of the header.
+        let clock = unsafe { handle("clock", clock)? };
         *data = atoll_buf::hand_over(exclusive("clock", &clock.clock)?.to_bytes());
         Ok(ATOLL_OK)
     })
@@ -266,8 +265,97 @@ pub unsafe extern "C" fn atoll_vclock_to_text(
 ) -> atoll_status {
     call(err, || {
         // SAFETY: the contract of the header.
-        let (clock, text) = unsafe { (handle("clock", clock)?, out("text", text)?) };
+        let text = unsafe { out("text", text)? };
+        *text = std::ptr::null_mut();
+        // SAFETY: the contract of the header.
+        let clock = unsafe { handle("clock", clock)? };
         *text = atoll_buf::hand_over(exclusive("clock", &clock.clock)?.to_string().into_bytes());
         Ok(ATOLL_OK)
+    })
+}
+
+/// Makes a clock of `n` packed names and their counters, in any order: name i is names[name_offsets[i]..name_offsets[i + 1]].
+/// A counter of 0 is the same as absence.
+///
+/// `*clock` is NULL after an error; free it with atoll_vclock_free(). Any thread. ATOLL_E_INVALID for a name that is empty, longer than
+/// 255 bytes, no UTF-8, has control characters, or is given twice.
+// SAFETY: no other symbol of this program has this name; the prefix is this library's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atoll_vclock_from_entries(
+    names: *const u8,
+    name_offsets: *const u32,
+    counters: *const u64,
+    n: usize,
+    clock: *mut *mut atoll_vclock,
+    err: *mut *mut atoll_error,
+) -> atoll_status {
+    call(err, || {
+        // SAFETY: the contract of the header.
+        let out = unsafe { out("clock", clock)? };
+        *out = std::ptr::null_mut();
+        // SAFETY: the contract of the header.
+        let (names, counters) = unsafe {
+            (
+                Packed::new(names, name_offsets, n)?,
+                array("counters", counters, n)?,
+            )
+        };
+        let name = |name| std::str::from_utf8(name).map_err(|_| Failure::invalid("a name is not UTF-8"));
+        let names: Vec<&str> = names.iter().map(name).collect::<Result<_, _>>()?;
+        let entries = names.into_iter().zip(counters.iter().copied());
+        *out = hand_over(VectorClock::from_entries(entries)?);
+        Ok(ATOLL_OK)
+    })
+}
+
+/// Tells entry number `i` of a clock: entries ascend by the bytes of the names, and no counter is 0. `*node` is a view that is
+/// valid until the clock is changed or freed.
+///
+/// `node` and `counter` may be NULL. One thread at a time. ATOLL_END past the last one.
+// SAFETY: no other symbol of this program has this name; the prefix is this library's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atoll_vclock_entry(
+    clock: *const atoll_vclock,
+    i: usize,
+    node: *mut atoll_bytes,
+    counter: *mut u64,
+    err: *mut *mut atoll_error,
+) -> atoll_status {
+    call(err, || {
+        // SAFETY: the contract of the header.
+        let clock = exclusive("clock", &unsafe { handle("clock", clock)? }.clock)?;
+        let Some((name, count)) = clock.iter().nth(i) else {
+            return Ok(ATOLL_END);
+        };
+        // SAFETY: the contract of the header.
+        if let Ok(node) = unsafe { out("node", node) } {
+            *node = atoll_bytes::of(name.as_bytes());
+        }
+        // SAFETY: the contract of the header.
+        if let Ok(counter) = unsafe { out("counter", counter) } {
+            *counter = count;
+        }
+        Ok(ATOLL_OK)
+    })
+}
+
+/// Writes the byte form of a clock into `buf` of `cap` bytes; `*len` says how long it is. Equal clocks have equal bytes.
+///
+/// One thread at a time. ATOLL_BUFFER_TOO_SMALL if `cap` is less than `*len`.
+// SAFETY: no other symbol of this program has this name; the prefix is this library's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atoll_vclock_encode_into(
+    clock: *const atoll_vclock,
+    buf: *mut c_void,
+    cap: usize,
+    len: *mut usize,
+    err: *mut *mut atoll_error,
+) -> atoll_status {
+    call(err, || {
+        // SAFETY: the contract of the header.
+        let clock = unsafe { handle("clock", clock)? };
+        let bytes = exclusive("clock", &clock.clock)?.to_bytes();
+        // SAFETY: the contract of the header.
+        unsafe { copy_out(&bytes, buf, cap, len) }
     })
 }

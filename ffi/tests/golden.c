@@ -303,12 +303,12 @@ static void bytes_of_routers(const char *name)
     bytes = unhex(text, digits, &len);
     check_status(atoll_router_decode(bytes, len, &router, &err), ATOLL_OK, &err, name);
     check_status(atoll_router_encode(router, &again, &err), ATOLL_OK, &err, name);
-    check(atoll_router_version(router) > 0, name);
+    check(atoll_router_epoch(router) > 0, name);
     atoll_buf_free(again);
     atoll_router_free(router);
     router = NULL;
     bytes[len / 2] ^= 1;
-    check_status(atoll_router_decode(bytes, len, &router, &err), ATOLL_E_INVALID, &err, "a flipped bit is noticed");
+    check_status(atoll_router_decode(bytes, len, &router, &err), ATOLL_E_CORRUPT, &err, "a flipped bit is noticed");
     check(router == NULL, "and makes no router");
     free(bytes);
     free(text);

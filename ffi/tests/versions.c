@@ -77,7 +77,7 @@ static void refusals(void)
     check_status(atoll_router_new(spec, &router, &err), ATOLL_E_INVALID, &err, "is refused when it is made");
     check_status(atoll_router_spec_add_node(spec, "a\nb", 3, 1, NULL, NULL, &err), ATOLL_E_INVALID, &err, "a bad name");
     atoll_router_spec_free(spec);
-    check_status(atoll_router_decode("nonsense", 8, &router, &err), ATOLL_E_INVALID, &err, "bytes that are none");
+    check_status(atoll_router_decode("nonsense", 8, &router, &err), ATOLL_E_CORRUPT, &err, "bytes that are none");
     check_status(atoll_router_from_json("{}", &router, &err), ATOLL_E_INVALID, &err, "JSON that is none");
     check(router == NULL && atoll_router_node_count(NULL) == 0, "no router");
     atoll_router_free(NULL);
@@ -134,7 +134,7 @@ static void clocks(void)
     atoll_vclock_free(b);
     b = NULL;
     check_status(atoll_vclock_from_text("{\"A\":-1}", 8, &b, &err), ATOLL_E_INVALID, &err, "a text that is no clock");
-    check_status(atoll_vclock_decode("\x09", 1, &b, &err), ATOLL_E_INVALID, &err, "bytes that are no clock");
+    check_status(atoll_vclock_decode("\x09", 1, &b, &err), ATOLL_E_CORRUPT, &err, "bytes that are no clock");
     check(b == NULL && atoll_vclock_clone(NULL) == NULL, "make none");
     atoll_vclock_free(a);
     atoll_vclock_free(NULL);

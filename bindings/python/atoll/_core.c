@@ -1521,7 +1521,7 @@ static PyObject *router_plan(PyObject *self, PyObject *args)
 static PyObject *router_version(PyObject *self, PyObject *unused)
 {
     (void)unused;
-    return PyLong_FromUnsignedLongLong(atoll_router_version(((RouterObject *)self)->router));
+    return PyLong_FromUnsignedLongLong(atoll_router_epoch(((RouterObject *)self)->router));
 }
 
 static PyMethodDef router_methods[] = {
