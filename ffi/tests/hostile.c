@@ -604,6 +604,7 @@ static void use_versions(actor *a)
     atoll_error *err = NULL;
     uint64_t count;
     key_arg key;
+    memset(&key, 0, sizeof key);
     make_key(a, &key);
     if (key.len > 32 && key.len < (size_t)1 << 40) {
         /* Too long for a key, but not for a name that cannot be. */
