@@ -1,7 +1,7 @@
 # Every target is a line or two into scripts/ or cargo; the work is done there.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-pg-large test-large vectors histories kills loom fuzz plan-report check fix bench bench-peers bench-pg-functions instructions install-pg clean
+.PHONY: help demo test test-pg-large test-large vectors histories hostile kills loom fuzz plan-report check fix bench bench-peers bench-pg-functions instructions install wheel deb test-deb install-pg clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
@@ -26,6 +26,10 @@ histories: ## random histories of versions under every resolver (COUNT=1000000, 
 
 fuzz: ## coverage-guided mutation of every decoder (SECONDS=60 for each)
 	@scripts/fuzz.sh $(or $(SECONDS),60)
+
+hostile: ## COUNT=1000000 random calls of the C interface from THREADS=4 threads, with the address sanitizer
+	@scripts/setup.sh test
+	@HOSTILE_CALLS=$(or $(COUNT),1000000) HOSTILE_THREADS=$(or $(THREADS),4) HOSTILE_SEED=$(or $(SEED),1) scripts/test-c.sh hostile
 
 kills: ## kills a writing process COUNT times (2000) and looks for each acknowledged write
 	@ATOLL_KILLS=$(or $(COUNT),2000) scripts/cargo.sh test --package atoll --test processes kills -- --nocapture
@@ -60,6 +64,23 @@ bench-pg-functions: ## a call of the routing functions in SQL beside one of Post
 	@scripts/setup.sh test
 	@scripts/cargo.sh build --release --package atoll-pg
 	@scripts/bench-pg-functions.sh
+
+install: ## builds and installs library, headers, pkg-config, CMake files and tool (PREFIX=/usr/local DESTDIR=)
+	@scripts/setup.sh demo
+	@scripts/cargo.sh build --release --package atoll-ffi --package atoll-cli
+	@PREFIX=$(or $(PREFIX),/usr/local) DESTDIR=$(DESTDIR) scripts/install.sh
+
+wheel: ## the Python wheel, with the engine in it, in dist/
+	@scripts/setup.sh test
+	@scripts/python.sh wheel
+
+deb: ## Debian packages libatoll0, libatoll-dev and atoll in dist/
+	@scripts/setup.sh demo
+	@scripts/cargo.sh build --release --package atoll-ffi --package atoll-cli
+	@scripts/deb.sh
+
+test-deb: deb ## those packages installed and used in a clean system (root, debootstrap)
+	@scripts/test-deb.sh
 
 install-pg: ## builds the extension and copies it into PostgreSQL; run as root
 	@scripts/cargo.sh build --release --package atoll-pg

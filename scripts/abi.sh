@@ -21,7 +21,7 @@ fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-functions=$(gcc -E -P -Iinclude include/atoll.h | grep -oE '\batoll_[a-z0-9_]+ *\(' | tr -d ' (' | sort -u)
+functions=$(gcc -E -P -Iinclude include/atoll.h | grep -oE '\batoll_[a-z0-9_]+\(' | tr -d ' (' | sort -u)
 {
     echo '#include <atoll.h>'
     for function in $functions; do echo "__typeof__(&$function) type_of_$function;"; done

@@ -144,7 +144,11 @@ fn next_step(error: &ClusterError) -> Option<String> {
             )
         }
         ClusterError::AlreadyExists { .. } => "choose a directory that is missing or empty".into(),
-        ClusterError::Locked { .. } => "wait for it, or end it".into(),
+        ClusterError::Locked { .. } => {
+            "wait for it, or end it; get, scan, count, status and verify read one replica \
+                                        beside it: name DIR/nodes/NODE/shard-NUMBER"
+                .into()
+        }
         ClusterError::Unavailable { .. } => "`atoll status DIR` shows which replicas are missing".into(),
         ClusterError::RebalanceUnderWay { .. } => "`atoll rebalance DIR` finishes it".into(),
         ClusterError::HandOver { .. } => "`atoll rebalance DIR` goes on where it stopped".into(),

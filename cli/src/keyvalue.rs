@@ -4,10 +4,11 @@ use std::ffi::OsString;
 use std::io::{self, Read, Write};
 use std::time::Duration;
 
-use atoll::store::Expires;
+use atoll::store::{Expires, Value};
 use clap::Args;
 
 use crate::failure::{Failure, Outcome};
+use crate::one_store;
 use crate::output;
 use crate::session::{self, DirArg, ReadArgs, WriteArgs, bytes_of};
 
@@ -111,6 +112,7 @@ Examples:
   atoll get data user:42 --consistency eventual
   atoll get data user:42 --consistency read_your_writes --token $(atoll put data user:42 x --print-token)
 
+DIR may also be one store, such as data/nodes/n1/shard-00000, while another process writes it.
 Prints the value and a newline. Exit code 1: there is no such key.")]
 pub struct GetArgs {
     #[command(flatten)]
@@ -135,28 +137,40 @@ pub struct GetArgs {
 pub fn get(args: &GetArgs) -> Outcome {
     let key = bytes_of(&args.key, args.hex)?;
     let options = args.read.options()?;
-    session::with(&args.dir.dir, |cluster| {
-        let Some(answer) = cluster.get(&key, &options)? else {
-            let key = String::from_utf8_lossy(&key);
-            return Err(Failure::failed(format!(
-                "no key {key:?} in {}",
-                args.dir.dir.display()
-            )));
-        };
-        let mut out = output::stdout();
-        if args.json {
-            out.write_all(b"{")?;
-            crate::records::write_json_field(&mut out, "value", &answer.value, true)?;
-            let node = serde_json::Value::from(answer.node);
-            write!(out, ",\"node\":{node},\"lsn\":{}", answer.lsn)?;
-            let expires = serde_json::Value::from(answer.value.expires_at_ms());
-            write!(out, ",\"expires_at_ms\":{expires}}}")?;
-        } else if args.hex {
-            out.write_all(output::hex(&answer.value).as_bytes())?;
-        } else {
-            out.write_all(&answer.value)?;
-        }
-        out.write_all(b"\n")?;
-        Ok(out.flush()?)
+    let dir = &args.dir.dir;
+    if one_store::is_store(dir) {
+        args.read.must_be_plain(dir)?;
+        let value = one_store::get(dir, &key)?;
+        return print_value(args, &key, value.map(|value| (value, None)));
+    }
+    session::with(dir, |cluster| {
+        let answer = cluster.get(&key, &options)?;
+        print_value(args, &key, answer.map(|answer| (answer.value, Some(answer.node))))
     })
+}
+
+/// Prints a value and the node it came from, if it came from one.
+fn print_value(args: &GetArgs, key: &[u8], found: Option<(Value, Option<String>)>) -> Outcome {
+    let Some((value, node)) = found else {
+        let key = String::from_utf8_lossy(key);
+        return Err(Failure::failed(format!(
+            "no key {key:?} in {}",
+            args.dir.dir.display()
+        )));
+    };
+    let mut out = output::stdout();
+    if args.json {
+        out.write_all(b"{")?;
+        crate::records::write_json_field(&mut out, "value", &value, true)?;
+        let node = serde_json::Value::from(node);
+        write!(out, ",\"node\":{node},\"lsn\":{}", value.lsn())?;
+        let expires = serde_json::Value::from(value.expires_at_ms());
+        write!(out, ",\"expires_at_ms\":{expires}}}")?;
+    } else if args.hex {
+        out.write_all(output::hex(&value).as_bytes())?;
+    } else {
+        out.write_all(&value)?;
+    }
+    out.write_all(b"\n")?;
+    Ok(out.flush()?)
 }

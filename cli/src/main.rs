@@ -15,10 +15,12 @@ mod import;
 mod init;
 mod input;
 mod keyvalue;
+mod one_store;
 mod options;
 mod output;
 mod progress;
 mod records;
+mod repair;
 mod ring;
 mod route;
 mod session;
@@ -90,6 +92,9 @@ enum Command {
     /// Print every option with its default and what it costs
     Options(options::OptionsArgs),
     /// Show the records of one segment or table file
+    /// Save what can be saved of a damaged store into a new directory
+    Repair(repair::RepairArgs),
+    /// Show the records of one segment file
     Dump(dump::DumpArgs),
 }
 
@@ -110,6 +115,7 @@ fn run(command: &Command) -> Outcome {
         Command::Status(args) => status::run(args),
         Command::Ring(args) => ring::run(args),
         Command::Verify(args) => verify::run(args),
+        Command::Repair(args) => repair::run(args),
         Command::Backup(args) => backup::backup(args),
         Command::Restore(args) => backup::restore_into(args),
         Command::Compact(args) => compact::run(args),

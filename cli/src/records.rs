@@ -15,6 +15,7 @@ use atoll::ids::SlotId;
 use clap::{Args, ValueEnum};
 
 use crate::failure::{Failure, Outcome};
+use crate::one_store;
 use crate::output;
 use crate::session::{self, DirArg, ReadArgs, bytes_of};
 
@@ -92,6 +93,7 @@ Examples:
   atoll scan data --start a --end b --keys-only
   atoll scan data --json | jq .value.name
 
+DIR may also be one store, such as data/nodes/n1/shard-00000, while another process writes it.
 Prints KEY<TAB>VALUE in the byte order of the keys.")]
 pub struct ScanArgs {
     #[command(flatten)]
@@ -128,26 +130,36 @@ pub fn scan(args: &ScanArgs) -> Outcome {
     if left == 0 {
         return Ok(());
     }
-    session::with(&args.dir.dir, |cluster| {
-        let mut out = output::stdout();
-        visit(cluster, &bounds, &options, |key, value| {
-            let value = (!args.keys_only).then_some(value);
-            if args.json {
-                write_json_line(&mut out, key, value)?;
-            } else if args.hex {
-                write_plain(
-                    &mut out,
-                    output::hex(key).as_bytes(),
-                    value.map(output::hex).as_deref().map(str::as_bytes),
-                )?;
-            } else {
-                write_plain(&mut out, key, value)?;
-            }
-            left -= 1;
-            Ok(left > 0)
-        })?;
-        Ok(out.flush()?)
-    })
+    let mut out = output::stdout();
+    let mut write = |key: &[u8], value: &[u8]| -> Outcome<bool> {
+        let value = (!args.keys_only).then_some(value);
+        if args.json {
+            write_json_line(&mut out, key, value)?;
+        } else if args.hex {
+            write_plain(
+                &mut out,
+                output::hex(key).as_bytes(),
+                value.map(output::hex).as_deref().map(str::as_bytes),
+            )?;
+        } else {
+            write_plain(&mut out, key, value)?;
+        }
+        left -= 1;
+        Ok(left > 0)
+    };
+    let dir = &args.dir.dir;
+    if one_store::is_store(dir) {
+        args.read.must_be_plain(dir)?;
+        one_store::visit(
+            dir,
+            (borrowed(&bounds.0), borrowed(&bounds.1)),
+            args.limit,
+            &mut write,
+        )?;
+    } else {
+        session::with(dir, |cluster| visit(cluster, &bounds, &options, write))?;
+    }
+    Ok(out.flush()?)
 }
 
 /// Options of `atoll count`.
@@ -158,7 +170,7 @@ Examples:
   atoll count data --prefix user:
   atoll count data --approximate --slot 7 --json
 
-Prints the bare number.")]
+DIR may also be one store, while another process writes it. Prints the bare number.")]
 pub struct CountArgs {
     #[command(flatten)]
     dir: DirArg,
@@ -193,17 +205,18 @@ pub fn count(args: &CountArgs) -> Outcome {
     if args.approximate {
         return approximate(args, &bounds);
     }
-    let counted = session::with(&args.dir.dir, |cluster| {
-        if let (Bound::Unbounded, Bound::Unbounded) = bounds {
-            return Ok(cluster.count(&options)?);
-        }
-        let mut counted = 0;
-        visit(cluster, &bounds, &options, |_, _| {
+    let counted = if one_store::is_store(&args.dir.dir) {
+        args.read.must_be_plain(&args.dir.dir)?;
+        let mut counted = 0u64;
+        let bounds = (borrowed(&bounds.0), borrowed(&bounds.1));
+        one_store::visit(&args.dir.dir, bounds, None, &mut |_, _| {
             counted += 1;
             Ok(true)
         })?;
-        Ok(counted)
-    })?;
+        counted
+    } else {
+        count_in_cluster(&args.dir.dir, &bounds, &options)?
+    };
     if args.json {
         output::print_json(&serde_json::json!({ "count": counted }))
     } else {
@@ -211,7 +224,27 @@ pub fn count(args: &CountArgs) -> Outcome {
     }
 }
 
+fn count_in_cluster(dir: &Path, bounds: &KeyBounds, options: &ReadOptions) -> Outcome<u64> {
+    session::with(dir, |cluster| {
+        if let (Bound::Unbounded, Bound::Unbounded) = bounds {
+            return Ok(cluster.count(options)?);
+        }
+        let mut counted = 0;
+        visit(cluster, bounds, options, |_, _| {
+            counted += 1;
+            Ok(true)
+        })?;
+        Ok(counted)
+    })
+}
+
 fn approximate(args: &CountArgs, bounds: &KeyBounds) -> Outcome {
+    if one_store::is_store(&args.dir.dir) {
+        return Err(Failure::usage(format!(
+            "{} is one store: --approximate is for clusters",
+            args.dir.dir.display()
+        )));
+    }
     let about = session::with(&args.dir.dir, |cluster| {
         let slots = cluster.topology().slots();
         if let Some(slot) = args.slot.filter(|slot| *slot >= slots) {

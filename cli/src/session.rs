@@ -82,6 +82,17 @@ pub struct ReadArgs {
 }
 
 impl ReadArgs {
+    /// Refuses what means nothing for one store, whose reader sees every acknowledged write.
+    pub fn must_be_plain(&self, dir: &Path) -> Outcome {
+        if self.token.is_none() {
+            return Ok(());
+        }
+        Err(Failure::usage(format!(
+            "{} is one store: tokens are for clusters, and its reader sees every acknowledged write",
+            dir.display()
+        )))
+    }
+
     /// The options of the engine.
     pub fn options(&self) -> Outcome<ReadOptions> {
         match (self.consistency, &self.token) {

@@ -16,6 +16,7 @@ Examples:
   atoll status data
   atoll status data --json | jq '.shards[] | select(.unavailable)'
 
+DIR may also be one store, while another process writes it: who does, how far its log and tables go.
 Exit code 4: a shard takes no writes at the moment.")]
 pub struct StatusArgs {
     #[command(flatten)]
@@ -28,6 +29,9 @@ pub struct StatusArgs {
 
 /// Prints the status.
 pub fn run(args: &StatusArgs) -> Outcome {
+    if crate::one_store::is_store(&args.dir.dir) {
+        return crate::one_store::status(&args.dir.dir, args.json);
+    }
     let (found, records) = session::with(&args.dir.dir, |cluster| {
         let found = cluster.status()?;
         let records = found.shards.iter().map(|shard| shard.records).sum::<u64>();

@@ -16,6 +16,7 @@ Examples:
   atoll verify data --json | jq .damage
   atoll verify /mnt/safe/data
 
+DIR may also be one store, while another process writes it: checksums of log and tables, not the index.
 Exit code 3: something is damaged; file and offset are named. Exit code 1: a replica is out of
 service or differs from its primary.")]
 pub struct VerifyArgs {
@@ -31,6 +32,9 @@ pub struct VerifyArgs {
 pub fn run(args: &VerifyArgs) -> Outcome {
     if crate::backup::is_backup(&args.dir.dir) {
         return crate::backup::verify(&args.dir.dir, args.json);
+    }
+    if crate::one_store::is_store(&args.dir.dir) {
+        return crate::one_store::verify(&args.dir.dir, args.json);
     }
     let report = session::with(&args.dir.dir, check)?;
     if args.json {

@@ -135,3 +135,25 @@ fn what_is_no_segment_is_refused() {
         done.err
     );
 }
+
+#[test]
+fn repair_saves_the_rest_into_a_new_directory_and_names_what_was_lost() {
+    let place = filled();
+    let segment = a_segment(&place);
+    let store = segment.parent().unwrap().parent().unwrap();
+    let source = store.to_str().unwrap();
+    place.run(&["repair", source, "whole"]).code(0).mentions("saved");
+    let sound = place.run(&["repair", source, "again", "--json"]).code(0).json();
+    flip(&segment, 6000);
+    let report = place.run(&["repair", source, "rest", "--json"]).code(3).json();
+    let lost = report["lost"].as_array().unwrap();
+    assert_eq!(lost.len(), 1, "{report}");
+    assert_eq!(lost[0]["path"], segment.to_str().unwrap());
+    assert!(lost[0]["from"].as_u64().unwrap() <= 6000 - 4096);
+    assert!(report["versions"].as_u64().unwrap() < sound["versions"].as_u64().unwrap());
+    place
+        .run(&["repair", source, "rest"])
+        .code(2)
+        .says("is not empty");
+    place.run(&["repair", "missing", "other"]).code(2).says("missing");
+}

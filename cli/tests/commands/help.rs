@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use crate::run::Place;
 
-const COMMANDS: [&str; 20] = [
+const COMMANDS: [&str; 21] = [
     "compact",
     "demo",
     "init",
@@ -25,6 +25,7 @@ const COMMANDS: [&str; 20] = [
     "backup",
     "restore",
     "dump",
+    "repair",
     "ring",
 ];
 

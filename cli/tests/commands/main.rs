@@ -7,6 +7,7 @@ mod demo;
 mod help;
 mod import;
 mod keyvalue;
+mod one_store;
 mod options;
 mod route_vectors;
 mod run;

@@ -35,6 +35,8 @@ pub struct Map {
     len: usize,
     access: MapAccess,
     owner: Owner,
+    /// [`super::fork::generation`] of the process that mapped it.
+    born: u64,
 }
 
 /// What keeps the memory mapped.
@@ -67,6 +69,7 @@ impl Map {
             len: raw.len(),
             access,
             owner: Owner::File(raw),
+            born: super::fork::generation(),
         }
     }
 
@@ -81,7 +84,13 @@ impl Map {
             len,
             access,
             owner: Owner::Region(region),
+            born: super::fork::generation(),
         }
+    }
+
+    /// The generation of processes that mapped it: children of fork have no writable maps.
+    pub(crate) fn born(&self) -> u64 {
+        self.born
     }
 
     /// Length in bytes.
@@ -136,6 +145,22 @@ impl Map {
         // SAFETY: in bounds and aligned (checked above; `base` is page-aligned), writable, and mapped
         // as long as `self` lives; atomics may be shared. Racing plain accesses are excluded by the
         // contracts of `bytes` and `copy_in`.
+        unsafe { std::slice::from_raw_parts(self.base.as_ptr().add(offset).cast::<AtomicU64>(), count) }
+    }
+
+    /// As [`Map::atomic_u64s`], of any map.
+    ///
+    /// # Safety
+    /// The words are only loaded: a store into a read-only map would kill the process.
+    ///
+    /// # Panics
+    /// If the words are not aligned to 8 or reach past the end.
+    #[must_use]
+    pub unsafe fn words_to_load(&self, offset: usize, count: usize) -> &[AtomicU64] {
+        assert!(offset.is_multiple_of(8), "word at {offset} is not aligned to 8");
+        self.must_contain(offset, count.saturating_mul(8));
+        // SAFETY: in bounds and aligned (checked above; `base` is page-aligned), and mapped as long as
+        // `self` lives; only loaded, by the contract of this function.
         unsafe { std::slice::from_raw_parts(self.base.as_ptr().add(offset).cast::<AtomicU64>(), count) }
     }
 

@@ -6,6 +6,7 @@
 //! an implementation owes; [`os`] is the real machine, [`sim`] one that loses power on request.
 
 pub mod clock;
+pub mod fork;
 pub mod mmap;
 pub mod os;
 pub mod sim;
@@ -119,6 +120,22 @@ pub trait Disk: Send + Sync + fmt::Debug {
     /// Takes an exclusive advisory lock on `path`, creating it where missing, and writes the
     /// process id and host into it. Never blocks.
     fn lock(&self, path: &Path) -> io::Result<LockOutcome>;
+    /// Who else holds the lock of [`Disk::lock`] on `path`, if somebody does.
+    fn lock_holder(&self, path: &Path) -> io::Result<Option<LockHolder>> {
+        let _ = path;
+        Err(io::ErrorKind::Unsupported.into())
+    }
+    /// Takes an exclusive lock on byte `at` of an existing file; `None` when somebody holds it. Held
+    /// until the guard drops or the process ends, as with [`Disk::lock`].
+    fn lock_byte(&self, path: &Path, at: u64) -> io::Result<Option<Box<dyn LockGuard>>> {
+        let _ = (path, at);
+        Err(io::ErrorKind::Unsupported.into())
+    }
+    /// Whether somebody else holds byte `at`.
+    fn is_byte_locked(&self, path: &Path, at: u64) -> io::Result<bool> {
+        let _ = (path, at);
+        Err(io::ErrorKind::Unsupported.into())
+    }
     /// Bytes an unprivileged writer may still use on the file system that holds `path`.
     fn free_bytes(&self, path: &Path) -> io::Result<u64>;
     /// Bytes of that file system in all.

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{DirEntry, Disk, File, LockGuard, LockHolder, LockOutcome, Map, MapAccess, OpenMode};
+use super::{DirEntry, Disk, File, LockGuard, LockHolder, LockOutcome, Map, MapAccess, OpenMode, fork};
 
 /// File systems on which a shared writable map is coherent with `pwrite`, reports errors on sync
 /// and never copies on write: ext2/3/4, XFS, tmpfs. Magic numbers from statfs(2).
@@ -160,7 +160,7 @@ impl Disk for OsDisk {
             .create(true)
             .truncate(false)
             .open(path)?;
-        if !try_ofd_lock(&file)? {
+        if !try_ofd_lock(&file, 0, 0)? {
             let mut text = Vec::new();
             // Whoever holds it may be writing its name just now; an unknown holder is no error.
             let _ = file.read_to_end(&mut text);
@@ -185,8 +185,32 @@ impl Disk for OsDisk {
             {
                 Err(e)
             }
-            _ => Ok(LockOutcome::Acquired(Box::new(OsLock { _file: file }))),
+            _ => Ok(LockOutcome::Acquired(Box::new(OsLock::new(file)))),
         }
+    }
+
+    fn lock_holder(&self, path: &Path) -> io::Result<Option<LockHolder>> {
+        let mut file = fs::File::open(path)?;
+        if !ofd_lock_is_held(&file, 0, 0)? {
+            return Ok(None);
+        }
+        let mut text = Vec::new();
+        // As in `lock`: a holder that cannot be told is one all the same.
+        let _ = file.read_to_end(&mut text);
+        Ok(Some(LockHolder::parse(&text)))
+    }
+
+    fn lock_byte(&self, path: &Path, at: u64) -> io::Result<Option<Box<dyn LockGuard>>> {
+        let file = OpenOptions::new().read(true).write(true).open(path)?;
+        if try_ofd_lock(&file, at, 1)? {
+            Ok(Some(Box::new(OsLock::new(file))))
+        } else {
+            Ok(None)
+        }
+    }
+
+    fn is_byte_locked(&self, path: &Path, at: u64) -> io::Result<bool> {
+        ofd_lock_is_held(&fs::File::open(path)?, at, 1)
     }
 
     fn free_bytes(&self, path: &Path) -> io::Result<u64> {
@@ -247,20 +271,35 @@ fn host_name() -> String {
 
 /// Open file description locks belong to the handle, not to the process: a second handle of the
 /// same process is refused as well, and they end with the last descriptor however that happens.
+fn try_ofd_lock(file: &fs::File, start: u64, len: u64) -> io::Result<bool> {
+    match ofd_lock(file, libc::F_OFD_SETLK, start, len) {
+        Ok(_) => Ok(true),
+        Err(error) if matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::EACCES)) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether another handle holds a lock on these bytes.
+fn ofd_lock_is_held(file: &fs::File, start: u64, len: u64) -> io::Result<bool> {
+    Ok(ofd_lock(file, libc::F_OFD_GETLK, start, len)?.l_type != libc::F_UNLCK as libc::c_short)
+}
+
+/// One lock call for an exclusive lock on `len` bytes; 0 means to the end of any file.
 #[expect(unsafe_code, reason = "std has no open file description locks")]
-fn try_ofd_lock(file: &fs::File) -> io::Result<bool> {
+fn ofd_lock(file: &fs::File, command: libc::c_int, start: u64, len: u64) -> io::Result<libc::flock> {
+    let offset =
+        |bytes| libc::off_t::try_from(bytes).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput));
     // SAFETY: an all-zero flock is a valid value; OFD locks demand `l_pid` to be zero.
     let mut request: libc::flock = unsafe { std::mem::zeroed() };
     request.l_type = libc::F_WRLCK as libc::c_short;
     request.l_whence = libc::SEEK_SET as libc::c_short;
+    request.l_start = offset(start)?;
+    request.l_len = offset(len)?;
     // SAFETY: the descriptor is open and `request` is a valid flock.
-    if unsafe { libc::fcntl(file.as_raw_fd(), libc::F_OFD_SETLK, &request) } == 0 {
-        return Ok(true);
-    }
-    let error = io::Error::last_os_error();
-    match error.raw_os_error() {
-        Some(libc::EAGAIN | libc::EACCES) => Ok(false),
-        _ => Err(error),
+    if unsafe { libc::fcntl(file.as_raw_fd(), command, &mut request) } == 0 {
+        Ok(request)
+    } else {
+        Err(io::Error::last_os_error())
     }
 }
 
@@ -268,7 +307,20 @@ fn try_ofd_lock(file: &fs::File) -> io::Result<bool> {
 /// processes lock two different files of one name.
 #[derive(Debug)]
 struct OsLock {
-    _file: fs::File,
+    file: fs::File,
+}
+
+impl OsLock {
+    fn new(file: fs::File) -> OsLock {
+        fork::hold(file.as_raw_fd());
+        OsLock { file }
+    }
+}
+
+impl Drop for OsLock {
+    fn drop(&mut self) {
+        fork::release(self.file.as_raw_fd());
+    }
 }
 
 impl LockGuard for OsLock {}
@@ -337,8 +389,25 @@ impl File for OsFile {
         let mut options = memmap2::MmapOptions::new();
         options.len(len);
         let raw = match access {
+            MapAccess::Read if self.has_holes(len)? => {
+                // Some file systems (tmpfs) need a block even to read a hole through a map.
+                match self.fill_holes(len) {
+                    Err(e) if e.raw_os_error() != Some(libc::EBADF) => return Err(e),
+                    _ => {}
+                }
+                let raw = options.map_raw_read_only(&self.0)?;
+                // Of a file opened for reading: faults now, as an error, instead of later, as a signal.
+                raw.advise(memmap2::Advice::PopulateRead)?;
+                raw
+            }
             MapAccess::Read => options.map_raw_read_only(&self.0)?,
             MapAccess::Write => {
+                // A copy of a store may have holes where its files had zeros.
+                match self.fill_holes(len) {
+                    // Opened for reading: the map says so, as `EACCES`.
+                    Err(e) if e.raw_os_error() != Some(libc::EBADF) => return Err(e),
+                    _ => {}
+                }
                 let raw = options.map_raw(&self.0)?;
                 // A child of fork must not store into its parent's log.
                 raw.advise(memmap2::Advice::DontFork)?;
@@ -350,6 +419,34 @@ impl File for OsFile {
 }
 
 impl OsFile {
+    /// Whether the file takes fewer blocks than its length needs. Compressing file systems say so, too.
+    fn has_holes(&self, len: usize) -> io::Result<bool> {
+        use std::os::unix::fs::MetadataExt;
+        Ok(self.0.metadata()?.blocks().saturating_mul(512) < len as u64)
+    }
+
+    /// Puts blocks behind every byte below `len`, which exist: a store into a hole kills the process
+    /// once the disk is full. Contents stay, and where nothing is missing nothing happens. A file
+    /// system that cannot do this (and on which writable maps are not used by themselves) is left alone.
+    #[expect(unsafe_code, reason = "std has no call that puts blocks behind every byte")]
+    fn fill_holes(&self, len: usize) -> io::Result<()> {
+        let Ok(len) = libc::off_t::try_from(len) else {
+            return Err(io::Error::from_raw_os_error(libc::EFBIG));
+        };
+        loop {
+            // SAFETY: takes numbers only; the descriptor is open as long as `self` lives.
+            if unsafe { libc::fallocate(self.0.as_raw_fd(), libc::FALLOC_FL_KEEP_SIZE, 0, len) } == 0 {
+                return Ok(());
+            }
+            let error = io::Error::last_os_error();
+            match error.raw_os_error() {
+                Some(libc::EINTR) => {}
+                Some(libc::EOPNOTSUPP | libc::ENOSYS) => return Ok(()),
+                _ => return Err(error),
+            }
+        }
+    }
+
     /// Where the file system cannot allocate, zeros put blocks behind the bytes as well.
     fn write_zeros(&self, from: u64, to: u64) -> io::Result<()> {
         let zeros = vec![0u8; 1 << 20];

@@ -219,7 +219,7 @@ impl Log {
             .map_err(|error| self.poison(error))?;
         slot.publish(lsn, active);
         fields.hlc = hlc;
-        fields.records += 1;
+        fields.records = fields.records.wrapping_add(1);
         fields.chain = chain.unwrap_or(fields.chain);
         self.move_tail(fields, lsn.advance(size as u64));
         let epoch = state.epoch;
@@ -382,7 +382,7 @@ impl Log {
             index(&segment, from, end)?;
             for record in &records[first..next] {
                 state.hlc = state.hlc.max(record.hlc);
-                state.records += 1;
+                state.records = state.records.wrapping_add(1);
                 if let Some(chain) = record.chain {
                     state.chain = chain;
                 }

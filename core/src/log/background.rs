@@ -37,6 +37,11 @@ impl Background {
 
 impl Drop for Background {
     fn drop(&mut self) {
+        if self.log.check_forked().is_err() {
+            // The thread is the parent's, and its locks may be held for ever here.
+            std::mem::forget(self.thread.take());
+            return;
+        }
         self.log.chores.list().stopping = true;
         self.log.chores.changed.notify_one();
         if let Some(thread) = self.thread.take()

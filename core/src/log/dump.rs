@@ -61,7 +61,8 @@ pub fn dump(
     path: &Path,
     mut each: impl FnMut(&RecordFacts),
 ) -> Result<SegmentFacts, LogError> {
-    let segment = Segment::open(disk, path)?.map_err(|e| LogError::page(path, 0, e))?;
+    let segment =
+        Segment::open(disk, path, crate::io::OpenMode::Read)?.map_err(|e| LogError::page(path, 0, e))?;
     let footer = segment.footer().ok().flatten();
     let upto = footer
         .as_ref()

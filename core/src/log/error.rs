@@ -109,6 +109,18 @@ pub enum LogError {
         /// Position that was offered.
         found: Lsn,
     },
+    /// The process that opened the store has forked, and this is the child.
+    #[error("{path} was opened before this process forked: open it again after the fork, once its first process has closed it", path = path.display())]
+    Forked {
+        /// Directory of the store.
+        path: PathBuf,
+    },
+    /// A directory that should be new holds something; it is left as it is.
+    #[error("{path} is not empty: name a new directory", path = path.display())]
+    NotEmpty {
+        /// Directory.
+        path: PathBuf,
+    },
     /// Records that have been released: what they said lives in tables only. Whoever needs them
     /// starts from a copy of the store instead.
     #[error("records from {found} on have been released, this log begins at {start}: copy the store anew")]

@@ -13,7 +13,7 @@ use super::recovery::{Cut, RecoveryKind, RecoveryReport};
 use super::segment::{SPARE_FILE, Segment, WalkEnd, parse_file_name, remove_spare};
 use super::{DIVERGED_DIR, LOG_DIR, LogError, SEGMENT_SLOTS};
 use crate::ids::{Hlc, Lsn};
-use crate::io::Disk;
+use crate::io::{Disk, OpenMode};
 
 /// Everything recovery finds out before the log object exists.
 pub(super) struct Found {
@@ -61,7 +61,7 @@ fn open_segments(
     // segment that was in use have been blanked, the positions on either side of it do not meet.
     let interrupted = control.state == StoreState::Open;
     for (number, path) in numbered {
-        let opened = match Segment::open(disk, &path) {
+        let opened = match Segment::open(disk, &path, OpenMode::ReadWrite) {
             // The file had not got its full length: creation was interrupted.
             Err(LogError::Corrupt { offset, .. })
                 if interrupted
@@ -368,7 +368,8 @@ fn recover_segment(
             records += 1;
         });
         (found.hlc, found.chain) = (hlc, chain);
-        found.records += records;
+        // A footer may hold any number; it is a figure, nothing is decided by it.
+        found.records = found.records.wrapping_add(records);
         found.tail = reached;
         match why {
             WalkEnd::Limit if next_first == Some(reached) => {

@@ -14,11 +14,16 @@ use std::sync::Arc;
 use crossbeam::utils::CachePadded;
 
 use crate::ids::Lsn;
+#[cfg(not(loom))]
+use crate::log::live::{LIVE_SLOTS, Live};
 use crate::sync::{AtomicU64, AtomicUsize, Mutex, MutexGuard, Ordering, pause};
 
 /// More writers than this at one moment wait for each other; far above any core count here.
 const SLOTS: usize = if cfg!(loom) { 2 } else { 64 };
 const FREE: u64 = u64::MAX;
+
+#[cfg(not(loom))]
+const _: () = assert!(SLOTS == LIVE_SLOTS);
 
 /// End of the log, and who is still writing below it.
 #[derive(Debug)]
@@ -26,6 +31,9 @@ pub(crate) struct Frontier<T> {
     tail: CachePadded<AtomicU64>,
     slots: Box<[CachePadded<Slot<T>>]>,
     hint: AtomicUsize,
+    /// The same positions where readers in other processes find them.
+    #[cfg(not(loom))]
+    live: Option<Arc<Live>>,
 }
 
 #[derive(Debug)]
@@ -40,6 +48,8 @@ struct Slot<T> {
 #[derive(Debug)]
 pub(crate) struct InFlightSlot<'a, T> {
     position: &'a AtomicU64,
+    #[cfg(not(loom))]
+    live: Option<&'a AtomicU64>,
     target: MutexGuard<'a, Option<Arc<T>>>,
 }
 
@@ -56,6 +66,20 @@ impl<T> Frontier<T> {
                 })
                 .collect(),
             hint: AtomicUsize::new(0),
+            #[cfg(not(loom))]
+            live: None,
+        }
+    }
+
+    /// As [`Frontier::new`], with a page that other processes read.
+    #[cfg(not(loom))]
+    pub(crate) fn shown_in(tail: Lsn, live: Option<Arc<Live>>) -> Frontier<T> {
+        if let Some(live) = &live {
+            live.move_tail(tail);
+        }
+        Frontier {
+            live,
+            ..Frontier::new(tail)
         }
     }
 
@@ -69,6 +93,10 @@ impl<T> Frontier<T> {
     pub(crate) fn move_tail(&self, tail: Lsn) {
         // Whoever sees the new tail sees the slot published before it.
         self.tail.store(tail.0, Ordering::Release);
+        #[cfg(not(loom))]
+        if let Some(live) = &self.live {
+            live.move_tail(tail);
+        }
     }
 
     /// Position below which every record is committed and indexed. Never waits.
@@ -104,10 +132,13 @@ impl<T> Frontier<T> {
         let mut spins = 0u32;
         loop {
             for i in 0..SLOTS {
-                let slot = &self.slots[(start + i) % SLOTS];
+                let number = (start + i) % SLOTS;
+                let slot = &self.slots[number];
                 if let Some(target) = slot.target.try_lock() {
                     return InFlightSlot {
                         position: &slot.position,
+                        #[cfg(not(loom))]
+                        live: self.live.as_ref().map(|live| live.slot(number)),
                         target,
                     };
                 }
@@ -157,6 +188,10 @@ impl<T> InFlightSlot<'_, T> {
         // itself for readers who find this position where an earlier one was freed: they conclude
         // that the earlier record is complete, so they must see it.
         self.position.store(lsn.0, Ordering::Release);
+        #[cfg(not(loom))]
+        if let Some(live) = self.live {
+            live.store(lsn.0, Ordering::Release);
+        }
     }
 
     /// What the reservation is written into.
@@ -173,6 +208,10 @@ impl<T> InFlightSlot<'_, T> {
 impl<T> Drop for InFlightSlot<'_, T> {
     fn drop(&mut self) {
         self.position.store(FREE, Ordering::Release);
+        #[cfg(not(loom))]
+        if let Some(live) = self.live {
+            live.store(FREE, Ordering::Release);
+        }
     }
 }
 

@@ -25,6 +25,7 @@ pub mod header;
 mod in_flight;
 #[cfg(all(test, loom))]
 mod interleavings;
+pub mod live;
 pub mod payload;
 pub mod read;
 pub mod recovery;
@@ -49,7 +50,7 @@ use segment::Segment;
 use writer::SegmentWriter;
 
 use crate::ids::{Epoch, Hlc, Lsn, ShardId, Uuid};
-use crate::io::{Disk, Env};
+use crate::io::{Disk, Env, fork};
 
 /// Name of the directory of segments within a store.
 pub const LOG_DIR: &str = "log";
@@ -179,9 +180,13 @@ pub struct Log {
     append: Mutex<AppendState>,
     segments: ArcSwap<SegmentList>,
     frontier: Frontier<SegmentWriter>,
+    /// Where readers in other processes look; `None` on machines that have none.
+    live: Option<Arc<live::Live>>,
     turns: group_commit::Turns,
     chores: rotate::Chores,
     poison: OnceLock<String>,
+    /// [`fork::generation`] of the process that opened the log.
+    born: u64,
     _lock: Box<dyn crate::io::LockGuard>,
 }
 
@@ -208,7 +213,9 @@ impl Log {
     ///
     /// Writers in flight wait for nobody, so this ends as soon as they have copied their bytes.
     pub(crate) fn wait_stable(&self, upto: Lsn) {
-        self.frontier.wait_stable(upto);
+        if self.check_forked().is_ok() {
+            self.frontier.wait_stable(upto);
+        }
     }
 
     /// Position below which every record has survived a sync.
@@ -263,6 +270,11 @@ impl Log {
         &self.env
     }
 
+    /// The page that readers in other processes look at.
+    pub(crate) fn live(&self) -> Option<&Arc<live::Live>> {
+        self.live.as_ref()
+    }
+
     pub(crate) fn disk(&self) -> &dyn Disk {
         &*self.disk
     }
@@ -281,7 +293,20 @@ impl Log {
         error
     }
 
+    /// A child of fork has neither the threads nor the writable maps of its parent.
+    #[inline]
+    pub(crate) fn check_forked(&self) -> Result<(), LogError> {
+        if fork::generation() == self.born {
+            Ok(())
+        } else {
+            Err(LogError::Forked {
+                path: self.dir.clone(),
+            })
+        }
+    }
+
     pub(crate) fn check_poison(&self) -> Result<(), LogError> {
+        self.check_forked()?;
         match self.poison.get() {
             None => Ok(()),
             Some(cause) => Err(LogError::Poisoned {

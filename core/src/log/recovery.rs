@@ -24,6 +24,7 @@ use super::find::{Found, find};
 use super::group_commit::Turns;
 use super::header::{Chain, Control, PAGE_BYTES, StoreState};
 use super::in_flight::Frontier;
+use super::live::Live;
 use super::rotate::Chores;
 use super::segment::{MAX_SEGMENT_BYTES, MIN_SEGMENT_BYTES};
 use super::writer::SegmentWriter;
@@ -114,14 +115,19 @@ impl Log {
                 .map_err(|e| LogError::io("inspect", dir, e))?,
         };
 
+        let mut live = None;
         let (mut control, found) = if exists {
             let control = read_control(&*disk, &control_path)?;
             check_identity(dir, &control, &options.identity)?;
+            live = take_live(&*disk, dir, control.store)?;
             let found = find(&*disk, dir, &control)?;
             (control, found)
         } else {
             create_store(env, dir, options)?
         };
+        if live.is_none() {
+            live = take_live(&*disk, dir, control.store)?;
+        }
         if options.verify_payload == VerifyPayload::FirstTouch {
             found
                 .segments
@@ -131,7 +137,10 @@ impl Log {
         let kind = found.report.kind;
         if !found.report.was_clean() {
             // A dot (node, incarnation, sequence) must never be used twice; see DESIGN of versions.
-            control.incarnation += 1;
+            control.incarnation = control
+                .incarnation
+                .checked_add(1)
+                .ok_or_else(|| LogError::corrupt(&control_path, 88, "incarnation without a next one"))?;
         }
         let last = found.segments.last().cloned();
         let epoch = last.as_ref().map_or(Epoch(0), |segment| segment.header().epoch);
@@ -176,14 +185,24 @@ impl Log {
                 room_until: Lsn::ZERO,
             }),
             segments: ArcSwap::from_pointee(SegmentList { all: found.segments }),
-            frontier: Frontier::new(found.tail),
+            frontier: Frontier::shown_in(found.tail, live.clone()),
+            live,
             turns: Turns::new(found.tail),
             chores: Chores::default(),
             poison: OnceLock::new(),
+            born: crate::io::fork::generation(),
             _lock: lock,
         };
         Ok((log, found.report))
     }
+}
+
+/// The page for readers, on a machine that has other processes.
+fn take_live(disk: &dyn Disk, dir: &Path, store: Uuid) -> Result<Option<Arc<Live>>, LogError> {
+    if !disk.allows_threads() {
+        return Ok(None);
+    }
+    Ok(Live::take(disk, dir, store)?.map(Arc::new))
 }
 
 fn refuse_foreign_directory(disk: &dyn Disk, dir: &Path, create: bool) -> Result<(), LogError> {
@@ -255,7 +274,7 @@ pub(crate) fn read_identity(disk: &dyn Disk, dir: &Path) -> Result<StoreIdentity
     })
 }
 
-fn read_control(disk: &dyn Disk, path: &Path) -> Result<Control, LogError> {
+pub(crate) fn read_control(disk: &dyn Disk, path: &Path) -> Result<Control, LogError> {
     let file = disk
         .open(path, OpenMode::Read)
         .map_err(|e| LogError::io("open", path, e))?;

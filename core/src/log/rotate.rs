@@ -118,7 +118,8 @@ impl Log {
         }
         let mut control = state.control.clone();
         control.state = StoreState::Open;
-        control.open_generation += 1;
+        // Told apart from the last one only; a page may hold any number.
+        control.open_generation = control.open_generation.wrapping_add(1);
         control.boot_id = self.disk.boot_id();
         control.durable = self.durable();
         write_control(self, &control)?;

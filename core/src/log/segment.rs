@@ -226,10 +226,12 @@ impl Segment {
 
     /// Opens an existing file. `Ok(Err(page_error))` when the header page is not valid, so that
     /// recovery can tell an unfinished creation from damage.
-    pub(crate) fn open(disk: &dyn Disk, path: &Path) -> Result<Result<Segment, PageError>, LogError> {
-        let file = disk
-            .open(path, OpenMode::ReadWrite)
-            .map_err(|e| LogError::io("open", path, e))?;
+    pub(crate) fn open(
+        disk: &dyn Disk,
+        path: &Path,
+        mode: OpenMode,
+    ) -> Result<Result<Segment, PageError>, LogError> {
+        let file = disk.open(path, mode).map_err(|e| LogError::io("open", path, e))?;
         let mut page = [0u8; PAGE_BYTES];
         let read = file
             .read_at(&mut page, 0)

@@ -56,4 +56,4 @@ pub use topology::{
     MemberState, MovePhase, Moving, Part, Partitioning, PartitioningSpec, Request, Shard, ShardState,
     SharedTopology, Shortfall, SlotAnswer, Topology, TopologyReader, TopologySpec, Verdict, Writes,
 };
-pub use tuple::decode_tuple;
+pub use tuple::{decode_tuple, encode_tuple};

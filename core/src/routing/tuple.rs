@@ -35,23 +35,56 @@ const MAX_DEPTH: usize = 32;
 pub(crate) fn encode(elements: &[KeyRef<'_>], out: &mut Vec<u8>) {
     for element in elements {
         match *element {
+            KeyRef::Tuple(inner) => nested(out, |out| encode(inner, out)),
             KeyRef::Bytes(bytes) => contents(BYTES, bytes, out),
             KeyRef::Text(text) => contents(TEXT, text.as_bytes(), out),
-            KeyRef::Int(value) => {
-                out.push(INT);
-                out.extend_from_slice(&int_bytes(value));
-            }
-            KeyRef::Uuid(bytes) => {
-                out.push(UUID);
-                out.extend_from_slice(&bytes);
-            }
-            KeyRef::Tuple(inner) => {
-                out.push(TUPLE);
-                encode(inner, out);
-                out.push(TUPLE_END);
-            }
+            KeyRef::Int(value) => int(value, out),
+            KeyRef::Uuid(bytes) => uuid(bytes, out),
         }
     }
+}
+
+/// The bytes of a composite key: the inverse of [`decode_tuple`], for those who have its elements as it gives them.
+///
+/// ```
+/// use atoll::routing::{KeyBuf, decode_tuple, encode_tuple};
+/// let key = encode_tuple(&[KeyBuf::Text("user".into()), KeyBuf::Int(7)]);
+/// assert_eq!(decode_tuple(&key)?, [KeyBuf::Text("user".into()), KeyBuf::Int(7)]);
+/// # Ok::<(), atoll::routing::RoutingError>(())
+/// ```
+#[must_use]
+pub fn encode_tuple(elements: &[KeyBuf]) -> Vec<u8> {
+    let mut out = Vec::new();
+    encode_owned(elements, &mut out);
+    out
+}
+
+fn encode_owned(elements: &[KeyBuf], out: &mut Vec<u8>) {
+    for element in elements {
+        match element {
+            KeyBuf::Tuple(inner) => nested(out, |out| encode_owned(inner, out)),
+            KeyBuf::Bytes(bytes) => contents(BYTES, bytes, out),
+            KeyBuf::Text(text) => contents(TEXT, text.as_bytes(), out),
+            KeyBuf::Int(value) => int(*value, out),
+            KeyBuf::Uuid(bytes) => uuid(*bytes, out),
+        }
+    }
+}
+
+fn nested(out: &mut Vec<u8>, inner: impl FnOnce(&mut Vec<u8>)) {
+    out.push(TUPLE);
+    inner(out);
+    out.push(TUPLE_END);
+}
+
+fn int(value: i64, out: &mut Vec<u8>) {
+    out.push(INT);
+    out.extend_from_slice(&int_bytes(value));
+}
+
+fn uuid(bytes: [u8; 16], out: &mut Vec<u8>) {
+    out.push(UUID);
+    out.extend_from_slice(&bytes);
 }
 
 fn contents(kind: u8, bytes: &[u8], out: &mut Vec<u8>) {

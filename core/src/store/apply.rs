@@ -3,6 +3,7 @@
 //! In: chunks of a primary's log. Out: the same log here, indexed. The bytes are appended as they
 //! are, so replicas of a shard agree to the byte.
 
+use super::past::Past;
 use super::version::Version;
 use super::{LogChunk, Store, StoreError, TruncateReport, for_each_version};
 use crate::ids::Lsn;
@@ -20,7 +21,8 @@ impl Store {
     /// [`Store::sync`] before calling them durable.
     ///
     /// # Errors
-    /// A gap, a stale epoch, or damaged records: nothing was appended then.
+    /// A gap, a stale epoch, or damaged records: nothing was appended then. Where the disk fills up in
+    /// the middle of a chunk that spans segments, its first records stay: go on from [`Store::tail`].
     pub fn apply(&self, chunk: &LogChunk) -> Result<Lsn, StoreError> {
         self.log.apply(chunk, |segment, from, end| {
             let mut outcome: Result<(), StoreError> = Ok(());
@@ -55,6 +57,9 @@ impl Store {
         }
         // A compaction that failed may have raised it further.
         self.history.lower(horizon);
+        if let Some(live) = self.log.live() {
+            live.lower_floor(horizon);
+        }
         // In this order the end moves no more once it has been read.
         self.log.step_down();
         let tail = self.log.tail();
@@ -84,13 +89,23 @@ impl Store {
         })?;
         // Members that cannot be read could not be taken out of the index either.
         readable?;
+        self.step_generation(to);
         // From the first step on the index no longer agrees with the log until both are done.
         let report = self
             .undo(&undo)
             .and_then(|()| Ok(self.log.truncate(to)?))
             .map_err(|error| self.unindexed(error))?;
         self.sorted.lock().clear();
+        self.step_generation(to);
         Ok(report)
+    }
+
+    /// Before and after the records from `to` on go: views above it end, here and in other processes.
+    fn step_generation(&self, to: Lsn) {
+        self.cuts.step(to);
+        if let Some(live) = self.log.live() {
+            live.step_generation(to);
+        }
     }
 
     fn undo(&self, undo: &[Undo]) -> Result<(), StoreError> {

@@ -15,6 +15,7 @@
 use std::ops::Bound;
 
 use super::files::{FileSet, Run};
+use super::past::Past;
 use super::scan::is_empty;
 use super::table::format::{DATA_START, EntryView};
 use super::table::{Table, TableError};

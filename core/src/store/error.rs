@@ -17,20 +17,48 @@ pub enum StoreError {
     /// The key index's.
     #[error("key index: {0}")]
     Index(#[from] IndexError),
+    /// What was visible at this position is gone. Reads of the present go on: take a new snapshot.
+    #[error("log position {at} can no longer be read: {cause}; take a new snapshot")]
+    SnapshotTooOld {
+        /// Position of the snapshot, or of the read.
+        at: Lsn,
+        /// Where it has gone.
+        cause: TooOld,
+    },
+    /// Nobody has the store open, and it was not left so that it can be read as it is.
+    #[error("{path} must be opened by a writer once before it can be read: {why}", path = path.display())]
+    NeedsRecovery {
+        /// Directory of the store.
+        path: PathBuf,
+        /// What keeps it from being read.
+        why: String,
+    },
+    /// The writer of the store began something that takes a moment, and does not go on.
+    #[error(
+        "the writer of {path}, process {pid} on {host}, has not finished {doing}: is it stopped?",
+        path = path.display()
+    )]
+    WriterStuck {
+        /// Directory of the store.
+        path: PathBuf,
+        /// Its process id; 0 where it cannot be told.
+        pid: u32,
+        /// Its host.
+        host: String,
+        /// What it was doing.
+        doing: &'static str,
+    },
+    /// A reader cannot register a snapshot; gets need none.
+    #[error("cannot register a snapshot in {path}: {why}", path = path.display())]
+    NoReaderSlot {
+        /// The file `readers`.
+        path: PathBuf,
+        /// Why not.
+        why: String,
+    },
     /// Tables' or the manifest's.
     #[error(transparent)]
     Table(#[from] TableError),
-    /// Compaction has thinned out what was visible at this position, and nobody held it. Reads at the
-    /// floor or above go on.
-    #[error(
-        "position {at} can no longer be read: versions superseded before {floor} have been compacted away"
-    )]
-    SnapshotTooOld {
-        /// Position of the read.
-        at: Lsn,
-        /// Oldest position that can be read.
-        floor: Lsn,
-    },
     /// What a truncation should take back has been compacted already. The replica has to start from a
     /// copy of another one.
     #[error(
@@ -72,6 +100,27 @@ pub enum StoreError {
         /// What is wrong with it.
         what: String,
     },
+}
+
+/// Why a position can no longer be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TooOld {
+    /// Compaction has thinned out the past, and nobody held this part of it.
+    #[error("versions superseded before {floor} have been compacted away")]
+    Compacted {
+        /// Oldest position that can be read.
+        floor: Lsn,
+    },
+    /// A truncation has taken back records that were visible; their positions may be in use again.
+    #[error("the records from {since} on have been taken back")]
+    TakenBack {
+        /// Where the log was cut.
+        since: Lsn,
+    },
+    /// The writer has ended the snapshots of other processes below some position.
+    #[error("the writer has ended the snapshot")]
+    Ended,
 }
 
 /// Why a transaction cannot commit.

@@ -59,7 +59,7 @@ impl ExpiryClock {
         ExpiryClock(AtomicU64::new(ms))
     }
 
-    fn now_ms(&self, clock: &dyn Clock) -> u64 {
+    pub(super) fn now_ms(&self, clock: &dyn Clock) -> u64 {
         let wall = clock.wall_ms();
         let latest = self.0.load(Ordering::Acquire);
         if wall <= latest {
@@ -76,17 +76,6 @@ impl Shared {
     #[must_use]
     pub fn now_ms(&self) -> u64 {
         self.expiry_clock.now_ms(&*self.log.env().clock)
-    }
-
-    /// Whether a value that expires so is gone. Looks at the clock only where it matters.
-    #[inline]
-    pub(super) fn is_over(&self, expiry: Expiry) -> bool {
-        expiry != Expiry::NEVER && self.has_passed(expiry)
-    }
-
-    #[cold]
-    fn has_passed(&self, expiry: Expiry) -> bool {
-        expiry.is_over(self.now_ms())
     }
 }
 

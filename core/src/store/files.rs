@@ -129,6 +129,20 @@ pub(super) struct FileSet {
 }
 
 impl FileSet {
+    /// That of a store without tables.
+    pub(super) fn empty(store: Uuid) -> FileSet {
+        let manifest = Manifest::empty(store);
+        FileSet {
+            store,
+            generation: manifest.generation,
+            through: manifest.through,
+            next_table: manifest.next_table,
+            epochs: manifest.epochs,
+            runs: Vec::new(),
+            by_slot: Vec::new(),
+        }
+    }
+
     /// Opens what the manifest in `dir` names and removes what it does not name.
     pub(super) fn open(
         disk: &dyn Disk,
@@ -137,8 +151,21 @@ impl FileSet {
         cluster: Uuid,
         shard: ShardId,
     ) -> Result<FileSet, TableError> {
-        let manifest_path = dir.join(MANIFEST_FILE);
         let manifest = Manifest::read(disk, dir)?.unwrap_or_else(|| Manifest::empty(store));
+        let set = FileSet::of(disk, dir, &manifest, (store, cluster, shard), None)?;
+        set.remove_orphans(disk, dir)?;
+        Ok(set)
+    }
+
+    /// Opens what `manifest` names; tables that `known` has open are taken from there.
+    pub(super) fn of(
+        disk: &dyn Disk,
+        dir: &Path,
+        manifest: &Manifest,
+        (store, cluster, shard): (Uuid, Uuid, ShardId),
+        known: Option<&FileSet>,
+    ) -> Result<FileSet, TableError> {
+        let manifest_path = dir.join(MANIFEST_FILE);
         if manifest.store != store {
             return Err(TableError::damaged(
                 &manifest_path,
@@ -151,7 +178,11 @@ impl FileSet {
         for run in &manifest.runs {
             let mut tables = Vec::new();
             for record in &run.tables {
-                tables.push(Arc::new(open_table(disk, &table_dir, record, cluster, shard)?));
+                let known = known.and_then(|known| known.table_of(record));
+                tables.push(match known {
+                    Some(table) => table,
+                    None => Arc::new(open_table(disk, &table_dir, record, cluster, shard)?),
+                });
             }
             runs.push(Arc::new(Run::new(tables, run.after.clone(), run.growing)));
         }
@@ -160,7 +191,7 @@ impl FileSet {
             generation: manifest.generation,
             through: manifest.through,
             next_table: manifest.next_table,
-            epochs: manifest.epochs,
+            epochs: manifest.epochs.clone(),
             runs,
             by_slot: Vec::new(),
         };
@@ -173,8 +204,22 @@ impl FileSet {
                 "two tables with one file slot",
             ));
         }
-        set.remove_orphans(disk, dir)?;
         Ok(set)
+    }
+
+    /// The table that a manifest names, if this set has it.
+    fn table_of(&self, record: &TableRecord) -> Option<Arc<Table>> {
+        let table = self.table_at(self.index_of_slot(record.slot)?);
+        let found = (table.header().number, table.file_bytes());
+        (found == (record.number, record.file_bytes)).then(|| Arc::clone(table))
+    }
+
+    /// Lets slots resolve to what they resolve to in `before` as well, where this set has nothing.
+    pub(super) fn keep_resolving(&mut self, before: &FileSet) {
+        self.by_slot.extend(before.by_slot.iter().cloned());
+        // Stable: of two tables with one slot, this set's own comes first.
+        self.by_slot.sort_by_key(|(slot, _)| *slot);
+        self.by_slot.dedup_by_key(|(slot, _)| *slot);
     }
 
     /// Removes files that an interrupted compaction left.

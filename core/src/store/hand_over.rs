@@ -4,6 +4,7 @@
 //! them. They form one chain of predecessors under one reserved key, so opening a store reads a
 //! handful of records instead of the log.
 
+use super::past::Past;
 use super::{SlotsFrozen, SlotsOwned, Store, StoreError, Written};
 use crate::ids::Lsn;
 use crate::log::format::{RecordFlags, RecordKind, RecordParts};

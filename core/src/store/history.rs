@@ -37,6 +37,20 @@ pub(super) struct Needs {
     pub(super) earliest_ms: Option<u64>,
 }
 
+impl Needs {
+    /// Counts a snapshot of another process in.
+    pub(super) fn add(&mut self, at: Lsn, taken_at_ms: u64) {
+        let floor = self.visible_at.last().copied();
+        if floor.is_some_and(|floor| at < floor)
+            && let Err(place) = self.visible_at.binary_search(&at)
+        {
+            self.visible_at.insert(place, at);
+        }
+        let earliest = self.earliest_ms.unwrap_or(u64::MAX);
+        self.earliest_ms = Some(earliest.min(taken_at_ms));
+    }
+}
+
 /// Who will walk over the log from where.
 #[derive(Debug)]
 struct LogNeeds {
@@ -160,6 +174,18 @@ mod tests {
         }
         assert!(!hold(40, 8));
         assert_eq!(raise(20), (vec![60], None), "it never falls");
+    }
+
+    #[test]
+    fn snapshots_of_other_processes_count_as_own_ones() {
+        let history = History::new(Lsn(10));
+        assert!(history.hold(Lsn(40), || 5).is_some());
+        let mut needs = history.raise(Lsn(60));
+        for (at, ms) in [(50, 9), (40, 7), (30, 4), (60, 8), (70, 6)] {
+            needs.add(Lsn(at), ms);
+        }
+        let positions: Vec<u64> = needs.visible_at.iter().map(|at| at.0).collect();
+        assert_eq!((positions, needs.earliest_ms), (vec![30, 40, 50, 60], Some(4)));
     }
 
     #[test]

@@ -24,6 +24,7 @@ mod catalogue;
 mod chunks;
 mod directory;
 mod error;
+mod follow;
 mod page;
 #[cfg(test)]
 mod tests;
@@ -40,6 +41,7 @@ use self::catalogue::{Catalogue, PageRecord};
 use self::chunks::Chunks;
 use self::directory::Directory;
 pub use self::error::{Distrust, IndexError};
+pub(in crate::store) use self::follow::Follower;
 use self::page::{Area, MAX_DEPTH, MIN_DEPTH, PAGE_BYTES, Page, PageGuard, Target};
 use crate::io::Disk;
 
@@ -227,6 +229,11 @@ impl Index {
             distrusted: AtomicBool::new(false),
             closure: Mutex::new(Closure::Clean(*stamp)),
         })
+    }
+
+    /// Lets readers in other processes follow this index.
+    pub(in crate::store) fn show_in(&self, live: Arc<crate::log::live::Live>) {
+        self.chunks.show_in(live);
     }
 
     /// The seed that keys of this index are hashed with.

@@ -13,6 +13,7 @@ mod approximate;
 pub mod backup;
 pub mod compact;
 pub mod conditional;
+mod cuts;
 mod error;
 mod expiry;
 mod files;
@@ -21,9 +22,13 @@ mod history;
 pub mod index;
 pub mod manifest;
 mod multi_get;
+mod past;
 mod place;
 pub mod read;
+pub mod reader;
+pub mod repair;
 pub mod scan;
+mod slots;
 pub mod table;
 pub mod transaction;
 pub mod verify;
@@ -42,11 +47,13 @@ use parking_lot::Mutex;
 pub use approximate::Approximate;
 pub use compact::{CompactionHealth, CompactionLimits, CompactionReport, CompactionStep, StepKind};
 pub use conditional::{CompareAndSet, Expected};
-pub use error::{ConflictCause, Damage, StoreError};
+pub use error::{ConflictCause, Damage, StoreError, TooOld};
 pub use expiry::Expires;
 pub use hand_over::{HandOver, HandOverKind};
 pub use read::Snapshot;
+pub use reader::{ReaderOptions, ReaderSnapshot, ReaderStats, StoreReader};
 pub use scan::{Entry, EntryRef, Scan, ScanOptions};
+pub use slots::{READER_SLOTS, READERS_FILE, ReaderInfo};
 pub use transaction::{Committed, Transaction, TransactionEntry, TransactionScan, TransactionValue};
 pub use verify::VerifyReport;
 pub use version::Value;
@@ -62,6 +69,7 @@ pub use crate::log::{StoreIdentity, VerifyPayload, WritePath};
 use crate::ids::{Epoch, Lsn, ShardId, Uuid};
 use crate::io::Env;
 use crate::log::background::Background;
+use crate::log::header::Control;
 use crate::log::segment::Segment;
 use crate::log::view::RecordView;
 use crate::log::{Log, LogOptions};
@@ -131,6 +139,19 @@ impl StoreOptions {
             compaction: Compaction::Manual,
             table_bytes: 32 << 20,
             sync_interval: Some(Duration::from_secs(1)),
+        }
+    }
+
+    /// Defaults for a store on its own, of no cluster: the same, but that it compacts itself.
+    #[must_use]
+    pub fn standalone() -> StoreOptions {
+        StoreOptions {
+            compaction: Compaction::Background { rate_bytes_per_s: 0 },
+            ..StoreOptions::new(StoreIdentity {
+                cluster: Uuid::NIL,
+                shard: ShardId(0),
+                node: 1,
+            })
         }
     }
 }
@@ -208,6 +229,7 @@ pub struct Shared {
     index: Index,
     index_seed: u64,
     stripes: write::Stripes,
+    cuts: Arc<cuts::Cuts>,
     sorted: Mutex<scan::SortedSegments>,
     files: ArcSwap<FileSet>,
     history: History,
@@ -280,6 +302,7 @@ impl Store {
             index,
             index_seed: seed,
             stripes: write::Stripes::new(),
+            cuts: Arc::default(),
             sorted: Mutex::default(),
             history: History::new(files.through),
             files: ArcSwap::from_pointee(files),
@@ -297,6 +320,13 @@ impl Store {
         };
         if rebuild {
             store.rebuild_index()?;
+        }
+        if let Some(live) = store.log.live() {
+            store.index.show_in(Arc::clone(live));
+            slots::create(&*env.disk, dir)?;
+            live.raise_clock(store.now_ms());
+            live.raise_floor(store.history.floor());
+            live.serve();
         }
         if let Compaction::Background { rate_bytes_per_s } = options.compaction {
             let handle = Store {
@@ -477,18 +507,14 @@ impl Store {
             let stamp = index_stamp(&self.log, &self.files.load());
             self.index.close_clean(&stamp)?;
         }
+        if let Some(live) = self.log.live() {
+            live.close();
+        }
         Ok(())
     }
 
     fn hash(&self, key: &[u8], system: bool) -> u64 {
-        // The seed is random for each store, so nobody can choose keys that meet in one page. The
-        // reserved keyspace gets another one: its keys may spell like a user's.
-        let seed = if system {
-            self.index_seed ^ 0x5379_7374_656D_0001
-        } else {
-            self.index_seed
-        };
-        xxhash_rust::xxh3::xxh3_64_with_seed(key, seed)
+        hash_key(self.index_seed, key, system)
     }
 
     fn location(segment: &Segment, lsn: Lsn) -> Location {
@@ -509,6 +535,7 @@ impl Store {
         key: &[u8],
         system: bool,
     ) -> Result<Option<(Location, Place)>, StoreError> {
+        self.log.check_forked()?;
         let mut place = None;
         let found = self.index.get(hash, |location| {
             // A location that leads nowhere was cut off by a truncation, or its file was compacted away;
@@ -607,14 +634,29 @@ fn for_each_version<E: From<crate::log::LogError>>(
     Ok(())
 }
 
+/// Where the index keeps a key. The seed is random for each store, so nobody can choose keys that meet
+/// in one page. The reserved keyspace gets another one: its keys may spell like a user's.
+fn hash_key(seed: u64, key: &[u8], system: bool) -> u64 {
+    let seed = if system {
+        seed ^ 0x5379_7374_656D_0001
+    } else {
+        seed
+    };
+    xxhash_rust::xxh3::xxh3_64_with_seed(key, seed)
+}
+
 /// What an index must carry to be trusted beside this log and these tables.
 fn index_stamp(log: &Log, files: &FileSet) -> [u8; 32] {
-    let control = log.control();
+    stamp_of(&log.control(), log.tail(), files.generation)
+}
+
+/// As [`index_stamp`], of what the files of a closed store say.
+fn stamp_of(control: &Control, tail: Lsn, generation: u64) -> [u8; 32] {
     // Of the store's name half is enough beside the rest: it is random.
     let mut stamp = [0u8; 32];
     stamp[..8].copy_from_slice(&control.store.0[..8]);
-    stamp[8..16].copy_from_slice(&files.generation.to_le_bytes());
-    stamp[16..24].copy_from_slice(&log.tail().0.to_le_bytes());
+    stamp[8..16].copy_from_slice(&generation.to_le_bytes());
+    stamp[16..24].copy_from_slice(&tail.0.to_le_bytes());
     stamp[24..28].copy_from_slice(&control.open_generation.to_le_bytes());
     stamp[28..32].copy_from_slice(&control.incarnation.to_le_bytes());
     stamp

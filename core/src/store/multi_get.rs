@@ -23,7 +23,7 @@ impl Store {
             for (key, hash) in group.iter().zip(hashes) {
                 let found = self.lookup_hashed(hash, key.as_ref(), false)?;
                 values.push(match found {
-                    Some((_, place)) => place.value(self)?,
+                    Some((_, place)) => place.value(&**self)?,
                     None => None,
                 });
             }
@@ -48,7 +48,7 @@ impl Store {
                 let found = self.lookup_hashed(hash, key.as_ref(), false)?;
                 let was_there = match found {
                     Some((_, place)) => place
-                        .with_value(self, |value| each(position, Some(value)))?
+                        .with_value(&**self, |value| each(position, Some(value)))?
                         .is_some(),
                     None => false,
                 };

@@ -10,6 +10,7 @@ use arc_swap::Guard;
 
 use super::files::{FIRST_SLOT, FileSet};
 use super::index::Location;
+use super::past::Past;
 use super::table::Table;
 use super::version::{Pin, Value, Version};
 use super::{Store, StoreError};
@@ -42,7 +43,7 @@ pub(super) enum Place {
 /// of its value in the file, and when it expires; `None` for a deletion and for what has expired.
 #[inline]
 fn checked_value<'s>(
-    store: &Store,
+    past: &impl Past,
     segment: &'s Segment,
     lsn: Lsn,
     parsed: Option<Parsed>,
@@ -54,7 +55,7 @@ fn checked_value<'s>(
     }
     segment.check_payload(&record).map_err(damaged)?;
     let expiry = record.expiry().map_err(damaged)?;
-    if store.is_over(expiry) {
+    if past.is_over(expiry) {
         return Ok(None);
     }
     let offset = segment.offset_of(lsn).expect("the record was read there");
@@ -66,12 +67,24 @@ impl Store {
     #[inline]
     pub(super) fn resolve(&self, location: Location) -> Option<Place> {
         if location.file_slot() >= FIRST_SLOT {
-            let files = self.files.load();
-            let index = files.index_of_slot(location.file_slot())?;
-            let offset = location.offset() as usize;
-            return Some(Place::Entry { files, index, offset });
+            return Place::of_entry(self.files.load(), location);
         }
-        let segments = self.log.segments();
+        Place::of_record(self.log.segments(), location)
+    }
+}
+
+impl Place {
+    /// Where an index entry leads to in a table.
+    #[inline]
+    pub(super) fn of_entry(files: Guard<Arc<FileSet>>, location: Location) -> Option<Place> {
+        let index = files.index_of_slot(location.file_slot())?;
+        let offset = location.offset() as usize;
+        Some(Place::Entry { files, index, offset })
+    }
+
+    /// Where an index entry leads to in the log.
+    #[inline]
+    pub(super) fn of_record(segments: Guard<Arc<SegmentList>>, location: Location) -> Option<Place> {
         let index = segments.index_of_slot(location.file_slot())?;
         let segment = &segments.all[index];
         let lsn = segment.lsn_at(location.offset() as usize * 8)?;
@@ -82,9 +95,7 @@ impl Store {
             parsed: None,
         })
     }
-}
 
-impl Place {
     /// Whether it holds a version of `key`. What cannot be read is an error, never a "no": a damaged
     /// key must not turn into a missing one.
     #[inline]
@@ -163,7 +174,7 @@ impl Place {
 
     /// The value, checked and pinned; `None` for a deletion and for what has expired.
     #[inline]
-    pub(super) fn value(&self, store: &Store) -> Result<Option<Value>, StoreError> {
+    pub(super) fn value(&self, past: &impl Past) -> Result<Option<Value>, StoreError> {
         match self {
             Place::Record {
                 segments,
@@ -172,7 +183,7 @@ impl Place {
                 parsed,
             } => {
                 let segment = &segments.all[*index];
-                let found = checked_value(store, segment, *lsn, *parsed)?;
+                let found = checked_value(past, segment, *lsn, *parsed)?;
                 Ok(found.map(|(offset, record, expiry)| {
                     let (len, hlc) = (record.value().len(), record.hlc());
                     Value::new(Pin::Log(Arc::clone(segment)), offset, len, *lsn, hlc, expiry)
@@ -181,7 +192,7 @@ impl Place {
             Place::Entry { offset, .. } => {
                 let table = self.table();
                 let entry = table.entry_at(*offset)?;
-                let is_there = entry.kind != RecordKind::Delete && !store.is_over(entry.expiry);
+                let is_there = entry.kind != RecordKind::Delete && !past.is_over(entry.expiry);
                 Ok(is_there.then(|| {
                     let pin = Pin::Table(Arc::clone(table));
                     let (at, len) = (entry.value_start, entry.value.len());
@@ -195,7 +206,7 @@ impl Place {
     #[inline]
     pub(super) fn with_value<R>(
         &self,
-        store: &Store,
+        past: &impl Past,
         read: impl FnOnce(&[u8]) -> R,
     ) -> Result<Option<R>, StoreError> {
         match self {
@@ -205,12 +216,12 @@ impl Place {
                 lsn,
                 parsed,
             } => {
-                let value = checked_value(store, &segments.all[*index], *lsn, *parsed)?;
+                let value = checked_value(past, &segments.all[*index], *lsn, *parsed)?;
                 Ok(value.map(|(_, record, _)| read(record.value())))
             }
             Place::Entry { offset, .. } => {
                 let entry = self.table().entry_at(*offset)?;
-                let is_there = entry.kind != RecordKind::Delete && !store.is_over(entry.expiry);
+                let is_there = entry.kind != RecordKind::Delete && !past.is_over(entry.expiry);
                 Ok(is_there.then(|| read(entry.value)))
             }
         }

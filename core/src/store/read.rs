@@ -6,12 +6,12 @@
 
 use std::ops::Bound;
 
+use super::cuts::Standing;
+use super::past::Past;
 use super::scan::{self, Scan, ScanOptions, end_of_prefix};
-use super::version::{Value, Version, VersionView};
-use super::{LogChunk, Store, StoreError};
+use super::version::{Value, Version};
+use super::{LogChunk, Store, StoreError, TooOld};
 use crate::ids::{Hlc, Lsn};
-use crate::log::LogError;
-use crate::log::format::RecordError;
 
 /// What a key looks like at some position: a value, or a deletion worth knowing.
 #[derive(Clone, Debug)]
@@ -30,68 +30,6 @@ impl Store {
         Ok(found.map(|(_, place)| place.version()))
     }
 
-    /// The newest version of `key` below position `below` that the tables have.
-    pub(super) fn version_in_tables(
-        &self,
-        key: &[u8],
-        system: bool,
-        below: Lsn,
-    ) -> Result<Option<Version>, StoreError> {
-        let found = self.files.load().find(key, system, below)?;
-        Ok(found.map(|(table, offset)| Version::Table { table, offset }))
-    }
-
-    /// The version that a record names as its predecessor: at `prev`, or what the tables have of the
-    /// key below `below`.
-    pub(super) fn older_version(
-        &self,
-        view: &VersionView<'_>,
-        prev: Lsn,
-        below: Lsn,
-    ) -> Result<Option<Version>, StoreError> {
-        loop {
-            let generation = {
-                let files = self.files.load();
-                if prev < files.through {
-                    let found = files.find(view.key, view.is_system(), below)?;
-                    return Ok(found.map(|(table, offset)| Version::Table { table, offset }));
-                }
-                files.generation
-            };
-            if let Some(segment) = self.log.segment_at(prev) {
-                return Ok(Some(Version::Log { segment, lsn: prev }));
-            }
-            // Released between the two looks: then the tables have it.
-            if self.files.load().generation == generation {
-                return Err(LogError::Gap {
-                    expected: self.log.tail(),
-                    found: prev,
-                }
-                .into());
-            }
-        }
-    }
-
-    /// The newest version older than `version`, and below `below` where that is known to be so.
-    pub(super) fn version_before(
-        &self,
-        version: &Version,
-        view: &VersionView<'_>,
-        below: Lsn,
-    ) -> Result<Option<Version>, StoreError> {
-        let below = below.min(view.lsn);
-        match (view.prev, version) {
-            (Some(Lsn::ZERO), _) => Ok(None),
-            (Some(prev), Version::Log { segment, lsn }) if prev >= *lsn => {
-                // Followed blindly, a chain that does not go down might never end.
-                let error = RecordError::Malformed("predecessor");
-                Err(segment.damaged(*lsn, &error).into())
-            }
-            (Some(prev), _) => self.older_version(view, prev, below),
-            (None, _) => self.version_in_tables(view.key, view.is_system(), below),
-        }
-    }
-
     /// The value of `key`, or `None`.
     ///
     /// # Errors
@@ -100,7 +38,7 @@ impl Store {
         let Some((_, place)) = self.lookup(key, false)? else {
             return Ok(None);
         };
-        place.value(self)
+        place.value(&**self)
     }
 
     /// Calls `read` with the value of `key`, without pinning it: the fastest way to copy it out.
@@ -111,7 +49,7 @@ impl Store {
         let Some((_, place)) = self.lookup(key, false)? else {
             return Ok(None);
         };
-        place.with_value(self, read)
+        place.with_value(&**self, read)
     }
 
     /// The value `key` had when the log ended at `at`.
@@ -140,34 +78,23 @@ impl Store {
         now_ms: u64,
         held: bool,
     ) -> Result<Option<VersionAt>, StoreError> {
-        let mut next = self.newest_version(key, false)?;
-        let mut walked = false;
-        while let Some(version) = next {
-            let view = version.view()?;
-            if view.lsn < at {
-                if walked && !held {
-                    self.check_history(at)?;
-                }
-                return Ok(Some(VersionAt {
-                    lsn: view.lsn,
-                    hlc: view.hlc,
-                    value: version.value(&view, now_ms)?,
-                }));
-            }
-            walked = true;
-            next = self.version_before(&version, &view, at)?;
-        }
-        if !held {
+        let newest = self.newest_version(key, false)?;
+        let (found, walked) = Past::version_below(&**self, newest, at, now_ms)?;
+        // A key without a version may have had one.
+        if (walked || found.is_none()) && !held {
             self.check_history(at)?;
         }
-        Ok(None)
+        Ok(found)
     }
 
     /// Looked at after reading: a compaction raises the floor before it drops anything.
     fn check_history(&self, at: Lsn) -> Result<(), StoreError> {
         let floor = self.history.floor();
         if at < floor {
-            return Err(StoreError::SnapshotTooOld { at, floor });
+            return Err(StoreError::SnapshotTooOld {
+                at,
+                cause: TooOld::Compacted { floor },
+            });
         }
         Ok(())
     }
@@ -176,10 +103,11 @@ impl Store {
     #[must_use]
     pub fn snapshot(&self) -> Snapshot<'_> {
         loop {
+            let generation = self.cuts.generation();
             let at = self.log.tail();
             // A writer ahead of us may have reserved first and not finished: wait for its copy.
             self.log.wait_stable(at);
-            let snapshot = Snapshot::hold(self, at, || self.now_ms());
+            let snapshot = Snapshot::hold(self, at, generation, || self.now_ms());
             if snapshot.held {
                 return snapshot;
             }
@@ -191,9 +119,10 @@ impl Store {
     /// [`StoreError::SnapshotTooOld`] if compaction has gone past that position.
     #[must_use]
     pub fn snapshot_at(&self, at: Lsn) -> Snapshot<'_> {
+        let generation = self.cuts.generation();
         let at = at.min(self.log.tail());
         self.log.wait_stable(at);
-        Snapshot::hold(self, at, || self.now_ms())
+        Snapshot::hold(self, at, generation, || self.now_ms())
     }
 
     /// Records from `from` on, about `max_bytes` of them, for a follower.
@@ -211,16 +140,19 @@ impl Store {
 pub struct Snapshot<'s> {
     store: &'s Store,
     at: Lsn,
+    /// [`super::cuts::Cuts::generation`] before it was taken.
+    generation: u64,
     now_ms: u64,
     held: bool,
 }
 
 impl<'s> Snapshot<'s> {
-    fn hold(store: &'s Store, at: Lsn, now_ms: impl Fn() -> u64) -> Snapshot<'s> {
+    fn hold(store: &'s Store, at: Lsn, generation: u64, now_ms: impl Fn() -> u64) -> Snapshot<'s> {
         let held_at_ms = store.history.hold(at, &now_ms);
         Snapshot {
             store,
             at,
+            generation,
             now_ms: held_at_ms.unwrap_or_else(now_ms),
             held: held_at_ms.is_some(),
         }
@@ -229,13 +161,14 @@ impl<'s> Snapshot<'s> {
 
 impl Clone for Snapshot<'_> {
     fn clone(&self) -> Self {
-        Snapshot::hold(self.store, self.at, || self.now_ms)
+        Snapshot::hold(self.store, self.at, self.generation, || self.now_ms)
     }
 }
 
 impl Drop for Snapshot<'_> {
     fn drop(&mut self) {
-        if self.held {
+        // In a child of fork the lock may be held for ever, and nobody compacts.
+        if self.held && self.store.log.check_forked().is_ok() {
             self.store.history.release(self.at, self.now_ms);
         }
     }
@@ -254,7 +187,9 @@ impl Snapshot<'_> {
         self.now_ms
     }
 
+    /// Asked after reading: what was found in between means nothing if this fails.
     fn check(&self) -> Result<(), StoreError> {
+        self.store.cuts.check(self.generation, self.at)?;
         if self.held {
             Ok(())
         } else {
@@ -267,8 +202,10 @@ impl Snapshot<'_> {
     /// # Errors
     /// Damage, naming file and offset; [`StoreError::SnapshotTooOld`].
     pub fn get(&self, key: &[u8]) -> Result<Option<Value>, StoreError> {
-        let found = self.store.version_below(key, self.at, self.now_ms, self.held)?;
-        Ok(found.and_then(|version| version.value))
+        let found = self.store.version_below(key, self.at, self.now_ms, self.held);
+        // First, whatever was found: mixed from before and after a truncation it means nothing.
+        self.store.cuts.check(self.generation, self.at)?;
+        Ok(found?.and_then(|version| version.value))
     }
 
     /// Keys between the bounds in byte order, with their values. The first scan after writes
@@ -290,8 +227,16 @@ impl Snapshot<'_> {
         end: Bound<&[u8]>,
         options: ScanOptions,
     ) -> Result<Scan, StoreError> {
+        let standing = Standing::Own(self.store.cuts.clone(), self.generation);
+        let scan = scan::open(
+            &**self.store,
+            standing,
+            (self.at, self.now_ms),
+            (start, end),
+            options,
+        );
         self.check()?;
-        scan::open(self.store, (self.at, self.now_ms), start, end, options)
+        scan
     }
 
     /// The keys that begin with `prefix`.

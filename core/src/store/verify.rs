@@ -3,14 +3,18 @@
 //! In: an open store. Out: what was checked and every damaged place found. Reads only.
 
 use std::path::Path;
+use std::time::Duration;
 
 use super::files::Run;
+use super::table::Table;
 use super::table::format::DATA_START;
 use super::{Damage, Store, StoreError, for_each_version};
 use crate::ids::Lsn;
 use crate::log::LogError;
 use crate::log::format::RecordError;
-use crate::log::segment::WalkEnd;
+use crate::log::header::PageError;
+use crate::log::segment::{Segment, WalkEnd};
+use crate::log::view::RecordView;
 
 /// Damaged places named of one table.
 const MAX_DEFECTS: usize = 16;
@@ -38,6 +42,87 @@ pub struct VerifyReport {
     pub damage: Vec<Damage>,
 }
 
+/// The footer. One that is being written beside us is looked at again: a map shows it in pieces.
+fn settled_footer(segment: &Segment) -> Result<(), PageError> {
+    let mut outcome = segment.footer().map(drop);
+    for _ in 0..20 {
+        if outcome.is_ok() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+        outcome = segment.footer().map(drop);
+    }
+    outcome
+}
+
+/// Reads the records of a segment below `upto` and checks them; calls `each` on every version.
+pub(super) fn verify_segment(
+    segment: &Segment,
+    upto: Lsn,
+    report: &mut VerifyReport,
+    progress: &mut dyn FnMut(u64, u64),
+    each: &mut dyn FnMut(&RecordView<'_>) -> Result<(), StoreError>,
+) {
+    report.segments += 1;
+    let end = upto.min(segment.end());
+    let (mut records, mut versions) = (0u64, 0u64);
+    let mut damage: Vec<Damage> = Vec::new();
+    let (reached, why) = segment.walk(segment.first(), end, true, |record| {
+        records += 1;
+        let checked = for_each_version(&record, segment, |version| {
+            versions += 1;
+            each(&version)
+        });
+        if let Err(error) = checked {
+            damage.extend(error.damage());
+        }
+        if records.is_multiple_of(4096) {
+            progress(record.end().0, upto.0);
+        }
+    });
+    report.records += records;
+    report.versions += versions;
+    report.bytes += reached.0.saturating_sub(segment.first().0);
+    report.damage.append(&mut damage);
+    let unreadable = match &why {
+        WalkEnd::Invalid(RecordError::Unreadable { offset, .. }) => Some(*offset),
+        _ => None,
+    };
+    let what = match why {
+        WalkEnd::Limit => None,
+        WalkEnd::Empty => Some("records are missing here".to_owned()),
+        WalkEnd::Uncommitted { .. } => Some("reserved but never committed".to_owned()),
+        WalkEnd::Invalid(error) => Some(error.to_string()),
+    };
+    report.damage.extend(what.map(|what| Damage {
+        path: segment.path().to_owned(),
+        offset: unreadable.or(segment.offset_of(reached)).unwrap_or(0) as u64,
+        what: format!("{what} (log position {reached})"),
+    }));
+    if let Err(error) = settled_footer(segment) {
+        report.damage.push(Damage {
+            path: segment.path().to_owned(),
+            offset: segment.footer_offset(),
+            what: error.to_string(),
+        });
+    }
+    progress(end.0.min(upto.0), upto.0);
+}
+
+/// Checks the checksums and the structure of a table; `false` if something is wrong.
+pub(super) fn verify_table(table: &Table, report: &mut VerifyReport) -> bool {
+    report.tables += 1;
+    report.table_bytes += table.file_bytes();
+    let defects = table.defects(MAX_DEFECTS);
+    let is_sound = defects.is_empty();
+    let places = defects.into_iter().map(StoreError::from);
+    report.damage.extend(places.filter_map(|error| error.damage()));
+    if is_sound {
+        report.versions += table.footer().entries;
+    }
+    is_sound
+}
+
 impl Store {
     /// Reads every record below the stable position and checks it. `progress` is told the bytes
     /// done and the bytes in all.
@@ -56,58 +141,19 @@ impl Store {
         let segments = self.log.segments().all.clone();
         let mut newest = 0u64;
         for segment in &segments {
-            report.segments += 1;
             let compacted = segment.first() < files.through;
-            let end = upto.min(segment.end());
-            let (mut records, mut versions) = (0u64, 0u64);
             let mut unindexed: Vec<Damage> = Vec::new();
-            let (reached, why) = segment.walk(segment.first(), end, true, |record| {
-                records += 1;
-                let checked = for_each_version(&record, segment, |version| {
-                    versions += 1;
-                    if compacted {
-                        // The tables answer for it, and are looked at for themselves.
-                        return Ok(());
-                    }
-                    let key = (version.key(), version.is_system());
-                    let place = (segment.path(), segment.offset_of(version.lsn()).unwrap_or(0));
-                    newest += u64::from(self.check_indexed(key, version.lsn(), place, &mut unindexed)?);
-                    Ok::<(), StoreError>(())
-                });
-                if let Err(error) = checked {
-                    unindexed.extend(error.damage());
+            verify_segment(segment, upto, &mut report, progress, &mut |version| {
+                if compacted {
+                    // The tables answer for it, and are looked at for themselves.
+                    return Ok(());
                 }
-                if records.is_multiple_of(4096) {
-                    progress(record.end().0, upto.0);
-                }
+                let key = (version.key(), version.is_system());
+                let place = (segment.path(), segment.offset_of(version.lsn()).unwrap_or(0));
+                newest += u64::from(self.check_indexed(key, version.lsn(), place, &mut unindexed)?);
+                Ok(())
             });
-            report.records += records;
-            report.versions += versions;
-            report.bytes += reached.0.saturating_sub(segment.first().0);
             report.damage.append(&mut unindexed);
-            let unreadable = match &why {
-                WalkEnd::Invalid(RecordError::Unreadable { offset, .. }) => Some(*offset),
-                _ => None,
-            };
-            let what = match why {
-                WalkEnd::Limit => None,
-                WalkEnd::Empty => Some("records are missing here".to_owned()),
-                WalkEnd::Uncommitted { .. } => Some("reserved but never committed".to_owned()),
-                WalkEnd::Invalid(error) => Some(error.to_string()),
-            };
-            report.damage.extend(what.map(|what| Damage {
-                path: segment.path().to_owned(),
-                offset: unreadable.or(segment.offset_of(reached)).unwrap_or(0) as u64,
-                what: format!("{what} (log position {reached})"),
-            }));
-            if let Err(error) = segment.footer() {
-                report.damage.push(Damage {
-                    path: segment.path().to_owned(),
-                    offset: segment.footer_offset(),
-                    what: error.to_string(),
-                });
-            }
-            progress(end.0.min(upto.0), upto.0);
         }
         for run in &files.runs {
             newest += self.verify_run(run, &mut report)?;
@@ -168,12 +214,7 @@ impl Store {
         let mut newest = 0;
         let mut last: Option<Vec<u8>> = None;
         for table in &run.tables {
-            report.tables += 1;
-            report.table_bytes += table.file_bytes();
-            let defects = table.defects(MAX_DEFECTS);
-            if !defects.is_empty() {
-                let places = defects.into_iter().map(StoreError::from);
-                report.damage.extend(places.filter_map(|error| error.damage()));
+            if !verify_table(table, report) {
                 continue;
             }
             if let (Some(last), Some(first)) = (&last, table.first_key()?)
@@ -186,7 +227,6 @@ impl Store {
                 });
             }
             last = table.last_key()?.map(<[u8]>::to_vec).or(last);
-            report.versions += table.footer().entries;
             let mut unindexed = Vec::new();
             let looked = table.for_each(|offset, entry| {
                 let system = entry.is_system();

@@ -1,9 +1,12 @@
 //! What the helper processes do.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
-use atoll::store::{Durability, WriteBatch};
+use atoll::io::Env;
+use atoll::store::{Durability, ReaderOptions, Store, StoreError, WriteBatch};
 
 /// Threads of a writing helper.
 pub const THREADS: u32 = 3;
@@ -24,7 +27,7 @@ pub fn value(thread: u32, number: u64) -> Vec<u8> {
     value
 }
 
-fn say(thread: u32, number: u64) {
+pub fn say(thread: u32, number: u64) {
     let mut line = [0u8; LINE];
     line[..4].copy_from_slice(MARK);
     line[4..8].copy_from_slice(&thread.to_le_bytes());
@@ -48,8 +51,20 @@ fn entry() {
         .expect("a number");
     match what.as_str() {
         "write" => write(&dir, seed),
+        "hold" => hold(&dir),
+        "read" => read(&dir),
+        "model" => crate::model::write(&dir, seed),
+        "snapshot" => snapshot(&dir),
         other => panic!("unknown helper {other}"),
     }
+}
+
+/// Opens the store and waits for the parent to close the pipe.
+fn hold(dir: &std::path::Path) {
+    let store = crate::open(dir);
+    say(0, 0);
+    let _ = std::io::stdin().read_to_end(&mut Vec::new());
+    store.close().expect("closed");
 }
 
 /// Writes from several threads until killed; reports each write once it was acknowledged.
@@ -80,4 +95,68 @@ fn write(dir: &std::path::Path, first: u64) {
             });
         }
     });
+}
+
+/// Reads everything over and over, by gets and by snapshots, until killed or told to end.
+fn read(dir: &std::path::Path) {
+    let reader = Store::open_reader(&Env::os(), dir, &ReaderOptions::default()).expect("opens");
+    let over = Arc::new(AtomicBool::new(false));
+    let seen = Mutex::new(0u64);
+    std::thread::spawn({
+        let over = Arc::clone(&over);
+        move || {
+            let _ = std::io::stdin().read_to_end(&mut Vec::new());
+            over.store(true, Ordering::Relaxed);
+        }
+    });
+    let mut rounds = 0;
+    while !over.load(Ordering::Relaxed) {
+        for thread in 0..THREADS {
+            for number in 0..200 {
+                if let Some(value) = reader.get(&key(thread, number)).expect("readable") {
+                    let found = u64::from_le_bytes(value[..8].try_into().expect("a number"));
+                    assert_eq!(found % KEYS, number, "the value of another key");
+                    *seen.lock().expect("unpoisoned") += 1;
+                }
+            }
+        }
+        if rounds % 8 == 0 {
+            let snapshot = reader.snapshot().expect("taken");
+            let scan = |snapshot: &atoll::store::ReaderSnapshot| -> Vec<(Vec<u8>, u64)> {
+                snapshot
+                    .scan(std::ops::Bound::Unbounded, std::ops::Bound::Unbounded)
+                    .expect("opens")
+                    .map(|entry| entry.expect("readable"))
+                    .map(|entry| (entry.key.to_vec(), entry.lsn.0))
+                    .collect()
+            };
+            let once = scan(&snapshot);
+            assert_eq!(once, scan(&snapshot), "a snapshot reads the same twice");
+            for (key, lsn) in once.iter().step_by(37) {
+                let value = snapshot
+                    .get(key)
+                    .expect("readable")
+                    .expect("scanned a moment ago");
+                assert_eq!(value.lsn().0, *lsn);
+            }
+        }
+        rounds += 1;
+        say(0, rounds);
+    }
+}
+
+/// Takes a snapshot and keeps it until killed.
+fn snapshot(dir: &std::path::Path) {
+    let reader = Store::open_reader(&Env::os(), dir, &ReaderOptions::default()).expect("opens");
+    let snapshot = reader.snapshot().expect("taken");
+    say(0, snapshot.lsn().0);
+    let _ = std::io::stdin().read_to_end(&mut Vec::new());
+    say(
+        match snapshot.get(&key(0, 0)) {
+            Ok(Some(value)) if &value[..] == b"held" => 0,
+            Err(StoreError::SnapshotTooOld { .. }) => 1,
+            _ => 2,
+        },
+        0,
+    );
 }

@@ -1,9 +1,13 @@
-//! Real processes on a real file system, killed at any moment.
+//! Real processes on a real file system: killed, stopped, forked, beside each other, on a full disk.
 //!
 //! The helpers are this very program, started again with `ATOLL_HELPER` set to what it shall do.
 
+mod fork;
+mod full;
 mod helper;
 mod kills;
+mod model;
+mod readers;
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -15,7 +19,7 @@ use atoll::store::{Compaction, Store, StoreIdentity, StoreOptions};
 fn options() -> StoreOptions {
     StoreOptions {
         segment_max_bytes: 1 << 20,
-        // Segments become tables while processes are killed.
+        // Segments become tables while processes are killed, stopped and read from.
         compaction: Compaction::Background { rate_bytes_per_s: 0 },
         ..StoreOptions::new(StoreIdentity {
             cluster: Uuid::NIL,
@@ -41,4 +45,11 @@ fn start(what: &str, dir: &Path, seed: u64) -> Child {
         .stderr(Stdio::inherit())
         .spawn()
         .expect("starts")
+}
+
+#[expect(unsafe_code, reason = "std sends no signals but SIGKILL")]
+fn signal(child: &Child, signal: i32) {
+    let pid = libc::pid_t::try_from(child.id()).expect("a process id");
+    // SAFETY: takes numbers only; the child has not been waited for, so the id is its own.
+    assert_eq!(unsafe { libc::kill(pid, signal) }, 0, "signalled");
 }

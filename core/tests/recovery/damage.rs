@@ -217,3 +217,41 @@ fn key_damaged_after_it_was_sorted_never_shortens_a_scan_silently() {
         disk.flip(&segment, place, 0x40);
     }
 }
+
+/// Changes the control page and seals it again, as somebody who knows the format could.
+fn forge(disk: &SimDisk, change: impl FnOnce(&mut atoll::log::header::Control)) {
+    use atoll::io::{Disk, OpenMode};
+    let path = Path::new(DIR).join("CONTROL");
+    let page = disk.read_whole(&path).expect("readable");
+    let page: &[u8; 4096] = page[..].try_into().expect("one page");
+    let mut control = atoll::log::header::Control::decode(page).expect("valid");
+    change(&mut control);
+    let file = disk.open(&path, OpenMode::ReadWrite).expect("opened");
+    file.write_all_at(&control.encode(), 0).expect("written");
+}
+
+#[test]
+fn counters_at_their_limits_are_refused_or_wrap_and_never_panic() {
+    let disk = SimDisk::new(9);
+    workload::run(&disk, WritePath::Map, &script(), false);
+    forge(&disk, |control| control.incarnation = u32::MAX);
+    let error = open(&disk, WritePath::Map).expect_err("no incarnation is left");
+    assert!(
+        error
+            .damage()
+            .is_some_and(|place| place.path.ends_with("CONTROL")),
+        "{error}"
+    );
+
+    let disk = closed_store();
+    forge(&disk, |control| {
+        control.open_generation = u32::MAX;
+        control.records = u64::MAX;
+    });
+    let store = open(&disk, WritePath::Map).expect("only figures are odd");
+    assert_eq!(&contents(&store), states(&script()).last().expect("states"));
+    store.put(b"one more", b"value", Durability::Synced).expect("put");
+    drop(store);
+    let store = open(&disk, WritePath::Map).expect("opens after the crash");
+    assert!(store.get(b"one more").expect("readable").is_some());
+}

@@ -6,4 +6,5 @@ mod damage;
 mod faults;
 mod interrupted;
 mod power;
+mod repair;
 mod workload;

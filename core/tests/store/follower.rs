@@ -282,3 +282,38 @@ fn epochs_only_grow() {
     );
     assert!(vector[0].1 < vector[1].1);
 }
+
+#[test]
+fn snapshot_and_scan_from_before_a_truncation_say_so_instead_of_mixing_epochs() {
+    let disk = SimDisk::new(1);
+    let store = primary(&disk);
+    fill(&store, 0, 40);
+    let cut = store.tail();
+    let below = store.snapshot();
+    fill(&store, 40, 80);
+    let above = store.snapshot();
+    let mut scan = above.scan(Bound::Unbounded, Bound::Unbounded).expect("opens");
+    assert!(scan.next().is_some_and(|entry| entry.is_ok()));
+    store.truncate(cut).expect("cut");
+    store.begin_epoch(Epoch(2), 1, 1).expect("leads");
+    while store.tail() < above.lsn() {
+        store
+            .put(b"key-001", &[9; 5000], Durability::Buffered)
+            .expect("put");
+    }
+    let too_old = |error: &StoreError| matches!(error, StoreError::SnapshotTooOld { cause: atoll::store::TooOld::TakenBack { since }, .. } if *since == cut);
+    assert!(above.get(b"key-001").is_err_and(|error| too_old(&error)));
+    assert!(
+        scan.next()
+            .is_some_and(|entry| entry.is_err_and(|error| too_old(&error)))
+    );
+    assert!(scan.next().is_none());
+    // What lay below the cut is as it was.
+    let kept = below.get(b"key-001").expect("readable").expect("there");
+    assert!(kept.lsn() < cut);
+    let scan = below.scan(Bound::Unbounded, Bound::Unbounded).expect("opens");
+    assert!(
+        scan.map(|entry| entry.expect("readable"))
+            .all(|entry| entry.lsn < cut)
+    );
+}

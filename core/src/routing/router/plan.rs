@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::circle::{self, Point};
 use super::{Kind, Router};
+use crate::routing::algorithm::RouterOption;
 use crate::routing::error::RoutingError;
 use crate::routing::node::NodeSpec;
 use crate::routing::plan::{Change, Plan, UniformLoad};
@@ -169,6 +170,22 @@ impl Router {
         self.plan_to(&self.without_node(node)?, node, change)
     }
 
+    /// What another weight of a node would move.
+    ///
+    /// # Errors
+    /// As [`Self::plan_add`], with [`RoutingError::UnknownNode`]; [`RoutingError::NoWeights`] for an algorithm without
+    /// weights.
+    pub fn plan_reweight(&self, node: &str, weight: u32) -> Result<RouterPlan, RoutingError> {
+        let change = Change::Reweight {
+            node: node.into(),
+            weight,
+        };
+        if let Kind::Topology(topology) = &self.kind {
+            return self.plan_topology(topology, change);
+        }
+        self.plan_to(&self.with_weight(node, weight)?, node, change)
+    }
+
     /// The same router with one more node at the end of its list. A topology does not change all at
     /// once: carry out its plan instead.
     ///
@@ -195,6 +212,29 @@ impl Router {
             return Err(RoutingError::NoNodes);
         }
         self.with_nodes(router)
+    }
+
+    /// The same router with another weight of a node.
+    ///
+    /// # Errors
+    /// As [`Self::plan_reweight`]; [`RoutingError::NoPlan`] for a topology.
+    pub fn with_weight(&self, node: &str, weight: u32) -> Result<Router, RoutingError> {
+        if !self.algorithm().has(RouterOption::Weights) {
+            return Err(RoutingError::NoWeights {
+                algorithm: self.algorithm().name(),
+                name: node.into(),
+                weight,
+            });
+        }
+        if !self.nodes.is_empty() && self.nodes.iter().all(|known| known.name != node) {
+            return Err(RoutingError::UnknownNode { name: node.into() });
+        }
+        self.with_nodes(|nodes| {
+            nodes
+                .iter_mut()
+                .filter(|known| known.name == node)
+                .for_each(|known| known.weight = weight);
+        })
     }
 
     fn with_nodes(&self, change: impl FnOnce(&mut Vec<NodeSpec>)) -> Result<Router, RoutingError> {
@@ -265,6 +305,10 @@ impl Router {
                 let weights = next.nodes.iter().map(|node| f64::from(node.weight));
                 f64::from(node.weight) / weights.sum::<f64>()
             }
+            Change::Reweight { weight, .. } => {
+                let node = &self.nodes[tally.changed];
+                (by_weight(*weight, &next.nodes) - by_weight(node.weight, &self.nodes)).abs()
+            }
             _ => tally.shares[tally.changed].before,
         }
     }
@@ -284,6 +328,12 @@ impl Router {
                 let weights = nodes.iter().map(|node| f64::from(node.weight));
                 f64::from(node.weight) / weights.sum::<f64>()
             }
+            Change::Reweight { node, weight } => {
+                let weights = nodes.iter().map(|node| f64::from(node.weight));
+                let before = nodes.iter().find(|share| share.node == *node);
+                let before = before.map_or(0.0, |share| share.before);
+                (f64::from(*weight) / weights.sum::<f64>() - before).abs()
+            }
             _ => {
                 let leaving = nodes.iter().filter(|node| node.weight == 0);
                 leaving.map(|node| node.before - node.after).sum()
@@ -300,6 +350,11 @@ impl Router {
             slots: Some(plan),
         })
     }
+}
+
+/// Share of a node of this weight among these.
+fn by_weight(weight: u32, nodes: &[NodeSpec]) -> f64 {
+    f64::from(weight) / nodes.iter().map(|node| f64::from(node.weight)).sum::<f64>()
 }
 
 fn ratio(moved: f64, minimum: f64) -> f64 {
@@ -319,7 +374,21 @@ fn hrw(tally: &mut Tally, before: &[NodeSpec], after: &[NodeSpec]) {
     let total = |nodes: &[NodeSpec]| nodes.iter().map(|node| f64::from(node.weight)).sum::<f64>();
     let (old_total, new_total) = (total(before), total(after));
     let changed = tally.changed;
-    if after.len() > before.len() {
+    if after.len() == before.len() {
+        for (at, (old, new)) in before.iter().zip(after).enumerate() {
+            let (old, new) = (
+                f64::from(old.weight) / old_total,
+                f64::from(new.weight) / new_total,
+            );
+            tally.add(old.min(new), at, at);
+            // What the others lose the changed node gains, and the other way round.
+            match at == changed {
+                true => {}
+                false if old > new => tally.add(old - new, at, changed),
+                false => tally.add(new - old, changed, at),
+            }
+        }
+    } else if after.len() > before.len() {
         let joins = f64::from(after[changed].weight) / new_total;
         for (at, node) in before.iter().enumerate() {
             let share = f64::from(node.weight) / old_total;

@@ -415,6 +415,8 @@ fn plans_say_what_keys_then_do() {
             vec![
                 (router.plan_add(&added).unwrap(), None),
                 (router.plan_remove(&last).unwrap(), None),
+                (router.plan_reweight("beta", 5).unwrap(), None),
+                (router.plan_reweight("beta", 1).unwrap(), None),
             ]
         } else {
             let mut plans = vec![(
@@ -424,6 +426,11 @@ fn plans_say_what_keys_then_do() {
             for node in router.nodes() {
                 let next = router.without_node(&node.name).unwrap();
                 plans.push((router.plan_remove(&node.name).unwrap(), Some(next)));
+            }
+            // beta weighs 3 where there are weights.
+            for weight in [1, 2, 9].into_iter().filter(|_| algorithm.has_replicas()) {
+                let next = router.with_weight("beta", weight).unwrap();
+                plans.push((router.plan_reweight("beta", weight).unwrap(), Some(next)));
             }
             plans
         };
@@ -505,7 +512,17 @@ fn plans_refuse_what_cannot_be() {
         router.plan_remove("x"),
         Err(RoutingError::UnknownNode { .. })
     ));
+    assert!(matches!(
+        router.plan_reweight("x", 2),
+        Err(RoutingError::UnknownNode { .. })
+    ));
+    let jump = Router::new(&RouterSpec::new(Algorithm::Jump, nodes("a,b"))).unwrap();
+    assert!(matches!(
+        jump.plan_reweight("a", 1),
+        Err(RoutingError::NoWeights { .. })
+    ));
     let single = router.without_node("b").unwrap();
+    assert!(single.plan_reweight("a", 0).is_err());
     assert!(matches!(single.plan_remove("a"), Err(RoutingError::NoNodes)));
     let numbered = Router::new(&RouterSpec::numbered(Algorithm::Modulo, 5)).unwrap();
     assert!(matches!(

@@ -17,7 +17,7 @@ use super::error::BackupError;
 use super::files::{self, catalogue};
 use super::{Progress, StoreState};
 use crate::ids::{Epoch, Lsn, Uuid};
-use crate::io::{Disk, Env};
+use crate::io::{Disk, Env, OpenMode};
 use crate::log::format::RecordError;
 use crate::log::header::{Control, PAGE_BYTES, SegmentFooter, SegmentHeader};
 use crate::log::read::chain_of;
@@ -285,7 +285,8 @@ fn seal(
     path: &Path,
     control: &mut Control,
 ) -> Result<(), BackupError> {
-    let segment = Segment::open(disk, path)?.map_err(|error| BackupError::damaged(from, 0, error))?;
+    let segment = Segment::open(disk, path, OpenMode::ReadWrite)?
+        .map_err(|error| BackupError::damaged(from, 0, error))?;
     let (mut hlc, mut chain, mut records) = (
         control.hlc.max(segment.header().hlc),
         segment.header().chain,

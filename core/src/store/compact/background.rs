@@ -12,6 +12,7 @@ use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use super::super::table::TableError;
 use super::super::{Store, StoreError};
 use super::{CompactionLimits, Eagerness};
+use crate::io::fork;
 
 /// How often the thread looks whether there is work.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -25,6 +26,8 @@ const FLUSH_FROM_BYTES: u64 = 32 << 20;
 pub(in crate::store) struct Background {
     stop: Sender<()>,
     thread: Option<JoinHandle<()>>,
+    /// [`fork::generation`] of the process that started it.
+    born: u64,
 }
 
 impl Background {
@@ -42,12 +45,18 @@ impl Background {
         Ok(Background {
             stop,
             thread: Some(thread),
+            born: fork::generation(),
         })
     }
 }
 
 impl Drop for Background {
     fn drop(&mut self) {
+        if fork::generation() != self.born {
+            // The thread is the parent's, and what it locks may be locked for ever here.
+            std::mem::forget(self.thread.take());
+            return;
+        }
         let _ = self.stop.try_send(());
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()

@@ -53,6 +53,10 @@ impl Store {
         }
         next.resolve_named();
         self.files.store(Arc::new(next.clone()));
+        if let Some(live) = self.log.live() {
+            // Before any entry of the index leads to a new table: whoever meets one looks here.
+            live.begin_files();
+        }
         let repointed = output
             .written
             .iter()
@@ -67,6 +71,9 @@ impl Store {
         }
         let retired = next.forget_unnamed();
         self.files.store(Arc::new(next));
+        if let Some(live) = self.log.live() {
+            live.settle_files();
+        }
         let mut bytes_removed = 0;
         for table in &retired {
             match disk.remove_file(table.path()) {

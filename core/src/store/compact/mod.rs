@@ -20,6 +20,7 @@ use std::sync::Arc;
 
 use super::files::{FileSet, Run};
 use super::manifest::TABLE_DIR;
+use super::slots::Slots;
 use super::table::TableError;
 use super::table::writer::Throttle;
 use super::{Store, StoreError};
@@ -219,6 +220,7 @@ impl Store {
         eagerness: Eagerness,
         throttle: &mut Throttle<'_>,
     ) -> Result<Option<CompactionStep>, StoreError> {
+        self.log.check_forked()?;
         let mut last = self.compaction.lock();
         if let Some(cause) = self.compaction_health.lock().halted.clone() {
             return Err(StoreError::CompactionHalted {
@@ -303,16 +305,31 @@ impl Store {
 
     /// What must stay when everything below `through` is in tables. From here on nobody may read below it
     /// who has not held his position before.
-    fn keep_rule(&self, through: Lsn, limits: &CompactionLimits, is_oldest: bool) -> KeepRule {
+    fn keep_rule(
+        &self,
+        through: Lsn,
+        limits: &CompactionLimits,
+        is_oldest: bool,
+    ) -> Result<KeepRule, StoreError> {
         // Before the floor rises: whoever takes a snapshot afterwards has a later time.
         let now_ms = self.now_ms();
-        let needs = self.history.raise(through);
-        KeepRule {
+        let mut needs = self.history.raise(through);
+        if let Some(live) = self.log.live() {
+            live.raise_clock(now_ms);
+            live.raise_floor(self.history.floor());
+            // Whoever registers from here on finds clock and floor raised, and takes a later position.
+            for reader in Slots::open(self.log.disk(), &self.dir)?.held()? {
+                if let Some(at) = reader.at {
+                    needs.add(at, reader.taken_at_ms);
+                }
+            }
+        }
+        Ok(KeepRule {
             visible_at: needs.visible_at,
             tombstones_from: limits.keep_tombstones_from,
             is_oldest,
             now_ms: needs.earliest_ms.map_or(now_ms, |earliest| earliest.min(now_ms)),
-        }
+        })
     }
 
     fn output<'p>(&'p self, files: &'p FileSet) -> Result<Output<'p>, StoreError> {
@@ -362,7 +379,7 @@ impl Store {
         let mut input = LogInput::new(segments)?;
         self.check_space(input.bytes_left())?;
         // Raised before anything is left out, so that no reader finds a gap without an error.
-        let rule = self.keep_rule(through, limits, files.runs.is_empty());
+        let rule = self.keep_rule(through, limits, files.runs.is_empty())?;
         let mut output = self.output(files)?;
         let mut fill = || -> Result<(), StoreError> {
             loop {
@@ -411,7 +428,7 @@ impl Store {
             (self.table_bytes as u64 + self.table_bytes as u64 / 8).min(input.bytes_left() + (1 << 20)),
         )?;
         let is_oldest = start + count + usize::from(growing) == files.runs.len();
-        let rule = self.keep_rule(files.through, limits, is_oldest);
+        let rule = self.keep_rule(files.through, limits, is_oldest)?;
         let mut output = self.output(files)?;
         let mut cut: Option<Vec<u8>> = None;
         let mut fill = || -> Result<bool, StoreError> {
@@ -480,7 +497,11 @@ impl Store {
             // The hash chain has to pass what goes.
             self.log.advance_chain()?;
         }
-        Ok(self.log.release(upto)?)
+        let removed = self.log.release(upto)?;
+        if let Some(live) = self.log.live().filter(|_| removed > 0) {
+            live.settle_files();
+        }
+        Ok(removed)
     }
 }
 

@@ -17,6 +17,7 @@ use parking_lot::Mutex;
 use super::page::{MAX_DEPTH, MIN_DEPTH, PAGE_BYTES, PAGE_WORDS, Page, Target};
 use super::{Distrust, IndexError};
 use crate::io::{Disk, Map, MapAccess, OpenMode};
+use crate::log::live::Live;
 
 const FIRST_PAGES: u32 = 1 << MIN_DEPTH;
 const MAX_CHUNK_PAGES: u32 = 1024;
@@ -25,10 +26,10 @@ const EVEN_FROM: u32 = 2 * MAX_CHUNK_PAGES;
 const EVEN_CHUNK: usize = (EVEN_FROM / FIRST_PAGES).ilog2() as usize + 1;
 
 pub(super) const MAX_PAGES: u32 = 1 << MAX_DEPTH;
-const MAX_CHUNKS: usize = EVEN_CHUNK + ((MAX_PAGES - EVEN_FROM) / MAX_CHUNK_PAGES) as usize;
+pub(super) const MAX_CHUNKS: usize = EVEN_CHUNK + ((MAX_PAGES - EVEN_FROM) / MAX_CHUNK_PAGES) as usize;
 
 /// Chunk of a page, and the page's number within it.
-fn place(page: u32) -> (usize, usize) {
+pub(super) fn place(page: u32) -> (usize, usize) {
     if page >= EVEN_FROM {
         let rest = page - EVEN_FROM;
         return (
@@ -50,11 +51,11 @@ fn chunk_pages(chunk: usize) -> u32 {
     }
 }
 
-fn chunk_bytes(chunk: usize) -> usize {
+pub(super) fn chunk_bytes(chunk: usize) -> usize {
     chunk_pages(chunk) as usize * PAGE_BYTES
 }
 
-fn chunk_path(dir: &Path, chunk: usize) -> PathBuf {
+pub(super) fn chunk_path(dir: &Path, chunk: usize) -> PathBuf {
     dir.join(format!("index.{chunk}"))
 }
 
@@ -94,6 +95,7 @@ pub(super) struct Chunks {
     /// Mirror of `Growth::capacity`, so that most reservations take no lock.
     capacity: AtomicU32,
     growth: Mutex<Growth>,
+    live: OnceLock<Arc<Live>>,
 }
 
 impl Chunks {
@@ -108,7 +110,16 @@ impl Chunks {
                 chunks: 0,
                 capacity: 0,
             }),
+            live: OnceLock::new(),
         }
+    }
+
+    /// Tells readers in other processes from now on how many pages there are.
+    pub(super) fn show_in(&self, live: Arc<Live>) {
+        let _growth = self.growth.lock();
+        live.set_index_pages(self.used());
+        let fresh = self.live.set(live);
+        debug_assert!(fresh.is_ok(), "an index is shown once");
     }
 
     /// One chunk of zeros, all of its pages handed out: those of the minimal directory.
@@ -203,6 +214,10 @@ impl Chunks {
             self.grow(&mut growth)?;
         }
         self.used.store(page + 1, Ordering::Release);
+        if let Some(live) = self.live.get() {
+            // Before the page is filled: readers see by its header when it is.
+            live.set_index_pages(page + 1);
+        }
         Ok(page)
     }
 

@@ -116,6 +116,29 @@ impl Directory {
         self.depth.store(upper.depth, Ordering::Release);
     }
 
+    /// Leads the positions of `area` to `page`, however deep it is: for readers, who may learn of a
+    /// page long after it was divided.
+    pub(super) fn learn(&self, area: Area, page: u32) {
+        let _change = self.change.lock();
+        let (mut depth, mut table) = self.table();
+        while depth < area.depth {
+            let doubled: Vec<AtomicU32> = table
+                .iter()
+                .flat_map(|entry| {
+                    let entry = entry.load(Ordering::Relaxed);
+                    [AtomicU32::new(entry), AtomicU32::new(entry)]
+                })
+                .collect();
+            let fresh = self.tables[depth as usize + 1].set(doubled.into_boxed_slice());
+            debug_assert!(fresh.is_ok(), "only deeper tables are added, each once");
+            self.depth.store(depth + 1, Ordering::Release);
+            (depth, table) = self.table();
+        }
+        for entry in &table[span(area, depth)] {
+            entry.store(page, Ordering::Release);
+        }
+    }
+
     /// Notes that the page of `area` has been checked.
     pub(super) fn mark_checked(&self, area: Area) {
         let _change = self.change.lock();

@@ -134,7 +134,7 @@ impl Area {
         valid.then_some(area)
     }
 
-    fn covers(self, target: Target) -> bool {
+    pub(super) fn covers(self, target: Target) -> bool {
         target.position >> (MAX_DEPTH - self.depth) == self.prefix
     }
 
@@ -174,8 +174,8 @@ impl<'a> Page<'a> {
 
     /// Prepares a page of zeros. Nobody may know of the page yet.
     pub(super) fn initialise(self, area: Area) {
-        self.set_word(AREA, u64::from(area.to_bits()));
         self.set_word(MAGIC, PAGE_MAGIC);
+        self.set_word(AREA, u64::from(area.to_bits()));
     }
 
     /// The sequence now; pass it to [`Page::unchanged_since`] after looking.
@@ -192,6 +192,13 @@ impl<'a> Page<'a> {
 
     pub(super) fn area(self) -> Option<Area> {
         u32::try_from(self.word(AREA)).ok().and_then(Area::from_bits)
+    }
+
+    /// The area of a page that has been filled; `None` before.
+    pub(super) fn ready_area(self) -> Option<Area> {
+        // Areas are stored last: whoever sees one sees the slots.
+        let area = self.area()?;
+        (self.word(MAGIC) == PAGE_MAGIC).then_some(area)
     }
 
     /// The first location of the target's tag that `is_match` accepts.
@@ -388,9 +395,10 @@ impl PageGuard<'_> {
                 moved += 1;
             }
         }
-        other.initialise(upper);
         other.set_word(COUNT, moved);
         other.set_word(OVERFLOW, overflow_of(other));
+        // Last: readers in other processes take a page with an area for a filled one.
+        other.initialise(upper);
     }
 
     /// Drops the keys of the upper half, which the directory must lead elsewhere by now.

@@ -12,8 +12,10 @@ mod source;
 use std::ops::{Bound, Deref};
 use std::sync::Arc;
 
+use super::StoreError;
+use super::cuts::Standing;
+use super::past::Past;
 use super::version::{Pin, Value};
-use super::{Store, StoreError};
 use crate::ids::{Hlc, Lsn};
 pub(super) use sorted::SortedSegments;
 use source::{Head, LogSource, Source, TableSource};
@@ -84,7 +86,9 @@ pub struct ScanOptions {
     pub limit: Option<u64>,
 }
 
-/// The keys of a snapshot between two bounds. Independent of the store once made.
+/// The keys of a snapshot between two bounds. What happens to the store once it is made does not change
+/// what it shows; after a truncation to below its position it says so, with
+/// [`StoreError::SnapshotTooOld`].
 ///
 /// As an [`Iterator`] it hands out entries that keep their file mapped; [`Scan::next_entry`] lends them
 /// and is several times as fast.
@@ -98,6 +102,9 @@ pub struct Scan {
     left: u64,
     /// Whether the first source has given its head away.
     given: bool,
+    standing: Standing,
+    /// The end, or an error, has been told.
+    over: bool,
 }
 
 /// A source among the others, with its next key's first bytes at hand.
@@ -119,10 +126,10 @@ impl std::fmt::Debug for Scan {
 
 /// The keys visible at a position and a time, in milliseconds since 1970.
 pub(super) fn open(
-    store: &Store,
+    past: &impl Past,
+    standing: Standing,
     (at, now_ms): (Lsn, u64),
-    start: Bound<&[u8]>,
-    end: Bound<&[u8]>,
+    (start, end): (Bound<&[u8]>, Bound<&[u8]>),
     options: ScanOptions,
 ) -> Result<Scan, StoreError> {
     let mut scan = Scan {
@@ -133,19 +140,19 @@ pub(super) fn open(
         options,
         left: options.limit.unwrap_or(u64::MAX),
         given: false,
+        standing,
+        over: false,
     };
     if is_empty(start, end) {
         return Ok(scan);
     }
-    // Segments first: what a flush takes from the log afterwards is in the files then.
-    let segments = store.log.segments().all.clone();
-    let files = store.files.load_full();
+    let (segments, files) = past.layers()?;
     for segment in segments {
         let upto = at.min(segment.end());
         if segment.first() < files.through || upto <= segment.first() {
             continue;
         }
-        let sorted = sorted::order_of(store, &segment, upto)?;
+        let sorted = sorted::order_of(past, &segment, upto)?;
         for chunk in sorted.chunks() {
             let source = LogSource::new(Arc::clone(&segment), Arc::clone(chunk), at, start, end)?;
             scan.add(Source::Log(source))?;
@@ -260,6 +267,22 @@ impl Scan {
         self.step(0)
     }
 
+    /// Goes to the next key that shows; `false` at the end, and after an error.
+    #[inline]
+    fn advance(&mut self) -> Result<bool, StoreError> {
+        if self.over {
+            return Ok(false);
+        }
+        let found = self.go_on();
+        // Asked after the step: a truncation shortens segments, which looks like the end of a source.
+        let outcome = self.standing.check(self.at).and(found);
+        if !matches!(outcome, Ok(true)) {
+            self.over = true;
+            self.ranks.clear();
+        }
+        outcome
+    }
+
     /// Goes to the next key that shows; `false` at the end.
     #[inline]
     fn go_on(&mut self) -> Result<bool, StoreError> {
@@ -288,13 +311,8 @@ impl Scan {
     /// Damage, naming file and offset.
     #[inline]
     pub fn next_entry(&mut self) -> Result<Option<EntryRef<'_>>, StoreError> {
-        match self.go_on() {
-            Ok(true) => {}
-            Ok(false) => return Ok(None),
-            Err(error) => {
-                self.ranks.clear();
-                return Err(error);
-            }
+        if !self.advance()? {
+            return Ok(None);
         }
         let first = self.first().expect("a key was found");
         let head = first.head();
@@ -312,13 +330,10 @@ impl Iterator for Scan {
     type Item = Result<Entry, StoreError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        match self.go_on() {
+        match self.advance() {
             Ok(true) => {}
             Ok(false) => return None,
-            Err(error) => {
-                self.ranks.clear();
-                return Some(Err(error));
-            }
+            Err(error) => return Some(Err(error)),
         }
         let first = self.first().expect("a key was found");
         let head = *first.head();

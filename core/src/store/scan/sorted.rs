@@ -9,8 +9,9 @@ use std::collections::HashMap;
 use std::ops::Bound;
 use std::sync::Arc;
 
+use super::super::past::Past;
 use super::super::table::tree::prefix_of;
-use super::super::{Store, StoreError, for_each_version};
+use super::super::{StoreError, for_each_version};
 use crate::ids::Lsn;
 use crate::log::LogError;
 use crate::log::format::{RecordError, RecordKind};
@@ -152,9 +153,9 @@ impl Chunk {
 }
 
 /// The order of `segment`, covering at least its records below `upto`.
-pub(super) fn order_of(store: &Store, segment: &Arc<Segment>, upto: Lsn) -> Result<Sorted, StoreError> {
+pub(super) fn order_of(past: &impl Past, segment: &Arc<Segment>, upto: Lsn) -> Result<Sorted, StoreError> {
     let number = segment.header().number;
-    let known = store.sorted.lock().get(&number).cloned();
+    let known = past.sorted().lock().get(&number).cloned();
     let mut sorted = known.unwrap_or_else(|| Sorted {
         first: segment.first(),
         upto: segment.first(),
@@ -175,10 +176,10 @@ pub(super) fn order_of(store: &Store, segment: &Arc<Segment>, upto: Lsn) -> Resu
         sorted.chunks.push(Arc::new(chunk));
     }
     sorted.upto = upto;
-    let mut cache = store.sorted.lock();
+    let mut cache = past.sorted().lock();
     // Another scan may have gone further meanwhile; the longer order serves both. One that has been
     // compacted meanwhile is not needed again.
-    let is_compacted = segment.first() < store.files.load().through;
+    let is_compacted = segment.first() < past.files().through;
     if !is_compacted && cache.get(&number).is_none_or(|other| other.upto < upto) {
         cache.insert(number, sorted.clone());
     }

@@ -11,6 +11,7 @@ pub mod dump;
 mod error;
 pub mod format;
 pub mod reader;
+pub(super) mod salvage;
 pub mod tree;
 pub(super) mod writer;
 

@@ -145,7 +145,7 @@ impl Table {
     }
 
     /// Bytes of entries, as far as offsets go.
-    fn data(&self) -> &[u8] {
+    pub(super) fn data(&self) -> &[u8] {
         &self.bytes()[..self.footer.data_end as usize]
     }
 
@@ -186,7 +186,7 @@ impl Table {
         })
     }
 
-    fn compare_page(&self, page: usize) -> Result<(), TableError> {
+    pub(super) fn compare_page(&self, page: usize) -> Result<(), TableError> {
         let start = DATA_START + page * PAGE_BYTES;
         self.ensure(start, PAGE_BYTES)?;
         let (_, _, crcs) = self.sections();
@@ -227,6 +227,17 @@ impl Table {
         let (tree, rest) = section.split_at(tree_bytes);
         let (offsets, crcs) = rest.split_at(self.footer.anchors as usize * 4);
         (tree, offsets, crcs)
+    }
+
+    /// Offset and prefix of each anchor as they stand in the index section, whatever its checksum says.
+    pub(super) fn anchors_as_written(&self) -> impl Iterator<Item = (usize, u64)> {
+        let (tree, offsets, _) = self.sections();
+        let (prefixes, offsets) = (tree.chunks_exact(8), offsets.chunks_exact(4));
+        offsets.zip(prefixes).map(|(offset, prefix)| {
+            let offset = u32::from_le_bytes(offset.try_into().expect("four bytes"));
+            let prefix = u64::from_le_bytes(prefix.try_into().expect("eight bytes"));
+            (offset as usize, prefix)
+        })
     }
 
     fn compare_index(&self) -> Result<(), TableError> {
