@@ -6,6 +6,7 @@
 //! The SQL that declares these functions is committed in `sql/` and compared with this library by
 //! `scripts/test-pg.sh`.
 
+mod catalog;
 mod convert;
 mod error;
 mod fdw;

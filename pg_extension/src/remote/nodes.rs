@@ -277,7 +277,7 @@ pub(super) fn login(node: &Node, user: pg_sys::Oid) -> Vec<(CString, CString)> {
 
 /// `atoll.catalog_changed()`: trigger of the catalog's tables, tells every backend to read them again.
 #[pg_trigger]
-fn catalog_changed<'a>(
+pub(crate) fn catalog_changed<'a>(
     trigger: &'a pgrx::PgTrigger<'a>,
 ) -> Result<Option<PgHeapTuple<'a, impl WhoAllocated>>, pgrx::PgTriggerError> {
     let relation = trigger.relation()?.oid();
