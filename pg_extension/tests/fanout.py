@@ -466,6 +466,28 @@ def rows_stream_in_constant_memory():
 
 
 @test
+def a_filled_table_is_distributed_and_brought_back_whole():
+    for shard in shards:
+        shard.ask("CREATE EXTENSION IF NOT EXISTS atoll")
+    ask = coordinator.ask
+    ask("CREATE TABLE filled (id int8 PRIMARY KEY, v text DEFAULT 'x', CHECK (id > 0)); CREATE INDEX ON filled (v); INSERT INTO filled SELECT i, 'v' || i FROM generate_series(1, 5000) i;")
+    same(ask("SELECT atoll.distribute_table('filled', 'id', 8)"), "")
+    same(ask("SELECT count(*), sum(id) FROM filled"), "5000|12502500")
+    same(ask("SELECT count(*) FROM atoll.slots WHERE \"table\" = 'filled'::regclass"), "8")
+    holds(ask("INSERT INTO filled VALUES (42)"), "23505")
+    holds(ask("INSERT INTO filled VALUES (-1)"), "23514")
+    holds(ask("ALTER TABLE filled ADD COLUMN z int"), "0A000")
+    holds(ask("DROP FOREIGN TABLE filled_0001"), "0A000")
+    ask("BEGIN; DROP TABLE filled; ROLLBACK")
+    same(ask("SELECT v FROM filled WHERE id = 42"), "v42")
+    same(ask("SELECT atoll.undistribute_table('filled')"), "")
+    same(ask("SELECT count(*), sum(id) FROM filled"), "5000|12502500")
+    same(ask("DROP TABLE filled"), "")
+    for shard in shards:
+        same(shard.ask("SELECT count(*) FROM pg_class WHERE relname LIKE 'filled%'"), "0")
+
+
+@test
 def postgres_fdw_has_opened_nothing():
     same(coordinator.ask("SELECT count(*) FROM t; UPDATE t SET a = a WHERE id = 1; INSERT INTO u VALUES (1, 'x'); ANALYZE t; TRUNCATE u; SELECT count(*) FROM postgres_fdw_get_connections()"), "6000\n0")
 
