@@ -1070,6 +1070,8 @@ CREATE TABLE distributed_table (
     indexes text[] NOT NULL
 );
 REVOKE ALL ON node, colocation_group, slot, distributed_table FROM PUBLIC;
+-- The event triggers read it as whoever runs the command.
+GRANT SELECT ON distributed_table TO PUBLIC;
 
 CREATE TRIGGER changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON node
     FOR EACH STATEMENT EXECUTE FUNCTION catalog_changed();
