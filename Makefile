@@ -1,7 +1,7 @@
 # Every target is a line or two into scripts/ or cargo; the work is done there.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-pg-large test-large vectors histories hostile kills loom fuzz plan-report check fix bench bench-peers bench-pg-functions instructions install deb test-deb install-pg clean
+.PHONY: help demo test test-pg-large test-large vectors histories hostile kills loom fuzz plan-report check fix bench bench-peers bench-pg-functions instructions install wheel deb test-deb install-pg clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
@@ -69,6 +69,10 @@ install: ## builds and installs library, headers, pkg-config, CMake files and to
 	@scripts/setup.sh demo
 	@scripts/cargo.sh build --release --package atoll-ffi --package atoll-cli
 	@PREFIX=$(or $(PREFIX),/usr/local) DESTDIR=$(DESTDIR) scripts/install.sh
+
+wheel: ## the Python wheel, with the engine in it, in dist/
+	@scripts/setup.sh test
+	@scripts/python.sh wheel
 
 deb: ## Debian packages libatoll0, libatoll-dev and atoll in dist/
 	@scripts/setup.sh demo

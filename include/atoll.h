@@ -114,7 +114,8 @@
 #define ATOLL_MOVE_COPYING 1
 
 /**
- * The last writes are being copied: the owner answers reads, and writes wait for the next version of the topology.
+ * The last writes are being copied: the owner answers reads, and writes wait for the next version of the
+ * topology.
  */
 #define ATOLL_MOVE_FROZEN 2
 
@@ -379,10 +380,10 @@ typedef struct {
     /**
      * Version of the topology that says so.
      */
-    uint64_t epoch;
+    uint64_t version;
     /**
-     * Position in the log of the shard below which what it holds of this slot is left over from an earlier stay; 0 if the slot
-     * never moved.
+     * Position in the log of the shard below which what it holds of this slot is left over from an earlier
+     * stay; 0 if the slot never moved.
      */
     uint64_t residency;
     /**
@@ -458,15 +459,17 @@ typedef struct {
 } atoll_read_opts;
 
 /**
- * Decides between versions of a key that did not know each other: at least two, each once, in the order of who wrote them.
+ * Decides between versions of a key that did not know each other: at least two, each once, in the order of
+ * who wrote them.
  *
- * Its result goes through atoll_out_write(), atoll_out_choose() or atoll_out_delete(); it returns ATOLL_OK, or anything else if it cannot
- * decide (atoll_out_fail() says why), which the call that needed it answers with ATOLL_E_CALLBACK. The views are valid until it
- * returns.
+ * Its result goes through atoll_out_write(), atoll_out_choose() or atoll_out_delete(); it returns ATOLL_OK,
+ * or anything else if it cannot decide (atoll_out_fail() says why), which the call that needed it answers
+ * with ATOLL_E_CALLBACK. The views are valid until it returns.
  *
- * It may be called from any thread, and from several at the same time. Every replica runs it: it must be deterministic, give
- * the same whatever versions were merged first, and read no clock. It must not throw an exception, longjmp() or end its thread: an exception that
- * reaches the library ends the process. It may use other handles.
+ * It may be called from any thread, and from several at the same time. Every replica runs it: it must be
+ * deterministic, give the same whatever versions were merged first, and read no clock. It must not throw an
+ * exception, longjmp() or end its thread: an exception that reaches the library ends the process. It may use
+ * other handles.
  */
 typedef atoll_status (*atoll_resolve_fn)(void *ctx,
                                          atoll_bytes key,
@@ -852,15 +855,15 @@ atoll_status atoll_out_choose(atoll_out *out, size_t i);
 atoll_status atoll_out_delete(atoll_out *out);
 
 /**
- * Says why the function cannot decide, for the message of the error; it must then return a status that is not ATOLL_OK. Only
- * inside a resolver's function.
+ * Says why the function cannot decide, for the message of the error; it must then return a status that is
+ * not ATOLL_OK. Only inside a resolver's function.
  */
 atoll_status atoll_out_fail(atoll_out *out,
                             const char *reason);
 
 /**
- * Tells how the left causal context relates to the right one: ATOLL_VC_EQUAL, ATOLL_VC_BEFORE, ATOLL_VC_AFTER or ATOLL_VC_CONCURRENT. A length
- * of 0 stands for having seen nothing.
+ * Tells how the left causal context relates to the right one: ATOLL_VC_EQUAL, ATOLL_VC_BEFORE,
+ * ATOLL_VC_AFTER or ATOLL_VC_CONCURRENT. A length of 0 stands for having seen nothing.
  *
  * Any thread. ATOLL_E_CORRUPT if either is no context.
  */
@@ -886,8 +889,8 @@ atoll_status atoll_context_merge(const void *left,
 /**
  * Gives the bytes of a version. An empty context stands for having seen nothing.
  *
- * Free `*encoded` with atoll_buf_free(). Any thread. ATOLL_E_INVALID for sequence 0, for a deletion with a value and for a
- * version that has seen itself, ATOLL_E_CORRUPT for bytes that are no context.
+ * Free `*encoded` with atoll_buf_free(). Any thread. ATOLL_E_INVALID for sequence 0, for a deletion with a
+ * value and for a version that has seen itself, ATOLL_E_CORRUPT for bytes that are no context.
  */
 atoll_status atoll_version_encode(const atoll_version_view *version,
                                   atoll_buf **encoded,
@@ -1015,7 +1018,8 @@ int32_t atoll_error_os_errno(const atoll_error *error);
 void atoll_error_free(atoll_error *error);
 
 /**
- * Packs milliseconds since 1970 (48 bits) and a counter within that millisecond into a stamp; numeric order is order of time.
+ * Packs milliseconds since 1970 (48 bits) and a counter within that millisecond into a stamp; numeric order
+ * is order of time.
  *
  * Any thread. ATOLL_E_INVALID for milliseconds that need more than 48 bits.
  */
@@ -1025,11 +1029,11 @@ atoll_status atoll_hlc_pack(uint64_t wall_ms,
                             atoll_error **err);
 
 /**
- * Writes a stamp of a node as text into `buf` of `cap` bytes, without a NUL at the end: 2026-11-23T02:00:00.123Z/0007@node. `*len`
- * says how long it is.
+ * Writes a stamp of a node as text into `buf` of `cap` bytes, without a NUL at the end:
+ * 2026-11-23T02:00:00.123Z/0007@node. `*len` says how long it is.
  *
- * Any thread. ATOLL_BUFFER_TOO_SMALL if `cap` is less than `*len`; ATOLL_E_INVALID for a name that no vector clock could
- * have.
+ * Any thread. ATOLL_BUFFER_TOO_SMALL if `cap` is less than `*len`; ATOLL_E_INVALID for a name that no vector
+ * clock could have.
  */
 atoll_status atoll_hlc_to_text(uint64_t stamp,
                                const void *node,
@@ -1040,7 +1044,8 @@ atoll_status atoll_hlc_to_text(uint64_t stamp,
                                atoll_error **err);
 
 /**
- * Reads the text of a stamp, and nothing else: no other zone, precision or case. `*node` is a view of `text`.
+ * Reads the text of a stamp, and nothing else: no other zone, precision or case. `*node` is a view of
+ * `text`.
  *
  * Any thread. ATOLL_E_INVALID naming the byte at which it goes wrong.
  */
@@ -1073,7 +1078,8 @@ atoll_status atoll_hlc_decode(const void *encoded,
                               atoll_error **err);
 
 /**
- * Compares two stamps in their byte form, by time and then by the bytes of the names: `*order` is -1, 0 or 1. Allocates nothing.
+ * Compares two stamps in their byte form, by time and then by the bytes of the names: `*order` is -1, 0 or
+ * 1. Allocates nothing.
  *
  * Any thread. ATOLL_E_CORRUPT if either is not the byte form of a stamp.
  */
@@ -1085,8 +1091,8 @@ atoll_status atoll_hlc_compare_encoded(const void *left,
                                        atoll_error **err);
 
 /**
- * Encodes a signed integer of any width as a key, into `buf` of `cap` bytes; `*key_len` says how long it is: 8 bytes for
- * ATOLL_ENCODING_BINARY, at most 20 for ATOLL_ENCODING_DECIMAL.
+ * Encodes a signed integer of any width as a key, into `buf` of `cap` bytes; `*key_len` says how long it is:
+ * 8 bytes for ATOLL_ENCODING_BINARY, at most 20 for ATOLL_ENCODING_DECIMAL.
  *
  * Any thread. ATOLL_BUFFER_TOO_SMALL if `cap` is less than `*key_len`.
  */
@@ -1098,8 +1104,8 @@ atoll_status atoll_encode_key_i64(int64_t value,
                                   atoll_error **err);
 
 /**
- * As atoll_encode_key_i64(), for an unsigned integer. Equal numbers are equal keys, whatever their type; so ATOLL_E_INVALID
- * above 9223372036854775807, which no key can be.
+ * As atoll_encode_key_i64(), for an unsigned integer. Equal numbers are equal keys, whatever their type; so
+ * ATOLL_E_INVALID above 9223372036854775807, which no key can be.
  */
 atoll_status atoll_encode_key_u64(uint64_t value,
                                   uint32_t encoding,
@@ -1109,8 +1115,8 @@ atoll_status atoll_encode_key_u64(uint64_t value,
                                   atoll_error **err);
 
 /**
- * Encodes text as a key: its UTF-8 bytes, as they are. As atoll_encode_key_i64(), with ATOLL_E_INVALID for bytes that are no
- * UTF-8.
+ * Encodes text as a key: its UTF-8 bytes, as they are. As atoll_encode_key_i64(), with ATOLL_E_INVALID for
+ * bytes that are no UTF-8.
  */
 atoll_status atoll_encode_key_text(const void *text,
                                    size_t text_len,
@@ -1131,11 +1137,11 @@ atoll_status atoll_encode_key_uuid(const uint8_t *uuid,
 /**
  * Gives the bytes of a typed key, as they are stored and routed: the same in every language and in SQL.
  *
- * One part is a plain key; several are a tuple, ordered part by part, which may hold tuples between ATOLL_KEY_BEGIN and
- * ATOLL_KEY_END. `encoding`: ATOLL_ENCODING_BINARY, or ATOLL_ENCODING_DECIMAL for integers as programs that hash str(id) have
- * them (inside tuples they stay binary). Free `*key` with atoll_buf_free(); it is NULL after an error. Any thread.
- * ATOLL_E_INVALID for text that is no UTF-8, a UUID that has not 16 bytes, tuples more than 32 deep, a begin without its end, and
- * no parts at all.
+ * One part is a plain key; several are a tuple, ordered part by part, which may hold tuples between
+ * ATOLL_KEY_BEGIN and ATOLL_KEY_END. `encoding`: ATOLL_ENCODING_BINARY, or ATOLL_ENCODING_DECIMAL for
+ * integers as programs that hash str(id) have them (inside tuples they stay binary). Free `*key` with
+ * atoll_buf_free(); it is NULL after an error. Any thread. ATOLL_E_INVALID for text that is no UTF-8, a UUID
+ * that has not 16 bytes, tuples more than 32 deep, a begin without its end, and no parts at all.
  */
 atoll_status atoll_encode_key(const atoll_key_part *parts,
                               size_t n,
@@ -1144,7 +1150,8 @@ atoll_status atoll_encode_key(const atoll_key_part *parts,
                               atoll_error **err);
 
 /**
- * As atoll_encode_key(), of a tuple whatever the number of its parts: one part is a tuple of one, none the empty tuple.
+ * As atoll_encode_key(), of a tuple whatever the number of its parts: one part is a tuple of one, none the
+ * empty tuple.
  *
  * A tuple is a prefix of all that begin with its parts. Free `*key` with atoll_buf_free(). Any thread.
  */
@@ -1154,11 +1161,11 @@ atoll_status atoll_encode_key_tuple(const atoll_key_part *parts,
                                     atoll_error **err);
 
 /**
- * Takes a composite key apart: `parts` of room for `max_n` get its parts, `*n` says how many there are. Views of
- * bytes, text and UUIDs belong to `*contents`: free it with atoll_buf_free() once they have served.
+ * Takes a composite key apart: `parts` of room for `max_n` get its parts, `*n` says how many there are.
+ * Views of bytes, text and UUIDs belong to `*contents`: free it with atoll_buf_free() once they have served.
  *
- * Any thread. ATOLL_BUFFER_TOO_SMALL if there are more than `max_n`; `*n` says how many, `*contents` is NULL.
- * ATOLL_E_INVALID for bytes that are no composite key.
+ * Any thread. ATOLL_BUFFER_TOO_SMALL if there are more than `max_n`; `*n` says how many, `*contents` is
+ * NULL. ATOLL_E_INVALID for bytes that are no composite key.
  */
 atoll_status atoll_decode_key_tuple(const void *key,
                                     size_t key_len,
@@ -1171,7 +1178,8 @@ atoll_status atoll_decode_key_tuple(const void *key,
 /**
  * Tells where a key lives: its slot, the shard that owns it, and where it is going.
  *
- * Any thread; allocates nothing. ATOLL_E_INVALID for a router that is no topology, and for a key outside its domain.
+ * Any thread; allocates nothing. ATOLL_E_INVALID for a router that is no topology, and for a key outside its
+ * domain.
  */
 atoll_status atoll_router_locate(const atoll_router *router,
                                  const void *key,
@@ -1180,9 +1188,21 @@ atoll_status atoll_router_locate(const atoll_router *router,
                                  atoll_error **err);
 
 /**
+ * Tells the shard that owns a key: atoll_router_locate() for those who need no more.
+ *
+ * Any thread; allocates nothing. Errors as for atoll_router_locate().
+ */
+atoll_status atoll_router_shard(const atoll_router *router,
+                                const void *key,
+                                size_t key_len,
+                                uint32_t *shard,
+                                atoll_error **err);
+
+/**
  * Tells where slot number `slot` lives, from 0 to atoll_router_places() - 1.
  *
- * Any thread; allocates nothing. ATOLL_END past the last one, ATOLL_E_INVALID for a router that is no topology.
+ * Any thread; allocates nothing. ATOLL_END past the last one, ATOLL_E_INVALID for a router that is no
+ * topology.
  */
 atoll_status atoll_router_slot_at(const atoll_router *router,
                                   uint32_t slot,
@@ -1190,16 +1210,17 @@ atoll_status atoll_router_slot_at(const atoll_router *router,
                                   atoll_error **err);
 
 /**
- * Returns how many shards a topology has, retired ones included: their numbers are 0 to one less. 0 for routers that are no
- * topology, and for NULL. Any thread.
+ * Returns how many shards a topology has, retired ones included: their numbers are 0 to one less. 0 for
+ * routers that are no topology, and for NULL. Any thread.
  */
 uint32_t atoll_router_shard_count(const atoll_router *router);
 
 /**
  * Tells the nodes of a shard by their numbers, preferred primary first, and in `*n` how many there are.
  *
- * `nodes` has room for `max_n`. Any thread; allocates nothing. ATOLL_BUFFER_TOO_SMALL if there are more (`*n` says how many,
- * and nothing was written), ATOLL_END for a number that no shard has, ATOLL_E_INVALID for a router that is no topology.
+ * `nodes` has room for `max_n`. Any thread; allocates nothing. ATOLL_BUFFER_TOO_SMALL if there are more
+ * (`*n` says how many, and nothing was written), ATOLL_END for a number that no shard has, ATOLL_E_INVALID
+ * for a router that is no topology.
  */
 atoll_status atoll_router_shard_nodes(const atoll_router *router,
                                       uint32_t shard,
@@ -1246,14 +1267,15 @@ size_t atoll_options_count(void);
 atoll_status atoll_options_describe(size_t i, atoll_option_info *info);
 
 /**
- * Tells what adding a node at the end of the list would move, as JSON: algorithm, change, moved (fraction of all keys whose owner
- * changes), minimum (the least that any method could move), ratio, moved_between_old_nodes, nodes, and slots for a topology.
- * Nothing changes.
+ * Tells what adding a node at the end of the list would move, as JSON: algorithm, change, moved (fraction of
+ * all keys whose owner changes), minimum (the least that any method could move), ratio,
+ * moved_between_old_nodes, nodes, and slots for a topology. Nothing changes.
  *
- * `json` and `after` may be NULL; otherwise they get the plan, to be freed with atoll_buf_free(), and the router with the node, to be
- * freed with atoll_router_free(): of a topology its next version, in which the node is a member and the slots of the plan are on
- * their way. Both are NULL after an error. Any thread; time grows with points and slots. ATOLL_E_INVALID for a name that is there already,
- * for ranges, and for routers without named nodes.
+ * `json` and `after` may be NULL; otherwise they get the plan, to be freed with atoll_buf_free(), and the
+ * router with the node, to be freed with atoll_router_free(): of a topology its next version, in which the
+ * node is a member and the slots of the plan are on their way. Both are NULL after an error. Any thread;
+ * time grows with points and slots. ATOLL_E_INVALID for a name that is there already, for ranges, and for
+ * routers without named nodes.
  */
 atoll_status atoll_router_plan_add(const atoll_router *router,
                                    const void *node,
@@ -1264,7 +1286,8 @@ atoll_status atoll_router_plan_add(const atoll_router *router,
                                    atoll_error **err);
 
 /**
- * As atoll_router_plan_add(), of taking a node away. ATOLL_E_INVALID for a name that is not there, and for the last node.
+ * As atoll_router_plan_add(), of taking a node away. ATOLL_E_INVALID for a name that is not there, and for
+ * the last node.
  */
 atoll_status atoll_router_plan_remove(const atoll_router *router,
                                       const void *node,
@@ -1274,8 +1297,8 @@ atoll_status atoll_router_plan_remove(const atoll_router *router,
                                       atoll_error **err);
 
 /**
- * As atoll_router_plan_add(), of giving a node another weight, 0 for one that is to be empty. ATOLL_E_INVALID for a name that is not
- * there, and for algorithms without weights.
+ * As atoll_router_plan_add(), of giving a node another weight, 0 for one that is to be empty.
+ * ATOLL_E_INVALID for a name that is not there, and for algorithms without weights.
  */
 atoll_status atoll_router_plan_reweight(const atoll_router *router,
                                         const void *node,
@@ -1286,8 +1309,9 @@ atoll_status atoll_router_plan_reweight(const atoll_router *router,
                                         atoll_error **err);
 
 /**
- * As atoll_router_plan_add(), of a change in JSON, as plans show it: {"add":{"name":"d","weight":2,"zone":"x","rack":"1"}},
- * {"remove":"a"}, {"reweight":{"node":"a","weight":3}}. ATOLL_E_INVALID for other changes too.
+ * As atoll_router_plan_add(), of a change in JSON, as plans show it:
+ * {"add":{"name":"d","weight":2,"zone":"x","rack":"1"}}, {"remove":"a"},
+ * {"reweight":{"node":"a","weight":3}}. ATOLL_E_INVALID for other changes too.
  */
 atoll_status atoll_router_plan(const atoll_router *router,
                                const void *change,
@@ -1388,19 +1412,19 @@ atoll_status atoll_multi_get(atoll_db *db,
 const char *atoll_resolver_builtin_name(size_t i);
 
 /**
- * Gives a built-in rule by its name: lww (the latest write), node_priority, fields, set_union, counter, max, min, siblings (leaves the
- * choice to the reader).
+ * Gives a built-in rule by its name: lww (the latest write), node_priority, fields, set_union, counter, max,
+ * min, siblings (leaves the choice to the reader).
  *
- * `*resolver` is NULL after an error; free it with atoll_resolver_free(). Any thread. ATOLL_E_INVALID for an unknown
- * name; the message lists those there are.
+ * `*resolver` is NULL after an error; free it with atoll_resolver_free(). Any thread. ATOLL_E_INVALID for an
+ * unknown name; the message lists those there are.
  */
 atoll_status atoll_resolver_builtin(const char *name,
                                     atoll_resolver **resolver,
                                     atoll_error **err);
 
 /**
- * Gives the rule node_priority with an order of nodes, `n` packed names, the most important first: the write of the first node in the list
- * wins.
+ * Gives the rule node_priority with an order of nodes, `n` packed names, the most important first: the write
+ * of the first node in the list wins.
  *
  * `*resolver` is NULL after an error; free it with atoll_resolver_free(). Any thread.
  */
@@ -1411,11 +1435,12 @@ atoll_status atoll_resolver_node_priority(const uint8_t *names,
                                           atoll_error **err);
 
 /**
- * Makes a rule of a function of the program. `name` is the rule's, in messages; `ctx` is handed to every call.
+ * Makes a rule of a function of the program. `name` is the rule's, in messages; `ctx` is handed to every
+ * call.
  *
- * `ctx_free` may be NULL; otherwise it is called exactly once with `ctx`: when the rule is no longer in use after atoll_resolver_free(),
- * and before this returns if it fails. `*resolver` is NULL after an error. Any thread. ATOLL_E_INVALID without a function, for
- * an empty name, and for that of a built-in rule.
+ * `ctx_free` may be NULL; otherwise it is called exactly once with `ctx`: when the rule is no longer in use
+ * after atoll_resolver_free(), and before this returns if it fails. `*resolver` is NULL after an error. Any
+ * thread. ATOLL_E_INVALID without a function, for an empty name, and for that of a built-in rule.
  */
 atoll_status atoll_resolver_new(const char *name,
                                 atoll_resolve_fn function,
@@ -1437,13 +1462,15 @@ const char *atoll_resolver_name(const atoll_resolver *resolver);
 void atoll_resolver_free(atoll_resolver *resolver);
 
 /**
- * Tells what `n` packed versions of a key come to: version i is versions[version_offsets[i]..version_offsets[i + 1]], in the bytes that
- * atoll_version_encode() gives. `*resolved` holds one version, or several where the rule leaves the choice to the reader; none if
- * `n` is 0. One that was merged carries the stamp and the name of the latest of its parts.
+ * Tells what `n` packed versions of a key come to: version i is
+ * versions[version_offsets[i]..version_offsets[i + 1]], in the bytes that atoll_version_encode() gives.
+ * `*resolved` holds one version, or several where the rule leaves the choice to the reader; none if `n` is
+ * 0. One that was merged carries the stamp and the name of the latest of its parts.
  *
- * A rule that is a function is not asked about fewer than two different versions. Free `*resolved` with atoll_versions_free(); it is NULL
- * after an error. Nothing stored changes. Any thread, also inside a resolver's function. ATOLL_E_CALLBACK if a function could not
- * decide, ATOLL_E_INVALID if a built-in rule cannot read a value, ATOLL_E_CORRUPT for bytes that are no version.
+ * A rule that is a function is not asked about fewer than two different versions. Free `*resolved` with
+ * atoll_versions_free(); it is NULL after an error. Nothing stored changes. Any thread, also inside a
+ * resolver's function. ATOLL_E_CALLBACK if a function could not decide, ATOLL_E_INVALID if a built-in rule
+ * cannot read a value, ATOLL_E_CORRUPT for bytes that are no version.
  */
 atoll_status atoll_resolver_resolve(const atoll_resolver *resolver,
                                     const void *key,
@@ -1455,10 +1482,11 @@ atoll_status atoll_resolver_resolve(const atoll_resolver *resolver,
                                     atoll_error **err);
 
 /**
- * Gives the value as a user reads it, where the rule keeps more in it than that: of `fields` the plain JSON object, of `counter` the
- * number. For other rules the value itself.
+ * Gives the value as a user reads it, where the rule keeps more in it than that: of `fields` the plain JSON
+ * object, of `counter` the number. For other rules the value itself.
  *
- * Free `*presented` with atoll_buf_free(). Any thread. ATOLL_E_INVALID if the value is not one of this rule's.
+ * Free `*presented` with atoll_buf_free(). Any thread. ATOLL_E_INVALID if the value is not one of this
+ * rule's.
  */
 atoll_status atoll_resolver_present(const atoll_resolver *resolver,
                                     const void *value,
@@ -1467,12 +1495,15 @@ atoll_status atoll_resolver_present(const atoll_resolver *resolver,
                                     atoll_error **err);
 
 /**
- * Searches for versions on which a rule breaks what every rule owes: the same result each time, in any order, in any grouping, and
- * with repetitions. `*counter_example` is NULL if none was found, otherwise a text that shows the smallest.
+ * Searches for versions on which a rule breaks what every rule owes: the same result each time, in any
+ * order, in any grouping, and with repetitions. `*counter_example` is NULL if none was found, otherwise a
+ * text that shows the smallest.
  *
- * Values are drawn from `n` packed ones that the rule can read (value i is values[value_offsets[i]..value_offsets[i + 1]]); few and
- * different ones find more. The same `seed` searches the same `cases` inputs; 0 cases stand for 2,000. It cannot prove a rule right.
- * Free `*counter_example` with atoll_buf_free(). Any thread; takes as long as the rule takes for some thirty calls a case.
+ * Values are drawn from `n` packed ones that the rule can read (value i is
+ * values[value_offsets[i]..value_offsets[i + 1]]); few and different ones find more. The same `seed`
+ * searches the same `cases` inputs; 0 cases stand for 2,000. It cannot prove a rule right. Free
+ * `*counter_example` with atoll_buf_free(). Any thread; takes as long as the rule takes for some thirty
+ * calls a case.
  */
 atoll_status atoll_resolver_check(const atoll_resolver *resolver,
                                   uint64_t seed,
@@ -1486,9 +1517,9 @@ atoll_status atoll_resolver_check(const atoll_resolver *resolver,
 /**
  * Tells which node owns a key: its number, for atoll_router_node_at().
  *
- * `key` is encoded, as for all look-ups (atoll_encode_key_i64() and its neighbours; bytes and text are as they are). Any
- * thread; allocates nothing. ATOLL_E_INVALID where answers are numbers (use atoll_router_number()), and for a key outside
- * the domain of a range topology.
+ * `key` is encoded, as for all look-ups (atoll_encode_key_i64() and its neighbours; bytes and text are as
+ * they are). Any thread; allocates nothing. ATOLL_E_INVALID where answers are numbers (use
+ * atoll_router_number()), and for a key outside the domain of a range topology.
  */
 atoll_status atoll_router_owner(const atoll_router *router,
                                 const void *key,
@@ -1508,11 +1539,12 @@ atoll_status atoll_router_node(const atoll_router *router,
                                atoll_error **err);
 
 /**
- * Tells the first `max_n` distinct nodes of a key by their numbers, owner first, and in `*n` how many there are: fewer
- * when there are fewer.
+ * Tells the first `max_n` distinct nodes of a key by their numbers, owner first, and in `*n` how many there
+ * are: fewer when there are fewer.
  *
- * `nodes` has room for `max_n`. Any thread; allocates nothing but a list that each thread keeps. ATOLL_E_INVALID for more
- * than one node of an algorithm that gives one (modulo, jump, range), and as for atoll_router_owner().
+ * `nodes` has room for `max_n`. Any thread; allocates nothing but a list that each thread keeps.
+ * ATOLL_E_INVALID for more than one node of an algorithm that gives one (modulo, jump, range), and as for
+ * atoll_router_owner().
  */
 atoll_status atoll_router_owners(const atoll_router *router,
                                  const void *key,
@@ -1523,7 +1555,8 @@ atoll_status atoll_router_owners(const atoll_router *router,
                                  atoll_error **err);
 
 /**
- * Gives the names of the first `n` distinct nodes of a key, the owner first, into `names`; `*found` is how many there are.
+ * Gives the names of the first `n` distinct nodes of a key, the owner first, into `names`; `*found` is how
+ * many there are.
  *
  * Views last as long as the router. Otherwise as atoll_router_owners().
  */
@@ -1536,8 +1569,8 @@ atoll_status atoll_router_nodes(const atoll_router *router,
                                 atoll_error **err);
 
 /**
- * Tells the number of the place of a key: bucket (modulo, jump), range, slot (slots, redis), token (cassandra, signed),
- * otherwise the number of the owner.
+ * Tells the number of the place of a key: bucket (modulo, jump), range, slot (slots, redis), token
+ * (cassandra, signed), otherwise the number of the owner.
  *
  * Any thread; allocates nothing. ATOLL_E_INVALID for a key outside the domain of a range topology.
  */
@@ -1558,12 +1591,12 @@ atoll_status atoll_router_bucket_of(const atoll_router *router,
                                     atoll_error **err);
 
 /**
- * Routes `n` packed keys: key i is keys[key_offsets[i]..key_offsets[i + 1]], `answers[i]` gets the number of its owner, or
- * where the router has no named nodes that of its place (atoll_router_number()).
+ * Routes `n` packed keys: key i is keys[key_offsets[i]..key_offsets[i + 1]], `answers[i]` gets the number of
+ * its owner, or where the router has no named nodes that of its place (atoll_router_number()).
  *
- * `key_offsets` has n + 1 entries, ascending from 0; `answers` has room for n. Any thread; allocates nothing.
- * ATOLL_E_INVALID for offsets that descend, and for a key outside the domain of a range topology; some of `answers` may have
- * been written then.
+ * `key_offsets` has n + 1 entries, ascending from 0; `answers` has room for n. Any thread; allocates
+ * nothing. ATOLL_E_INVALID for offsets that descend, and for a key outside the domain of a range topology;
+ * some of `answers` may have been written then.
  */
 atoll_status atoll_router_route_many(const atoll_router *router,
                                      const uint8_t *keys,
@@ -1573,8 +1606,8 @@ atoll_status atoll_router_route_many(const atoll_router *router,
                                      atoll_error **err);
 
 /**
- * Begins the description of a router: "slots", "ring", "range", "modulo", "jump", "hrw", "maglev", "ketama", "nginx", "redis" or
- * "cassandra". Free it with atoll_router_spec_free().
+ * Begins the description of a router: "slots", "ring", "range", "modulo", "jump", "hrw", "maglev", "ketama",
+ * "nginx", "redis" or "cassandra". Free it with atoll_router_spec_free().
  *
  * Any thread. ATOLL_E_INVALID for another algorithm; the message lists them.
  */
@@ -1590,10 +1623,11 @@ void atoll_router_spec_free(atoll_router_spec *spec);
 /**
  * Sets an option of a router by its name.
  *
- * "hash": "xxh3", "xxh64", "md5", "sha1", "crc32", "murmur3". "encoding": "binary" or "decimal", how integers become bytes.
- * "locality": the part of a key that decides: "none" (all of it), "tag" (what stands in {braces}) or "prefix:BYTES". "vnodes": points a node and weight.
- * "table_size": of maglev, a prime. "slots", "replicas": of slots. "buckets": numbers in place of nodes. An option that the
- * algorithm does not have is refused when the router is made. One thread at a time.
+ * "hash": "xxh3", "xxh64", "md5", "sha1", "crc32", "murmur3". "encoding": "binary" or "decimal", how
+ * integers become bytes. "locality": the part of a key that decides: "none" (all of it), "tag" (what stands
+ * in {braces}) or "prefix:BYTES". "vnodes": points a node and weight. "table_size": of maglev, a prime.
+ * "slots", "replicas": of slots. "buckets": numbers in place of nodes. An option that the algorithm does not
+ * have is refused when the router is made. One thread at a time.
  */
 atoll_status atoll_router_spec_set(atoll_router_spec *spec,
                                    const char *name,
@@ -1603,8 +1637,8 @@ atoll_status atoll_router_spec_set(atoll_router_spec *spec,
 /**
  * Adds a node, in the order that counts for modulo, jump, range, ketama and nginx.
  *
- * `weight` 1 is usual; 0 takes the node out of use. `zone` and `rack` say where copies should be apart, for slots; each may be
- * NULL. One thread at a time.
+ * `weight` 1 is usual; 0 takes the node out of use. `zone` and `rack` say where copies should be apart, for
+ * slots; each may be NULL. One thread at a time.
  */
 atoll_status atoll_router_spec_add_node(atoll_router_spec *spec,
                                         const void *node,
@@ -1615,7 +1649,8 @@ atoll_status atoll_router_spec_add_node(atoll_router_spec *spec,
                                         atoll_error **err);
 
 /**
- * Adds a split key, encoded, in ascending order: `range` alone. The key is the first of the range after it. One thread at a time.
+ * Adds a split key, encoded, in ascending order: `range` alone. The key is the first of the range after it.
+ * One thread at a time.
  */
 atoll_status atoll_router_spec_add_split(atoll_router_spec *spec,
                                          const void *key,
@@ -1632,9 +1667,11 @@ atoll_status atoll_router_new(const atoll_router_spec *spec,
                               atoll_error **err);
 
 /**
- * Makes a router from its bytes, or from those of a topology: of atoll_router_encode(), of another language, or of SQL.
+ * Makes a router from its bytes, or from those of a topology: of atoll_router_encode(), of another language,
+ * or of SQL.
  *
- * ATOLL_E_CORRUPT if they are damaged, ATOLL_E_UNSUPPORTED for a format that this library does not know. Any thread.
+ * ATOLL_E_CORRUPT if they are damaged, ATOLL_E_UNSUPPORTED for a format that this library does not know. Any
+ * thread.
  */
 atoll_status atoll_router_decode(const void *data,
                                  size_t len,
@@ -1652,14 +1689,16 @@ atoll_status atoll_router_from_json(const char *json, atoll_router **router, ato
 void atoll_router_free(atoll_router *router);
 
 /**
- * Gives the bytes of a router, which every language and SQL can read. Free `*data` with atoll_buf_free(). Any thread.
+ * Gives the bytes of a router, which every language and SQL can read. Free `*data` with atoll_buf_free().
+ * Any thread.
  */
 atoll_status atoll_router_encode(const atoll_router *router,
                                  atoll_buf **data,
                                  atoll_error **err);
 
 /**
- * Gives a router as JSON, for people and for atoll_router_from_json(). Free `*json` with atoll_buf_free(). Any thread.
+ * Gives a router as JSON, for people and for atoll_router_from_json(). Free `*json` with atoll_buf_free().
+ * Any thread.
  */
 atoll_status atoll_router_to_json(const atoll_router *router,
                                   atoll_buf **json,
@@ -1671,8 +1710,8 @@ atoll_status atoll_router_to_json(const atoll_router *router,
 size_t atoll_router_node_count(const atoll_router *router);
 
 /**
- * Tells node number `i`, from 0 to atoll_router_node_count() - 1: its name, a view that lasts as long as the router, and its
- * weight. Each may be NULL.
+ * Tells node number `i`, from 0 to atoll_router_node_count() - 1: its name, a view that lasts as long as the
+ * router, and its weight. Each may be NULL.
  *
  * Any thread. ATOLL_END past the last one.
  */
@@ -1682,13 +1721,14 @@ atoll_status atoll_router_node_at(const atoll_router *router,
                                   uint32_t *weight);
 
 /**
- * Returns the number of places that numbers run through from 0: buckets, ranges, slots or nodes; 0 for tokens, which are any
- * 64-bit number, and for NULL. Any thread.
+ * Returns the number of places that numbers run through from 0: buckets, ranges, slots or nodes; 0 for
+ * tokens, which are any 64-bit number, and for NULL. Any thread.
  */
 uint32_t atoll_router_places(const atoll_router *router);
 
 /**
- * Returns the version of the topology behind a router of slots, which grows with every change; 0 for other routers. Any thread.
+ * Returns the version of the topology behind a router of slots, which grows with every change; 0 for other
+ * routers. Any thread.
  */
 uint64_t atoll_router_epoch(const atoll_router *router);
 
@@ -1916,7 +1956,8 @@ void atoll_transaction_free(atoll_transaction *transaction);
 atoll_vclock *atoll_vclock_new(void);
 
 /**
- * Makes a clock from its bytes: of atoll_vclock_encode(), of another language, or of SQL. `*clock` is NULL after an error. Any thread.
+ * Makes a clock from its bytes: of atoll_vclock_encode(), of another language, or of SQL. `*clock` is NULL
+ * after an error. Any thread.
  */
 atoll_status atoll_vclock_decode(const void *data,
                                  size_t len,
@@ -1962,14 +2003,16 @@ atoll_status atoll_vclock_get(const atoll_vclock *clock,
                               atoll_error **err);
 
 /**
- * Raises every count of `into` to that of `from`. One thread at a time on both; merging a clock into itself changes nothing.
+ * Raises every count of `into` to that of `from`. One thread at a time on both; merging a clock into itself
+ * changes nothing.
  */
 atoll_status atoll_vclock_merge(atoll_vclock *into,
                                 const atoll_vclock *from,
                                 atoll_error **err);
 
 /**
- * Tells how the first clock stands to the second: ATOLL_VC_EQUAL, ATOLL_VC_BEFORE, ATOLL_VC_AFTER or ATOLL_VC_CONCURRENT.
+ * Tells how the first clock stands to the second: ATOLL_VC_EQUAL, ATOLL_VC_BEFORE, ATOLL_VC_AFTER or
+ * ATOLL_VC_CONCURRENT.
  *
  * One thread at a time on both.
  */
@@ -1989,26 +2032,27 @@ atoll_status atoll_vclock_compare_encoded(const void *a,
                                           atoll_error **err);
 
 /**
- * Gives the bytes of a clock, which every language and SQL can read. Free `*data` with atoll_buf_free(). One thread at a time.
+ * Gives the bytes of a clock, which every language and SQL can read. Free `*data` with atoll_buf_free(). One
+ * thread at a time.
  */
 atoll_status atoll_vclock_encode(const atoll_vclock *clock,
                                  atoll_buf **data,
                                  atoll_error **err);
 
 /**
- * Gives a clock as text: a JSON object with sorted names and no spaces, {"A":1,"B":3}. Free `*text` with atoll_buf_free(). One thread
- * at a time.
+ * Gives a clock as text: a JSON object with sorted names and no spaces, {"A":1,"B":3}. Free `*text` with
+ * atoll_buf_free(). One thread at a time.
  */
 atoll_status atoll_vclock_to_text(const atoll_vclock *clock,
                                   atoll_buf **text,
                                   atoll_error **err);
 
 /**
- * Makes a clock of `n` packed names and their counters, in any order: name i is names[name_offsets[i]..name_offsets[i + 1]].
- * A counter of 0 is the same as absence.
+ * Makes a clock of `n` packed names and their counters, in any order: name i is
+ * names[name_offsets[i]..name_offsets[i + 1]]. A counter of 0 is the same as absence.
  *
- * `*clock` is NULL after an error; free it with atoll_vclock_free(). Any thread. ATOLL_E_INVALID for a name that is empty, longer than
- * 255 bytes, no UTF-8, has control characters, or is given twice.
+ * `*clock` is NULL after an error; free it with atoll_vclock_free(). Any thread. ATOLL_E_INVALID for a name
+ * that is empty, longer than 255 bytes, no UTF-8, has control characters, or is given twice.
  */
 atoll_status atoll_vclock_from_entries(const uint8_t *names,
                                        const uint32_t *name_offsets,
@@ -2018,8 +2062,8 @@ atoll_status atoll_vclock_from_entries(const uint8_t *names,
                                        atoll_error **err);
 
 /**
- * Tells entry number `i` of a clock: entries ascend by the bytes of the names, and no counter is 0. `*node` is a view that is
- * valid until the clock is changed or freed.
+ * Tells entry number `i` of a clock: entries ascend by the bytes of the names, and no counter is 0. `*node`
+ * is a view that is valid until the clock is changed or freed.
  *
  * `node` and `counter` may be NULL. One thread at a time. ATOLL_END past the last one.
  */
@@ -2030,7 +2074,8 @@ atoll_status atoll_vclock_entry(const atoll_vclock *clock,
                                 atoll_error **err);
 
 /**
- * Writes the byte form of a clock into `buf` of `cap` bytes; `*len` says how long it is. Equal clocks have equal bytes.
+ * Writes the byte form of a clock into `buf` of `cap` bytes; `*len` says how long it is. Equal clocks have
+ * equal bytes.
  *
  * One thread at a time. ATOLL_BUFFER_TOO_SMALL if `cap` is less than `*len`.
  */

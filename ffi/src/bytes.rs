@@ -187,13 +187,28 @@ pub(crate) unsafe fn text<'a>(what: &str, text: *const c_char) -> Result<&'a str
         .map_err(|_| Failure::invalid(format!("{what} is not UTF-8")))
 }
 
-/// As [`slice`], of UTF-8.
+/// The longest byte form or text of anything but a key or a value.
+const MAX_FORM: usize = 1 << 30;
+
+/// As [`slice`], of a byte form or a text: a length that none can have is refused before anything is read.
+///
+/// # Safety
+/// As for [`slice`].
+pub(crate) unsafe fn form<'a>(what: &str, data: *const c_void, len: usize) -> Result<&'a [u8], Failure> {
+    if len > MAX_FORM {
+        return Err(too_long(what, len, MAX_FORM));
+    }
+    // SAFETY: the caller's promise.
+    unsafe { slice(what, data, len) }
+}
+
+/// As [`form`], of UTF-8.
 ///
 /// # Safety
 /// As for [`slice`].
 pub(crate) unsafe fn utf8<'a>(what: &str, data: *const c_void, len: usize) -> Result<&'a str, Failure> {
     // SAFETY: the caller's promise.
-    let bytes = unsafe { slice(what, data, len)? };
+    let bytes = unsafe { form(what, data, len)? };
     std::str::from_utf8(bytes).map_err(|_| Failure::invalid(format!("{what} is not UTF-8")))
 }
 

@@ -1,7 +1,8 @@
 //! A resolver that is a function of the program.
 //!
-//! In: a C function and what it wants handed in. Out: a rule of the engine that calls it. Must never: let go of what the program
-//! handed in before the last call has ended, let go of it twice, or hand out memory for the function to free.
+//! In: a C function and what it wants handed in. Out: a rule of the engine that calls it. Must never: let go
+//! of what the program handed in before the last call has ended, let go of it twice, or hand out memory for
+//! the function to free.
 
 #![expect(unsafe_code, reason = "raw pointers come from C, and C functions are called")]
 #![expect(non_camel_case_types, reason = "the names that C programs use")]
@@ -18,15 +19,17 @@ use crate::error::Failure;
 use crate::panic::guard;
 use crate::status::*;
 
-/// Decides between versions of a key that did not know each other: at least two, each once, in the order of who wrote them.
+/// Decides between versions of a key that did not know each other: at least two, each once, in the order of
+/// who wrote them.
 ///
-/// Its result goes through atoll_out_write(), atoll_out_choose() or atoll_out_delete(); it returns ATOLL_OK, or anything else if it cannot
-/// decide (atoll_out_fail() says why), which the call that needed it answers with ATOLL_E_CALLBACK. The views are valid until it
-/// returns.
+/// Its result goes through atoll_out_write(), atoll_out_choose() or atoll_out_delete(); it returns ATOLL_OK,
+/// or anything else if it cannot decide (atoll_out_fail() says why), which the call that needed it answers
+/// with ATOLL_E_CALLBACK. The views are valid until it returns.
 ///
-/// It may be called from any thread, and from several at the same time. Every replica runs it: it must be deterministic, give
-/// the same whatever versions were merged first, and read no clock. It must not throw an exception, longjmp() or end its thread: an exception that
-/// reaches the library ends the process. It may use other handles.
+/// It may be called from any thread, and from several at the same time. Every replica runs it: it must be
+/// deterministic, give the same whatever versions were merged first, and read no clock. It must not throw an
+/// exception, longjmp() or end its thread: an exception that reaches the library ends the process. It may use
+/// other handles.
 pub type atoll_resolve_fn = Option<
     unsafe extern "C-unwind" fn(
         ctx: *mut c_void,
@@ -217,8 +220,8 @@ pub unsafe extern "C" fn atoll_out_delete(out: *mut atoll_out) -> atoll_status {
     }
 }
 
-/// Says why the function cannot decide, for the message of the error; it must then return a status that is not ATOLL_OK. Only
-/// inside a resolver's function.
+/// Says why the function cannot decide, for the message of the error; it must then return a status that is
+/// not ATOLL_OK. Only inside a resolver's function.
 // SAFETY: no other symbol of this program has this name; the prefix is this library's.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atoll_out_fail(out: *mut atoll_out, reason: *const c_char) -> atoll_status {

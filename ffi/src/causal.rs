@@ -1,7 +1,7 @@
 //! Causal contexts and versions: what a read hands out and a write hands back.
 //!
-//! In: their bytes, which any language may keep and hand to any other. Out: how two contexts relate, their union, the facts of a
-//! version. Must never: guess at bytes that are damaged.
+//! In: their bytes, which any language may keep and hand to any other. Out: how two contexts relate, their
+//! union, the facts of a version. Must never: guess at bytes that are damaged.
 
 #![expect(unsafe_code, reason = "raw pointers come from C")]
 #![expect(non_camel_case_types, reason = "the names that C programs use")]
@@ -10,7 +10,7 @@ use std::ffi::c_void;
 
 use atoll::versioning::{Context, Dot, Hlc, Version};
 
-use crate::bytes::{atoll_buf, atoll_bytes, slice, value};
+use crate::bytes::{atoll_buf, atoll_bytes, form, value};
 use crate::call::{call, free, handle, out};
 use crate::error::{Failure, atoll_error};
 use crate::panic::guard;
@@ -80,8 +80,8 @@ fn context(bytes: &[u8]) -> Result<Context, Failure> {
     Ok(Context::from_bytes(bytes)?)
 }
 
-/// Tells how the left causal context relates to the right one: ATOLL_VC_EQUAL, ATOLL_VC_BEFORE, ATOLL_VC_AFTER or ATOLL_VC_CONCURRENT. A length
-/// of 0 stands for having seen nothing.
+/// Tells how the left causal context relates to the right one: ATOLL_VC_EQUAL, ATOLL_VC_BEFORE,
+/// ATOLL_VC_AFTER or ATOLL_VC_CONCURRENT. A length of 0 stands for having seen nothing.
 ///
 /// Any thread. ATOLL_E_CORRUPT if either is no context.
 // SAFETY: no other symbol of this program has this name; the prefix is this library's.
@@ -98,8 +98,8 @@ pub unsafe extern "C" fn atoll_context_compare(
         // SAFETY: the contract of the header.
         let (left, right, answer) = unsafe {
             (
-                slice("left", left, left_len)?,
-                slice("right", right, right_len)?,
+                form("left", left, left_len)?,
+                form("right", right, right_len)?,
                 out("order", order)?,
             )
         };
@@ -126,7 +126,7 @@ pub unsafe extern "C" fn atoll_context_merge(
         let out = unsafe { out("merged", merged)? };
         *out = std::ptr::null_mut();
         // SAFETY: the contract of the header.
-        let (left, right) = unsafe { (slice("left", left, left_len)?, slice("right", right, right_len)?) };
+        let (left, right) = unsafe { (form("left", left, left_len)?, form("right", right, right_len)?) };
         let mut both = context(left)?;
         both.join(&context(right)?);
         *out = atoll_buf::hand_over(both.to_bytes());
@@ -136,8 +136,8 @@ pub unsafe extern "C" fn atoll_context_merge(
 
 /// Gives the bytes of a version. An empty context stands for having seen nothing.
 ///
-/// Free `*encoded` with atoll_buf_free(). Any thread. ATOLL_E_INVALID for sequence 0, for a deletion with a value and for a
-/// version that has seen itself, ATOLL_E_CORRUPT for bytes that are no context.
+/// Free `*encoded` with atoll_buf_free(). Any thread. ATOLL_E_INVALID for sequence 0, for a deletion with a
+/// value and for a version that has seen itself, ATOLL_E_CORRUPT for bytes that are no context.
 // SAFETY: no other symbol of this program has this name; the prefix is this library's.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atoll_version_encode(
@@ -155,7 +155,7 @@ pub unsafe extern "C" fn atoll_version_encode(
         let (held, seen) = unsafe {
             (
                 value(version.value.data.cast(), version.value.len)?,
-                slice("context", version.context.data.cast(), version.context.len)?,
+                form("context", version.context.data.cast(), version.context.len)?,
             )
         };
         if version.deleted > 1 || version.deleted == 1 && !held.is_empty() {
@@ -194,7 +194,7 @@ pub unsafe extern "C" fn atoll_version_decode(
 ) -> atoll_status {
     call(err, || {
         // SAFETY: the contract of the header.
-        let (encoded, out) = unsafe { (slice("encoded", encoded, encoded_len)?, out("version", version)?) };
+        let (encoded, out) = unsafe { (form("encoded", encoded, encoded_len)?, out("version", version)?) };
         let read = Version::from_bytes(encoded)?;
         let mut found = view(&read, &[]);
         // The form is the only one: after dot and stamp comes the context, and the value stands at the end.

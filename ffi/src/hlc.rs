@@ -1,6 +1,7 @@
 //! Stamps of the hybrid logical clock, as text and as bytes.
 //!
-//! In: packed stamps and names of nodes, text, bytes. Out: the same in another form. Must never: read a clock.
+//! In: packed stamps and names of nodes, text, bytes. Out: the same in another form. Must never: read a
+//! clock.
 
 #![expect(unsafe_code, reason = "raw pointers come from C")]
 
@@ -9,12 +10,13 @@ use std::ffi::c_void;
 
 use atoll::versioning::{Hlc, HlcStamp, hlc};
 
-use crate::bytes::{atoll_bytes, copy_out, slice, utf8};
+use crate::bytes::{atoll_bytes, copy_out, form, utf8};
 use crate::call::{Outcome, call, out};
 use crate::error::{Failure, atoll_error};
 use crate::status::*;
 
-/// Packs milliseconds since 1970 (48 bits) and a counter within that millisecond into a stamp; numeric order is order of time.
+/// Packs milliseconds since 1970 (48 bits) and a counter within that millisecond into a stamp; numeric order
+/// is order of time.
 ///
 /// Any thread. ATOLL_E_INVALID for milliseconds that need more than 48 bits.
 // SAFETY: no other symbol of this program has this name; the prefix is this library's.
@@ -52,11 +54,11 @@ unsafe fn tell(read: &HlcStamp, from: &[u8], stamp: *mut u64, node: *mut atoll_b
     Ok(ATOLL_OK)
 }
 
-/// Writes a stamp of a node as text into `buf` of `cap` bytes, without a NUL at the end: 2026-11-23T02:00:00.123Z/0007@node. `*len`
-/// says how long it is.
+/// Writes a stamp of a node as text into `buf` of `cap` bytes, without a NUL at the end:
+/// 2026-11-23T02:00:00.123Z/0007@node. `*len` says how long it is.
 ///
-/// Any thread. ATOLL_BUFFER_TOO_SMALL if `cap` is less than `*len`; ATOLL_E_INVALID for a name that no vector clock could
-/// have.
+/// Any thread. ATOLL_BUFFER_TOO_SMALL if `cap` is less than `*len`; ATOLL_E_INVALID for a name that no vector
+/// clock could have.
 // SAFETY: no other symbol of this program has this name; the prefix is this library's.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atoll_hlc_to_text(
@@ -76,7 +78,8 @@ pub unsafe extern "C" fn atoll_hlc_to_text(
     })
 }
 
-/// Reads the text of a stamp, and nothing else: no other zone, precision or case. `*node` is a view of `text`.
+/// Reads the text of a stamp, and nothing else: no other zone, precision or case. `*node` is a view of
+/// `text`.
 ///
 /// Any thread. ATOLL_E_INVALID naming the byte at which it goes wrong.
 // SAFETY: no other symbol of this program has this name; the prefix is this library's.
@@ -131,14 +134,15 @@ pub unsafe extern "C" fn atoll_hlc_decode(
 ) -> atoll_status {
     call(err, || {
         // SAFETY: the contract of the header.
-        let encoded = unsafe { slice("encoded", encoded, encoded_len)? };
+        let encoded = unsafe { form("encoded", encoded, encoded_len)? };
         let read = HlcStamp::from_bytes(encoded)?;
         // SAFETY: the contract of the header.
         unsafe { tell(&read, encoded, stamp, node) }
     })
 }
 
-/// Compares two stamps in their byte form, by time and then by the bytes of the names: `*order` is -1, 0 or 1. Allocates nothing.
+/// Compares two stamps in their byte form, by time and then by the bytes of the names: `*order` is -1, 0 or
+/// 1. Allocates nothing.
 ///
 /// Any thread. ATOLL_E_CORRUPT if either is not the byte form of a stamp.
 // SAFETY: no other symbol of this program has this name; the prefix is this library's.
@@ -155,8 +159,8 @@ pub unsafe extern "C" fn atoll_hlc_compare_encoded(
         // SAFETY: the contract of the header.
         let (left, right, order) = unsafe {
             (
-                slice("left", left, left_len)?,
-                slice("right", right, right_len)?,
+                form("left", left, left_len)?,
+                form("right", right, right_len)?,
                 out("order", order)?,
             )
         };

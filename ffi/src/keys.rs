@@ -1,7 +1,7 @@
 //! Keys of every type as the bytes that are stored, ordered and hashed.
 //!
-//! In: text, integers, UUIDs and tuples of them. Out: their bytes, the same in every language and in SQL, and the parts of a
-//! tuple again. Must never: give bytes that the engine would not give.
+//! In: text, integers, UUIDs and tuples of them. Out: their bytes, the same in every language and in SQL, and
+//! the parts of a tuple again. Must never: give bytes that the engine would not give.
 
 #![expect(unsafe_code, reason = "raw pointers come from C")]
 
@@ -9,7 +9,7 @@ use std::ffi::c_void;
 
 use atoll::routing::{KeyBuf, KeyEncoding, KeyRef, decode_tuple, encode_key, encode_tuple};
 
-use crate::bytes::{array, array_mut, atoll_buf, atoll_bytes, copy_out, slice, utf8};
+use crate::bytes::{array, array_mut, atoll_buf, atoll_bytes, copy_out, form, utf8};
 use crate::call::{Outcome, call, out};
 use crate::error::{Failure, atoll_error};
 use crate::status::*;
@@ -70,8 +70,8 @@ unsafe fn encode_int(value: i64, how: u32, buf: *mut c_void, cap: usize, len: *m
     unsafe { copy_out(&key, buf, cap, len) }
 }
 
-/// Encodes a signed integer of any width as a key, into `buf` of `cap` bytes; `*key_len` says how long it is: 8 bytes for
-/// ATOLL_ENCODING_BINARY, at most 20 for ATOLL_ENCODING_DECIMAL.
+/// Encodes a signed integer of any width as a key, into `buf` of `cap` bytes; `*key_len` says how long it is:
+/// 8 bytes for ATOLL_ENCODING_BINARY, at most 20 for ATOLL_ENCODING_DECIMAL.
 ///
 /// Any thread. ATOLL_BUFFER_TOO_SMALL if `cap` is less than `*key_len`.
 // SAFETY: no other symbol of this program has this name; the prefix is this library's.
@@ -88,8 +88,8 @@ pub unsafe extern "C" fn atoll_encode_key_i64(
     call(err, || unsafe { encode_int(value, encoding, buf, cap, key_len) })
 }
 
-/// As atoll_encode_key_i64(), for an unsigned integer. Equal numbers are equal keys, whatever their type; so ATOLL_E_INVALID
-/// above 9223372036854775807, which no key can be.
+/// As atoll_encode_key_i64(), for an unsigned integer. Equal numbers are equal keys, whatever their type; so
+/// ATOLL_E_INVALID above 9223372036854775807, which no key can be.
 // SAFETY: no other symbol of this program has this name; the prefix is this library's.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atoll_encode_key_u64(
@@ -111,8 +111,8 @@ pub unsafe extern "C" fn atoll_encode_key_u64(
     })
 }
 
-/// Encodes text as a key: its UTF-8 bytes, as they are. As atoll_encode_key_i64(), with ATOLL_E_INVALID for bytes that are no
-/// UTF-8.
+/// Encodes text as a key: its UTF-8 bytes, as they are. As atoll_encode_key_i64(), with ATOLL_E_INVALID for
+/// bytes that are no UTF-8.
 // SAFETY: no other symbol of this program has this name; the prefix is this library's.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atoll_encode_key_text(
@@ -144,7 +144,7 @@ pub unsafe extern "C" fn atoll_encode_key_uuid(
 ) -> atoll_status {
     call(err, || {
         // SAFETY: the contract of the header.
-        let uuid = to_uuid(unsafe { slice("uuid", uuid.cast(), 16)? })?;
+        let uuid = to_uuid(unsafe { form("uuid", uuid.cast(), 16)? })?;
         let key = encode_key(&KeyRef::Uuid(uuid), KeyEncoding::Binary);
         // SAFETY: the contract of the header.
         unsafe { copy_out(&key, buf, cap, key_len) }
@@ -168,7 +168,7 @@ unsafe fn read(parts: *const atoll_key_part, n: usize) -> Result<Vec<KeyBuf>, Fa
     for (at, part) in parts.iter().enumerate() {
         let bad = |what: &str| Failure::invalid(format!("part {at} of a key: {what}"));
         // SAFETY: the caller's promise: the bytes of a part are there.
-        let bytes = || unsafe { slice("bytes of a part", part.bytes.data.cast(), part.bytes.len) };
+        let bytes = || unsafe { form("part of a key", part.bytes.data.cast(), part.bytes.len) };
         let element = match part.kind {
             ATOLL_KEY_BYTES => KeyBuf::Bytes(bytes()?.to_vec()),
             ATOLL_KEY_TEXT => {
@@ -200,11 +200,11 @@ unsafe fn read(parts: *const atoll_key_part, n: usize) -> Result<Vec<KeyBuf>, Fa
 
 /// Gives the bytes of a typed key, as they are stored and routed: the same in every language and in SQL.
 ///
-/// One part is a plain key; several are a tuple, ordered part by part, which may hold tuples between ATOLL_KEY_BEGIN and
-/// ATOLL_KEY_END. `encoding`: ATOLL_ENCODING_BINARY, or ATOLL_ENCODING_DECIMAL for integers as programs that hash str(id) have
-/// them (inside tuples they stay binary). Free `*key` with atoll_buf_free(); it is NULL after an error. Any thread.
-/// ATOLL_E_INVALID for text that is no UTF-8, a UUID that has not 16 bytes, tuples more than 32 deep, a begin without its end, and
-/// no parts at all.
+/// One part is a plain key; several are a tuple, ordered part by part, which may hold tuples between
+/// ATOLL_KEY_BEGIN and ATOLL_KEY_END. `encoding`: ATOLL_ENCODING_BINARY, or ATOLL_ENCODING_DECIMAL for
+/// integers as programs that hash str(id) have them (inside tuples they stay binary). Free `*key` with
+/// atoll_buf_free(); it is NULL after an error. Any thread. ATOLL_E_INVALID for text that is no UTF-8, a UUID
+/// that has not 16 bytes, tuples more than 32 deep, a begin without its end, and no parts at all.
 // SAFETY: no other symbol of this program has this name; the prefix is this library's.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atoll_encode_key(
@@ -234,7 +234,8 @@ pub unsafe extern "C" fn atoll_encode_key(
     })
 }
 
-/// As atoll_encode_key(), of a tuple whatever the number of its parts: one part is a tuple of one, none the empty tuple.
+/// As atoll_encode_key(), of a tuple whatever the number of its parts: one part is a tuple of one, none the
+/// empty tuple.
 ///
 /// A tuple is a prefix of all that begin with its parts. Free `*key` with atoll_buf_free(). Any thread.
 // SAFETY: no other symbol of this program has this name; the prefix is this library's.
@@ -256,11 +257,11 @@ pub unsafe extern "C" fn atoll_encode_key_tuple(
     })
 }
 
-/// Takes a composite key apart: `parts` of room for `max_n` get its parts, `*n` says how many there are. Views of
-/// bytes, text and UUIDs belong to `*contents`: free it with atoll_buf_free() once they have served.
+/// Takes a composite key apart: `parts` of room for `max_n` get its parts, `*n` says how many there are.
+/// Views of bytes, text and UUIDs belong to `*contents`: free it with atoll_buf_free() once they have served.
 ///
-/// Any thread. ATOLL_BUFFER_TOO_SMALL if there are more than `max_n`; `*n` says how many, `*contents` is NULL.
-/// ATOLL_E_INVALID for bytes that are no composite key.
+/// Any thread. ATOLL_BUFFER_TOO_SMALL if there are more than `max_n`; `*n` says how many, `*contents` is
+/// NULL. ATOLL_E_INVALID for bytes that are no composite key.
 // SAFETY: no other symbol of this program has this name; the prefix is this library's.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atoll_decode_key_tuple(
@@ -277,7 +278,7 @@ pub unsafe extern "C" fn atoll_decode_key_tuple(
         let (contents, n) = unsafe { (out("contents", contents)?, out("n", n)?) };
         *contents = std::ptr::null_mut();
         // SAFETY: the contract of the header.
-        let elements = decode_tuple(unsafe { slice("key", key, key_len)? })?;
+        let elements = decode_tuple(unsafe { form("key", key, key_len)? })?;
         let (mut found, mut all) = (Vec::new(), Vec::new());
         flatten(&elements, &mut found, &mut all);
         *n = found.len();
@@ -308,8 +309,8 @@ pub unsafe extern "C" fn atoll_decode_key_tuple(
     })
 }
 
-/// Kind, integer and number of bytes of every part, with its bytes at the end of `all`. As deep as the tuples, which
-/// decoding has bounded.
+/// Kind, integer and number of bytes of every part, with its bytes at the end of `all`. As deep as the
+/// tuples, which decoding has bounded.
 fn flatten(elements: &[KeyBuf], found: &mut Vec<(u32, i64, usize)>, all: &mut Vec<u8>) {
     for element in elements {
         let mut with_bytes = |kind, bytes: &[u8]| {

@@ -1,7 +1,7 @@
 //! What a router knows that is the topology of a cluster.
 //!
-//! In: keys, slots, shards. Out: who holds a slot, in which version of the topology, and where it is going. Must never:
-//! answer for a router that is no topology.
+//! In: keys, slots, shards. Out: who holds a slot, in which version of the topology, and where it is going.
+//! Must never: answer for a router that is no topology.
 
 #![expect(unsafe_code, reason = "raw pointers come from C")]
 
@@ -10,7 +10,7 @@ use std::ffi::c_void;
 use atoll::ids::{ShardId, SlotId};
 use atoll::routing::{MovePhase, Topology};
 
-use crate::bytes::{array_mut, slice};
+use crate::bytes::{self, array_mut};
 use crate::call::{Versioned, call, fill_in, handle, out};
 use crate::error::{Failure, atoll_error};
 use crate::panic::guard;
@@ -21,7 +21,8 @@ use crate::status::*;
 pub const ATOLL_MOVE_NONE: u32 = 0;
 /// The slot is being copied, or going to be; its owner answers reads and writes.
 pub const ATOLL_MOVE_COPYING: u32 = 1;
-/// The last writes are being copied: the owner answers reads, and writes wait for the next version of the topology.
+/// The last writes are being copied: the owner answers reads, and writes wait for the next version of the
+/// topology.
 pub const ATOLL_MOVE_FROZEN: u32 = 2;
 
 /// Where a key lives. Initialise it with ATOLL_LOCATION_INIT.
@@ -31,9 +32,9 @@ pub struct atoll_location {
     /// sizeof(atoll_location).
     pub struct_size: usize,
     /// Version of the topology that says so.
-    pub epoch: u64,
-    /// Position in the log of the shard below which what it holds of this slot is left over from an earlier stay; 0 if the slot
-    /// never moved.
+    pub version: u64,
+    /// Position in the log of the shard below which what it holds of this slot is left over from an earlier
+    /// stay; 0 if the slot never moved.
     pub residency: u64,
     /// Slot of the key.
     pub slot: u32,
@@ -49,7 +50,7 @@ pub struct atoll_location {
 unsafe impl Versioned for atoll_location {
     const ZERO: Self = atoll_location {
         struct_size: 0,
-        epoch: 0,
+        version: 0,
         residency: 0,
         slot: 0,
         shard: 0,
@@ -76,7 +77,7 @@ unsafe fn tell(topology: &Topology, slot: SlotId, location: *mut atoll_location)
     let answer = topology.answer(slot)?;
     let found = atoll_location {
         struct_size: size_of::<atoll_location>(),
-        epoch: answer.version,
+        version: answer.version,
         residency: topology.residency(slot),
         slot: slot.0,
         shard: answer.reads.0,
@@ -93,7 +94,8 @@ unsafe fn tell(topology: &Topology, slot: SlotId, location: *mut atoll_location)
 
 /// Tells where a key lives: its slot, the shard that owns it, and where it is going.
 ///
-/// Any thread; allocates nothing. ATOLL_E_INVALID for a router that is no topology, and for a key outside its domain.
+/// Any thread; allocates nothing. ATOLL_E_INVALID for a router that is no topology, and for a key outside its
+/// domain.
 // SAFETY: no other symbol of this program has this name; the prefix is this library's.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atoll_router_locate(
@@ -105,7 +107,7 @@ pub unsafe extern "C" fn atoll_router_locate(
 ) -> atoll_status {
     call(err, || {
         // SAFETY: the contract of the header.
-        let (router, key) = unsafe { (handle("router", router)?, slice("key", key, key_len)?) };
+        let (router, key) = unsafe { (handle("router", router)?, bytes::key(key, key_len)?) };
         let topology = router.topology()?;
         topology.check_key(key)?;
         // SAFETY: the contract of the header.
@@ -114,9 +116,38 @@ pub unsafe extern "C" fn atoll_router_locate(
     })
 }
 
+/// Tells the shard that owns a key: atoll_router_locate() for those who need no more.
+///
+/// Any thread; allocates nothing. Errors as for atoll_router_locate().
+// SAFETY: no other symbol of this program has this name; the prefix is this library's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atoll_router_shard(
+    router: *const atoll_router,
+    key: *const c_void,
+    key_len: usize,
+    shard: *mut u32,
+    err: *mut *mut atoll_error,
+) -> atoll_status {
+    call(err, || {
+        // SAFETY: the contract of the header.
+        let (router, key, shard) = unsafe {
+            (
+                handle("router", router)?,
+                bytes::key(key, key_len)?,
+                out("shard", shard)?,
+            )
+        };
+        let topology = router.topology()?;
+        topology.check_key(key)?;
+        *shard = topology.shard_of(key).0;
+        Ok(ATOLL_OK)
+    })
+}
+
 /// Tells where slot number `slot` lives, from 0 to atoll_router_places() - 1.
 ///
-/// Any thread; allocates nothing. ATOLL_END past the last one, ATOLL_E_INVALID for a router that is no topology.
+/// Any thread; allocates nothing. ATOLL_END past the last one, ATOLL_E_INVALID for a router that is no
+/// topology.
 // SAFETY: no other symbol of this program has this name; the prefix is this library's.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atoll_router_slot_at(
@@ -137,8 +168,8 @@ pub unsafe extern "C" fn atoll_router_slot_at(
     })
 }
 
-/// Returns how many shards a topology has, retired ones included: their numbers are 0 to one less. 0 for routers that are no
-/// topology, and for NULL. Any thread.
+/// Returns how many shards a topology has, retired ones included: their numbers are 0 to one less. 0 for
+/// routers that are no topology, and for NULL. Any thread.
 // SAFETY: no other symbol of this program has this name; the prefix is this library's.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atoll_router_shard_count(router: *const atoll_router) -> u32 {
@@ -152,8 +183,9 @@ pub unsafe extern "C" fn atoll_router_shard_count(router: *const atoll_router) -
 
 /// Tells the nodes of a shard by their numbers, preferred primary first, and in `*n` how many there are.
 ///
-/// `nodes` has room for `max_n`. Any thread; allocates nothing. ATOLL_BUFFER_TOO_SMALL if there are more (`*n` says how many,
-/// and nothing was written), ATOLL_END for a number that no shard has, ATOLL_E_INVALID for a router that is no topology.
+/// `nodes` has room for `max_n`. Any thread; allocates nothing. ATOLL_BUFFER_TOO_SMALL if there are more
+/// (`*n` says how many, and nothing was written), ATOLL_END for a number that no shard has, ATOLL_E_INVALID
+/// for a router that is no topology.
 // SAFETY: no other symbol of this program has this name; the prefix is this library's.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atoll_router_shard_nodes(

@@ -1,7 +1,7 @@
 //! Changes of the nodes of a router: what would move, and the router afterwards.
 //!
-//! In: a router and one change. Out: the plan as JSON, and a new router. Must never: change a router, or carry data: a
-//! topology only announces which slots are on their way.
+//! In: a router and one change. Out: the plan as JSON, and a new router. Must never: change a router, or
+//! carry data: a topology only announces which slots are on their way.
 
 #![expect(unsafe_code, reason = "raw pointers come from C")]
 
@@ -9,7 +9,7 @@ use std::ffi::c_void;
 
 use atoll::routing::{Change, Router};
 
-use crate::bytes::{atoll_buf, slice, utf8};
+use crate::bytes::{atoll_buf, form, utf8};
 use crate::call::{Outcome, call, handle, out};
 use crate::error::{Failure, atoll_error};
 use crate::router::{atoll_router, node_spec};
@@ -66,14 +66,15 @@ impl<'a> Results<'a> {
     }
 }
 
-/// Tells what adding a node at the end of the list would move, as JSON: algorithm, change, moved (fraction of all keys whose owner
-/// changes), minimum (the least that any method could move), ratio, moved_between_old_nodes, nodes, and slots for a topology.
-/// Nothing changes.
+/// Tells what adding a node at the end of the list would move, as JSON: algorithm, change, moved (fraction of
+/// all keys whose owner changes), minimum (the least that any method could move), ratio,
+/// moved_between_old_nodes, nodes, and slots for a topology. Nothing changes.
 ///
-/// `json` and `after` may be NULL; otherwise they get the plan, to be freed with atoll_buf_free(), and the router with the node, to be
-/// freed with atoll_router_free(): of a topology its next version, in which the node is a member and the slots of the plan are on
-/// their way. Both are NULL after an error. Any thread; time grows with points and slots. ATOLL_E_INVALID for a name that is there already,
-/// for ranges, and for routers without named nodes.
+/// `json` and `after` may be NULL; otherwise they get the plan, to be freed with atoll_buf_free(), and the
+/// router with the node, to be freed with atoll_router_free(): of a topology its next version, in which the
+/// node is a member and the slots of the plan are on their way. Both are NULL after an error. Any thread;
+/// time grows with points and slots. ATOLL_E_INVALID for a name that is there already, for ranges, and for
+/// routers without named nodes.
 // SAFETY: no other symbol of this program has this name; the prefix is this library's.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atoll_router_plan_add(
@@ -94,7 +95,8 @@ pub unsafe extern "C" fn atoll_router_plan_add(
     })
 }
 
-/// As atoll_router_plan_add(), of taking a node away. ATOLL_E_INVALID for a name that is not there, and for the last node.
+/// As atoll_router_plan_add(), of taking a node away. ATOLL_E_INVALID for a name that is not there, and for
+/// the last node.
 // SAFETY: no other symbol of this program has this name; the prefix is this library's.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atoll_router_plan_remove(
@@ -114,8 +116,8 @@ pub unsafe extern "C" fn atoll_router_plan_remove(
     })
 }
 
-/// As atoll_router_plan_add(), of giving a node another weight, 0 for one that is to be empty. ATOLL_E_INVALID for a name that is not
-/// there, and for algorithms without weights.
+/// As atoll_router_plan_add(), of giving a node another weight, 0 for one that is to be empty.
+/// ATOLL_E_INVALID for a name that is not there, and for algorithms without weights.
 // SAFETY: no other symbol of this program has this name; the prefix is this library's.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atoll_router_plan_reweight(
@@ -137,8 +139,9 @@ pub unsafe extern "C" fn atoll_router_plan_reweight(
     })
 }
 
-/// As atoll_router_plan_add(), of a change in JSON, as plans show it: {"add":{"name":"d","weight":2,"zone":"x","rack":"1"}},
-/// {"remove":"a"}, {"reweight":{"node":"a","weight":3}}. ATOLL_E_INVALID for other changes too.
+/// As atoll_router_plan_add(), of a change in JSON, as plans show it:
+/// {"add":{"name":"d","weight":2,"zone":"x","rack":"1"}}, {"remove":"a"},
+/// {"reweight":{"node":"a","weight":3}}. ATOLL_E_INVALID for other changes too.
 // SAFETY: no other symbol of this program has this name; the prefix is this library's.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atoll_router_plan(
@@ -153,7 +156,7 @@ pub unsafe extern "C" fn atoll_router_plan(
         // SAFETY: the contract of the header.
         let results = unsafe { Results::new(json, after) };
         // SAFETY: the contract of the header.
-        let (router, change) = unsafe { (handle("router", router)?, slice("change", change, change_len)?) };
+        let (router, change) = unsafe { (handle("router", router)?, form("change", change, change_len)?) };
         let change: Change = serde_json::from_slice(change)
             .map_err(|error| Failure::invalid(format!("change is none in JSON: {error}")))?;
         results.fill(&router.router, &change)

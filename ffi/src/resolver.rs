@@ -1,7 +1,7 @@
 //! Resolvers: what a reader gets when writes stand side by side.
 //!
-//! In: the name of a rule, or a function of the program; versions as bytes. Out: `atoll_resolver`, what the versions come to, and
-//! whether a rule keeps its laws. Must never: store anything.
+//! In: the name of a rule, or a function of the program; versions as bytes. Out: `atoll_resolver`, what the
+//! versions come to, and whether a rule keeps its laws. Must never: store anything.
 
 #![expect(unsafe_code, reason = "raw pointers come from C")]
 #![expect(non_camel_case_types, reason = "the names that C programs use")]
@@ -14,7 +14,7 @@ use atoll::versioning::conformance::Search;
 use atoll::versioning::resolve::{Callback, NodePriority, RESOLVERS};
 use atoll::versioning::{NodeId, Resolver, Version, VersionError, resolver};
 
-use crate::bytes::{Packed, atoll_buf, slice, text, value};
+use crate::bytes::{self, Packed, atoll_buf, text, value};
 use crate::call::{call, free, handle, out};
 use crate::callback::{Ctx, ask, atoll_ctx_free_fn, atoll_resolve_fn};
 use crate::causal::atoll_versions;
@@ -62,11 +62,11 @@ pub extern "C" fn atoll_resolver_builtin_name(i: usize) -> *const c_char {
     })
 }
 
-/// Gives a built-in rule by its name: lww (the latest write), node_priority, fields, set_union, counter, max, min, siblings (leaves the
-/// choice to the reader).
+/// Gives a built-in rule by its name: lww (the latest write), node_priority, fields, set_union, counter, max,
+/// min, siblings (leaves the choice to the reader).
 ///
-/// `*resolver` is NULL after an error; free it with atoll_resolver_free(). Any thread. ATOLL_E_INVALID for an unknown
-/// name; the message lists those there are.
+/// `*resolver` is NULL after an error; free it with atoll_resolver_free(). Any thread. ATOLL_E_INVALID for an
+/// unknown name; the message lists those there are.
 // SAFETY: no other symbol of this program has this name; the prefix is this library's.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atoll_resolver_builtin(
@@ -85,8 +85,8 @@ pub unsafe extern "C" fn atoll_resolver_builtin(
     })
 }
 
-/// Gives the rule node_priority with an order of nodes, `n` packed names, the most important first: the write of the first node in the list
-/// wins.
+/// Gives the rule node_priority with an order of nodes, `n` packed names, the most important first: the write
+/// of the first node in the list wins.
 ///
 /// `*resolver` is NULL after an error; free it with atoll_resolver_free(). Any thread.
 // SAFETY: no other symbol of this program has this name; the prefix is this library's.
@@ -111,11 +111,12 @@ pub unsafe extern "C" fn atoll_resolver_node_priority(
     })
 }
 
-/// Makes a rule of a function of the program. `name` is the rule's, in messages; `ctx` is handed to every call.
+/// Makes a rule of a function of the program. `name` is the rule's, in messages; `ctx` is handed to every
+/// call.
 ///
-/// `ctx_free` may be NULL; otherwise it is called exactly once with `ctx`: when the rule is no longer in use after atoll_resolver_free(),
-/// and before this returns if it fails. `*resolver` is NULL after an error. Any thread. ATOLL_E_INVALID without a function, for
-/// an empty name, and for that of a built-in rule.
+/// `ctx_free` may be NULL; otherwise it is called exactly once with `ctx`: when the rule is no longer in use
+/// after atoll_resolver_free(), and before this returns if it fails. `*resolver` is NULL after an error. Any
+/// thread. ATOLL_E_INVALID without a function, for an empty name, and for that of a built-in rule.
 // SAFETY: no other symbol of this program has this name; the prefix is this library's.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atoll_resolver_new(
@@ -168,13 +169,15 @@ pub unsafe extern "C" fn atoll_resolver_free(resolver: *mut atoll_resolver) {
     unsafe { free(resolver) }
 }
 
-/// Tells what `n` packed versions of a key come to: version i is versions[version_offsets[i]..version_offsets[i + 1]], in the bytes that
-/// atoll_version_encode() gives. `*resolved` holds one version, or several where the rule leaves the choice to the reader; none if
-/// `n` is 0. One that was merged carries the stamp and the name of the latest of its parts.
+/// Tells what `n` packed versions of a key come to: version i is
+/// versions[version_offsets[i]..version_offsets[i + 1]], in the bytes that atoll_version_encode() gives.
+/// `*resolved` holds one version, or several where the rule leaves the choice to the reader; none if `n` is
+/// 0. One that was merged carries the stamp and the name of the latest of its parts.
 ///
-/// A rule that is a function is not asked about fewer than two different versions. Free `*resolved` with atoll_versions_free(); it is NULL
-/// after an error. Nothing stored changes. Any thread, also inside a resolver's function. ATOLL_E_CALLBACK if a function could not
-/// decide, ATOLL_E_INVALID if a built-in rule cannot read a value, ATOLL_E_CORRUPT for bytes that are no version.
+/// A rule that is a function is not asked about fewer than two different versions. Free `*resolved` with
+/// atoll_versions_free(); it is NULL after an error. Nothing stored changes. Any thread, also inside a
+/// resolver's function. ATOLL_E_CALLBACK if a function could not decide, ATOLL_E_INVALID if a built-in rule
+/// cannot read a value, ATOLL_E_CORRUPT for bytes that are no version.
 // SAFETY: no other symbol of this program has this name; the prefix is this library's.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atoll_resolver_resolve(
@@ -195,7 +198,7 @@ pub unsafe extern "C" fn atoll_resolver_resolve(
         let (resolver, key, versions) = unsafe {
             (
                 handle("resolver", resolver)?,
-                slice("key", key, key_len)?,
+                bytes::key(key, key_len)?,
                 Packed::new(versions, version_offsets, n)?,
             )
         };
@@ -208,10 +211,11 @@ pub unsafe extern "C" fn atoll_resolver_resolve(
     })
 }
 
-/// Gives the value as a user reads it, where the rule keeps more in it than that: of `fields` the plain JSON object, of `counter` the
-/// number. For other rules the value itself.
+/// Gives the value as a user reads it, where the rule keeps more in it than that: of `fields` the plain JSON
+/// object, of `counter` the number. For other rules the value itself.
 ///
-/// Free `*presented` with atoll_buf_free(). Any thread. ATOLL_E_INVALID if the value is not one of this rule's.
+/// Free `*presented` with atoll_buf_free(). Any thread. ATOLL_E_INVALID if the value is not one of this
+/// rule's.
 // SAFETY: no other symbol of this program has this name; the prefix is this library's.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atoll_resolver_present(
@@ -227,17 +231,21 @@ pub unsafe extern "C" fn atoll_resolver_present(
         *out = std::ptr::null_mut();
         // SAFETY: the contract of the header.
         let (resolver, value) = unsafe { (handle("resolver", resolver)?, self::value(value, value_len)?) };
-        *out = atoll_buf::hand_over(resolver.rule.present(value)?);
+        let presented = resolver.rule.present(value);
+        *out = atoll_buf::hand_over(presented.map_err(|error| Failure::invalid(error.to_string()))?);
         Ok(ATOLL_OK)
     })
 }
 
-/// Searches for versions on which a rule breaks what every rule owes: the same result each time, in any order, in any grouping, and
-/// with repetitions. `*counter_example` is NULL if none was found, otherwise a text that shows the smallest.
+/// Searches for versions on which a rule breaks what every rule owes: the same result each time, in any
+/// order, in any grouping, and with repetitions. `*counter_example` is NULL if none was found, otherwise a
+/// text that shows the smallest.
 ///
-/// Values are drawn from `n` packed ones that the rule can read (value i is values[value_offsets[i]..value_offsets[i + 1]]); few and
-/// different ones find more. The same `seed` searches the same `cases` inputs; 0 cases stand for 2,000. It cannot prove a rule right.
-/// Free `*counter_example` with atoll_buf_free(). Any thread; takes as long as the rule takes for some thirty calls a case.
+/// Values are drawn from `n` packed ones that the rule can read (value i is
+/// values[value_offsets[i]..value_offsets[i + 1]]); few and different ones find more. The same `seed`
+/// searches the same `cases` inputs; 0 cases stand for 2,000. It cannot prove a rule right. Free
+/// `*counter_example` with atoll_buf_free(). Any thread; takes as long as the rule takes for some thirty
+/// calls a case.
 // SAFETY: no other symbol of this program has this name; the prefix is this library's.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atoll_resolver_check(

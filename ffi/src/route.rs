@@ -1,7 +1,7 @@
 //! Look-ups in a router.
 //!
-//! In: encoded keys, one or packed. Out: numbers of nodes, of buckets, ranges and slots, and views of names. Must never:
-//! allocate for an answer, or give a name that outlives the router without saying so.
+//! In: encoded keys, one or packed. Out: numbers of nodes, of buckets, ranges and slots, and views of names.
+//! Must never: allocate for an answer, or give a name that outlives the router without saying so.
 
 #![expect(unsafe_code, reason = "raw pointers come from C")]
 
@@ -10,7 +10,7 @@ use std::ffi::c_void;
 
 use atoll::routing::Router;
 
-use crate::bytes::{Packed, array_mut, atoll_bytes, slice};
+use crate::bytes::{self, Packed, array_mut, atoll_bytes};
 use crate::call::{call, handle, out};
 use crate::error::{Failure, atoll_error};
 use crate::router::atoll_router;
@@ -42,9 +42,9 @@ fn owners<T>(
 
 /// Tells which node owns a key: its number, for atoll_router_node_at().
 ///
-/// `key` is encoded, as for all look-ups (atoll_encode_key_i64() and its neighbours; bytes and text are as they are). Any
-/// thread; allocates nothing. ATOLL_E_INVALID where answers are numbers (use atoll_router_number()), and for a key outside
-/// the domain of a range topology.
+/// `key` is encoded, as for all look-ups (atoll_encode_key_i64() and its neighbours; bytes and text are as
+/// they are). Any thread; allocates nothing. ATOLL_E_INVALID where answers are numbers (use
+/// atoll_router_number()), and for a key outside the domain of a range topology.
 // SAFETY: no other symbol of this program has this name; the prefix is this library's.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atoll_router_owner(
@@ -59,7 +59,7 @@ pub unsafe extern "C" fn atoll_router_owner(
         let (router, key, node) = unsafe {
             (
                 handle("router", router)?,
-                slice("key", key, key_len)?,
+                bytes::key(key, key_len)?,
                 out("node", node)?,
             )
         };
@@ -85,7 +85,7 @@ pub unsafe extern "C" fn atoll_router_node(
         let (router, key, name) = unsafe {
             (
                 handle("router", router)?,
-                slice("key", key, key_len)?,
+                bytes::key(key, key_len)?,
                 out("name", name)?,
             )
         };
@@ -94,11 +94,12 @@ pub unsafe extern "C" fn atoll_router_node(
     })
 }
 
-/// Tells the first `max_n` distinct nodes of a key by their numbers, owner first, and in `*n` how many there are: fewer
-/// when there are fewer.
+/// Tells the first `max_n` distinct nodes of a key by their numbers, owner first, and in `*n` how many there
+/// are: fewer when there are fewer.
 ///
-/// `nodes` has room for `max_n`. Any thread; allocates nothing but a list that each thread keeps. ATOLL_E_INVALID for more
-/// than one node of an algorithm that gives one (modulo, jump, range), and as for atoll_router_owner().
+/// `nodes` has room for `max_n`. Any thread; allocates nothing but a list that each thread keeps.
+/// ATOLL_E_INVALID for more than one node of an algorithm that gives one (modulo, jump, range), and as for
+/// atoll_router_owner().
 // SAFETY: no other symbol of this program has this name; the prefix is this library's.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atoll_router_owners(
@@ -112,13 +113,8 @@ pub unsafe extern "C" fn atoll_router_owners(
 ) -> atoll_status {
     call(err, || {
         // SAFETY: the contract of the header.
-        let (router, key, n) = unsafe {
-            (
-                handle("router", router)?,
-                slice("key", key, key_len)?,
-                out("n", n)?,
-            )
-        };
+        let (router, key, n) =
+            unsafe { (handle("router", router)?, bytes::key(key, key_len)?, out("n", n)?) };
         *n = owners(&router.router, key, max_n, |owners| {
             // No more of it than is filled in: a caller may claim a length that cannot be.
             // SAFETY: the contract of the header: there is room for `max_n`, which is no less.
@@ -132,7 +128,8 @@ pub unsafe extern "C" fn atoll_router_owners(
     })
 }
 
-/// Gives the names of the first `n` distinct nodes of a key, the owner first, into `names`; `*found` is how many there are.
+/// Gives the names of the first `n` distinct nodes of a key, the owner first, into `names`; `*found` is how
+/// many there are.
 ///
 /// Views last as long as the router. Otherwise as atoll_router_owners().
 // SAFETY: no other symbol of this program has this name; the prefix is this library's.
@@ -151,7 +148,7 @@ pub unsafe extern "C" fn atoll_router_nodes(
         let (router, key, found) = unsafe {
             (
                 handle("router", router)?,
-                slice("key", key, key_len)?,
+                bytes::key(key, key_len)?,
                 out("found", found)?,
             )
         };
@@ -168,8 +165,8 @@ pub unsafe extern "C" fn atoll_router_nodes(
     })
 }
 
-/// Tells the number of the place of a key: bucket (modulo, jump), range, slot (slots, redis), token (cassandra, signed),
-/// otherwise the number of the owner.
+/// Tells the number of the place of a key: bucket (modulo, jump), range, slot (slots, redis), token
+/// (cassandra, signed), otherwise the number of the owner.
 ///
 /// Any thread; allocates nothing. ATOLL_E_INVALID for a key outside the domain of a range topology.
 // SAFETY: no other symbol of this program has this name; the prefix is this library's.
@@ -186,7 +183,7 @@ pub unsafe extern "C" fn atoll_router_number(
         let (router, key, number) = unsafe {
             (
                 handle("router", router)?,
-                slice("key", key, key_len)?,
+                bytes::key(key, key_len)?,
                 out("number", number)?,
             )
         };
@@ -214,12 +211,12 @@ pub unsafe extern "C" fn atoll_router_bucket_of(
     })
 }
 
-/// Routes `n` packed keys: key i is keys[key_offsets[i]..key_offsets[i + 1]], `answers[i]` gets the number of its owner, or
-/// where the router has no named nodes that of its place (atoll_router_number()).
+/// Routes `n` packed keys: key i is keys[key_offsets[i]..key_offsets[i + 1]], `answers[i]` gets the number of
+/// its owner, or where the router has no named nodes that of its place (atoll_router_number()).
 ///
-/// `key_offsets` has n + 1 entries, ascending from 0; `answers` has room for n. Any thread; allocates nothing.
-/// ATOLL_E_INVALID for offsets that descend, and for a key outside the domain of a range topology; some of `answers` may have
-/// been written then.
+/// `key_offsets` has n + 1 entries, ascending from 0; `answers` has room for n. Any thread; allocates
+/// nothing. ATOLL_E_INVALID for offsets that descend, and for a key outside the domain of a range topology;
+/// some of `answers` may have been written then.
 // SAFETY: no other symbol of this program has this name; the prefix is this library's.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atoll_router_route_many(

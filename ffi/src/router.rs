@@ -1,8 +1,8 @@
 //! Where a key lives.
 //!
-//! In: an algorithm with its options, or the bytes or JSON of a router or topology made elsewhere. Out: `atoll_router`,
-//! which answers with nodes and numbers, the same in every language and in SQL. Must never: change an answer from one
-//! version to the next, or allocate for one.
+//! In: an algorithm with its options, or the bytes or JSON of a router or topology made elsewhere. Out:
+//! `atoll_router`, which answers with nodes and numbers, the same in every language and in SQL. Must never:
+//! change an answer from one version to the next, or allocate for one.
 
 #![expect(unsafe_code, reason = "raw pointers come from C")]
 #![expect(non_camel_case_types, reason = "the names that C programs use")]
@@ -12,7 +12,7 @@ use std::ffi::{CStr, c_char, c_void};
 use atoll::routing::{Algorithm, KeyEncoding, MemberState, NodeSpec, Router, RouterSpec};
 use parking_lot::Mutex;
 
-use crate::bytes::{self, atoll_buf, atoll_bytes, slice, text, utf8};
+use crate::bytes::{self, atoll_buf, atoll_bytes, form, text, utf8};
 use crate::call::{Versioned, call, exclusive, fill_in, free, handle, out};
 use crate::error::{Failure, atoll_error};
 use crate::keys::{ATOLL_ENCODING_BINARY, ATOLL_ENCODING_DECIMAL};
@@ -75,8 +75,8 @@ impl atoll_router {
     }
 }
 
-/// Begins the description of a router: "slots", "ring", "range", "modulo", "jump", "hrw", "maglev", "ketama", "nginx", "redis" or
-/// "cassandra". Free it with atoll_router_spec_free().
+/// Begins the description of a router: "slots", "ring", "range", "modulo", "jump", "hrw", "maglev", "ketama",
+/// "nginx", "redis" or "cassandra". Free it with atoll_router_spec_free().
 ///
 /// Any thread. ATOLL_E_INVALID for another algorithm; the message lists them.
 // SAFETY: no other symbol of this program has this name; the prefix is this library's.
@@ -119,10 +119,11 @@ fn parse<T: std::str::FromStr>(name: &str, value: &str) -> Result<T, Failure> {
 
 /// Sets an option of a router by its name.
 ///
-/// "hash": "xxh3", "xxh64", "md5", "sha1", "crc32", "murmur3". "encoding": "binary" or "decimal", how integers become bytes.
-/// "locality": the part of a key that decides: "none" (all of it), "tag" (what stands in {braces}) or "prefix:BYTES". "vnodes": points a node and weight.
-/// "table_size": of maglev, a prime. "slots", "replicas": of slots. "buckets": numbers in place of nodes. An option that the
-/// algorithm does not have is refused when the router is made. One thread at a time.
+/// "hash": "xxh3", "xxh64", "md5", "sha1", "crc32", "murmur3". "encoding": "binary" or "decimal", how
+/// integers become bytes. "locality": the part of a key that decides: "none" (all of it), "tag" (what stands
+/// in {braces}) or "prefix:BYTES". "vnodes": points a node and weight. "table_size": of maglev, a prime.
+/// "slots", "replicas": of slots. "buckets": numbers in place of nodes. An option that the algorithm does not
+/// have is refused when the router is made. One thread at a time.
 // SAFETY: no other symbol of this program has this name; the prefix is this library's.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atoll_router_spec_set(
@@ -171,8 +172,8 @@ pub(crate) unsafe fn node_spec(
 
 /// Adds a node, in the order that counts for modulo, jump, range, ketama and nginx.
 ///
-/// `weight` 1 is usual; 0 takes the node out of use. `zone` and `rack` say where copies should be apart, for slots; each may be
-/// NULL. One thread at a time.
+/// `weight` 1 is usual; 0 takes the node out of use. `zone` and `rack` say where copies should be apart, for
+/// slots; each may be NULL. One thread at a time.
 // SAFETY: no other symbol of this program has this name; the prefix is this library's.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atoll_router_spec_add_node(
@@ -200,7 +201,8 @@ pub unsafe extern "C" fn atoll_router_spec_add_node(
     })
 }
 
-/// Adds a split key, encoded, in ascending order: `range` alone. The key is the first of the range after it. One thread at a time.
+/// Adds a split key, encoded, in ascending order: `range` alone. The key is the first of the range after it.
+/// One thread at a time.
 // SAFETY: no other symbol of this program has this name; the prefix is this library's.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atoll_router_spec_add_split(
@@ -239,9 +241,11 @@ pub unsafe extern "C" fn atoll_router_new(
     })
 }
 
-/// Makes a router from its bytes, or from those of a topology: of atoll_router_encode(), of another language, or of SQL.
+/// Makes a router from its bytes, or from those of a topology: of atoll_router_encode(), of another language,
+/// or of SQL.
 ///
-/// ATOLL_E_CORRUPT if they are damaged, ATOLL_E_UNSUPPORTED for a format that this library does not know. Any thread.
+/// ATOLL_E_CORRUPT if they are damaged, ATOLL_E_UNSUPPORTED for a format that this library does not know. Any
+/// thread.
 // SAFETY: no other symbol of this program has this name; the prefix is this library's.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atoll_router_decode(
@@ -255,7 +259,7 @@ pub unsafe extern "C" fn atoll_router_decode(
         let out = unsafe { out("router", router)? };
         *out = std::ptr::null_mut();
         // SAFETY: the contract of the header.
-        let data = unsafe { slice("data", data, len)? };
+        let data = unsafe { form("data", data, len)? };
         *out = atoll_router::hand_over(Router::from_bytes(data)?);
         Ok(ATOLL_OK)
     })
@@ -287,7 +291,8 @@ pub unsafe extern "C" fn atoll_router_free(router: *mut atoll_router) {
     unsafe { free(router) }
 }
 
-/// Gives the bytes of a router, which every language and SQL can read. Free `*data` with atoll_buf_free(). Any thread.
+/// Gives the bytes of a router, which every language and SQL can read. Free `*data` with atoll_buf_free().
+/// Any thread.
 // SAFETY: no other symbol of this program has this name; the prefix is this library's.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atoll_router_encode(
@@ -306,7 +311,8 @@ pub unsafe extern "C" fn atoll_router_encode(
     })
 }
 
-/// Gives a router as JSON, for people and for atoll_router_from_json(). Free `*json` with atoll_buf_free(). Any thread.
+/// Gives a router as JSON, for people and for atoll_router_from_json(). Free `*json` with atoll_buf_free().
+/// Any thread.
 // SAFETY: no other symbol of this program has this name; the prefix is this library's.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atoll_router_to_json(
@@ -335,8 +341,8 @@ pub unsafe extern "C" fn atoll_router_node_count(router: *const atoll_router) ->
     })
 }
 
-/// Tells node number `i`, from 0 to atoll_router_node_count() - 1: its name, a view that lasts as long as the router, and its
-/// weight. Each may be NULL.
+/// Tells node number `i`, from 0 to atoll_router_node_count() - 1: its name, a view that lasts as long as the
+/// router, and its weight. Each may be NULL.
 ///
 /// Any thread. ATOLL_END past the last one.
 // SAFETY: no other symbol of this program has this name; the prefix is this library's.
@@ -365,8 +371,8 @@ pub unsafe extern "C" fn atoll_router_node_at(
     })
 }
 
-/// Returns the number of places that numbers run through from 0: buckets, ranges, slots or nodes; 0 for tokens, which are any
-/// 64-bit number, and for NULL. Any thread.
+/// Returns the number of places that numbers run through from 0: buckets, ranges, slots or nodes; 0 for
+/// tokens, which are any 64-bit number, and for NULL. Any thread.
 // SAFETY: no other symbol of this program has this name; the prefix is this library's.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atoll_router_places(router: *const atoll_router) -> u32 {
@@ -378,7 +384,8 @@ pub unsafe extern "C" fn atoll_router_places(router: *const atoll_router) -> u32
     })
 }
 
-/// Returns the version of the topology behind a router of slots, which grows with every change; 0 for other routers. Any thread.
+/// Returns the version of the topology behind a router of slots, which grows with every change; 0 for other
+/// routers. Any thread.
 // SAFETY: no other symbol of this program has this name; the prefix is this library's.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atoll_router_epoch(router: *const atoll_router) -> u64 {

@@ -1,6 +1,7 @@
 //! What one node knew of another's writes.
 //!
-//! In: node names, clocks as bytes or text. Out: `atoll_vclock`, its order, its bytes and text. Must never: forget an entry.
+//! In: node names, clocks as bytes or text. Out: `atoll_vclock`, its order, its bytes and text. Must never:
+//! forget an entry.
 
 #![expect(unsafe_code, reason = "raw pointers come from C")]
 #![expect(non_camel_case_types, reason = "the names that C programs use")]
@@ -10,7 +11,7 @@ use std::ffi::c_void;
 use atoll::versioning::{Causality, VectorClock};
 use parking_lot::Mutex;
 
-use crate::bytes::{Packed, array, atoll_buf, atoll_bytes, copy_out, slice, utf8};
+use crate::bytes::{Packed, array, atoll_buf, atoll_bytes, copy_out, form, utf8};
 use crate::call::{call, exclusive, free, handle, out};
 use crate::error::{Failure, atoll_error};
 use crate::panic::guard;
@@ -59,7 +60,8 @@ pub extern "C" fn atoll_vclock_new() -> *mut atoll_vclock {
     guard(std::ptr::null_mut(), || hand_over(VectorClock::new()))
 }
 
-/// Makes a clock from its bytes: of atoll_vclock_encode(), of another language, or of SQL. `*clock` is NULL after an error. Any thread.
+/// Makes a clock from its bytes: of atoll_vclock_encode(), of another language, or of SQL. `*clock` is NULL
+/// after an error. Any thread.
 // SAFETY: no other symbol of this program has this name; the prefix is this library's.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atoll_vclock_decode(
@@ -73,7 +75,7 @@ pub unsafe extern "C" fn atoll_vclock_decode(
         let clock = unsafe { out("clock", clock)? };
         *clock = std::ptr::null_mut();
         // SAFETY: the contract of the header.
-        let data = unsafe { slice("data", data, len)? };
+        let data = unsafe { form("data", data, len)? };
         *clock = hand_over(VectorClock::from_bytes(data)?);
         Ok(ATOLL_OK)
     })
@@ -167,7 +169,8 @@ pub unsafe extern "C" fn atoll_vclock_get(
     })
 }
 
-/// Raises every count of `into` to that of `from`. One thread at a time on both; merging a clock into itself changes nothing.
+/// Raises every count of `into` to that of `from`. One thread at a time on both; merging a clock into itself
+/// changes nothing.
 // SAFETY: no other symbol of this program has this name; the prefix is this library's.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atoll_vclock_merge(
@@ -186,7 +189,8 @@ pub unsafe extern "C" fn atoll_vclock_merge(
     })
 }
 
-/// Tells how the first clock stands to the second: ATOLL_VC_EQUAL, ATOLL_VC_BEFORE, ATOLL_VC_AFTER or ATOLL_VC_CONCURRENT.
+/// Tells how the first clock stands to the second: ATOLL_VC_EQUAL, ATOLL_VC_BEFORE, ATOLL_VC_AFTER or
+/// ATOLL_VC_CONCURRENT.
 ///
 /// One thread at a time on both.
 // SAFETY: no other symbol of this program has this name; the prefix is this library's.
@@ -223,19 +227,14 @@ pub unsafe extern "C" fn atoll_vclock_compare_encoded(
 ) -> atoll_status {
     call(err, || {
         // SAFETY: the contract of the header.
-        let (a, b, answer) = unsafe {
-            (
-                slice("a", a, a_len)?,
-                slice("b", b, b_len)?,
-                out("answer", answer)?,
-            )
-        };
+        let (a, b, answer) = unsafe { (form("a", a, a_len)?, form("b", b, b_len)?, out("answer", answer)?) };
         *answer = order(VectorClock::compare_encoded(a, b)?);
         Ok(ATOLL_OK)
     })
 }
 
-/// Gives the bytes of a clock, which every language and SQL can read. Free `*data` with atoll_buf_free(). One thread at a time.
+/// Gives the bytes of a clock, which every language and SQL can read. Free `*data` with atoll_buf_free(). One
+/// thread at a time.
 // SAFETY: no other symbol of this program has this name; the prefix is this library's.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atoll_vclock_encode(
@@ -254,8 +253,8 @@ pub unsafe extern "C" fn atoll_vclock_encode(
     })
 }
 
-/// Gives a clock as text: a JSON object with sorted names and no spaces, {"A":1,"B":3}. Free `*text` with atoll_buf_free(). One thread
-/// at a time.
+/// Gives a clock as text: a JSON object with sorted names and no spaces, {"A":1,"B":3}. Free `*text` with
+/// atoll_buf_free(). One thread at a time.
 // SAFETY: no other symbol of this program has this name; the prefix is this library's.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atoll_vclock_to_text(
@@ -274,11 +273,11 @@ pub unsafe extern "C" fn atoll_vclock_to_text(
     })
 }
 
-/// Makes a clock of `n` packed names and their counters, in any order: name i is names[name_offsets[i]..name_offsets[i + 1]].
-/// A counter of 0 is the same as absence.
+/// Makes a clock of `n` packed names and their counters, in any order: name i is
+/// names[name_offsets[i]..name_offsets[i + 1]]. A counter of 0 is the same as absence.
 ///
-/// `*clock` is NULL after an error; free it with atoll_vclock_free(). Any thread. ATOLL_E_INVALID for a name that is empty, longer than
-/// 255 bytes, no UTF-8, has control characters, or is given twice.
+/// `*clock` is NULL after an error; free it with atoll_vclock_free(). Any thread. ATOLL_E_INVALID for a name
+/// that is empty, longer than 255 bytes, no UTF-8, has control characters, or is given twice.
 // SAFETY: no other symbol of this program has this name; the prefix is this library's.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atoll_vclock_from_entries(
@@ -308,8 +307,8 @@ pub unsafe extern "C" fn atoll_vclock_from_entries(
     })
 }
 
-/// Tells entry number `i` of a clock: entries ascend by the bytes of the names, and no counter is 0. `*node` is a view that is
-/// valid until the clock is changed or freed.
+/// Tells entry number `i` of a clock: entries ascend by the bytes of the names, and no counter is 0. `*node`
+/// is a view that is valid until the clock is changed or freed.
 ///
 /// `node` and `counter` may be NULL. One thread at a time. ATOLL_END past the last one.
 // SAFETY: no other symbol of this program has this name; the prefix is this library's.
@@ -339,7 +338,8 @@ pub unsafe extern "C" fn atoll_vclock_entry(
     })
 }
 
-/// Writes the byte form of a clock into `buf` of `cap` bytes; `*len` says how long it is. Equal clocks have equal bytes.
+/// Writes the byte form of a clock into `buf` of `cap` bytes; `*len` says how long it is. Equal clocks have
+/// equal bytes.
 ///
 /// One thread at a time. ATOLL_BUFFER_TOO_SMALL if `cap` is less than `*len`.
 // SAFETY: no other symbol of this program has this name; the prefix is this library's.

@@ -28,6 +28,11 @@ static struct {
     atoll_iter *iter[SHARED];
     atoll_transaction *transaction[SHARED];
     atoll_options *options;
+    atoll_router_spec *spec;
+    atoll_vclock *clock[SHARED];
+    /* Immutable ones, which must serve everybody at once. */
+    atoll_router *router[SHARED];
+    atoll_resolver *resolver;
 } shared;
 
 /* What belongs to one thread. */
@@ -45,6 +50,8 @@ typedef struct {
     atoll_transaction *transaction[OWN];
     atoll_pin *pin[OWN];
     atoll_options *options[OWN];
+    atoll_router *router[OWN];
+    atoll_vclock *clock[OWN];
 } actor;
 
 /* splitmix64 (Steele, Lea, Flood 2014). */
@@ -454,6 +461,228 @@ static void use_the_rest(actor *a, atoll_db *db)
     }
 }
 
+static void use_routers(actor *a)
+{
+    static const char *const names[] = {"hash", "vnodes", "slots", "replicas", "buckets", "locality", "encoding", "table_size", "?"};
+    static const char *const values[] = {"md5", "7", "64", "2", "99999999999", "tag", "decimal", "11", "", "-1"};
+    size_t i = below(a, OWN), n = 0, max_n = chance(a, 9) ? (size_t)-1 : below(a, 5);
+    atoll_router *mine = a->router[i];
+    const atoll_router *router = chance(a, 2) ? shared.router[below(a, SHARED)] : mine;
+    atoll_error *err = NULL;
+    atoll_buf *buf = NULL;
+    key_arg key;
+    make_key(a, &key);
+    switch (below(a, 12)) {
+    case 0: {
+        atoll_bytes name = {NULL, 0};
+        if (answer(a, atoll_router_node(router, key.data, key.len, chance(a, 30) ? NULL : &name, &err), &err) == ATOLL_OK) {
+            touch(a, name);
+        }
+        break;
+    }
+    case 1: {
+        atoll_bytes found[4];
+        if (max_n <= 4 && answer(a, atoll_router_nodes(router, key.data, key.len, chance(a, 30) ? NULL : found, max_n, &n, &err), &err) == ATOLL_OK) {
+            a->bad += n > max_n;
+            while (n > 0) {
+                touch(a, found[--n]);
+            }
+        }
+        break;
+    }
+    case 2: {
+        uint32_t nodes[8];
+        answer(a, atoll_router_owners(router, key.data, key.len, max_n, chance(a, 9) ? NULL : nodes, &n, &err), &err);
+        break;
+    }
+    case 3: {
+        int64_t place;
+        answer(a, atoll_router_number(router, key.data, key.len, chance(a, 30) ? NULL : &place, &err), &err);
+        break;
+    }
+    case 4: {
+        const uint32_t offsets[4] = {0, (uint32_t)below(a, 3), (uint32_t)below(a, 5), 4};
+        int64_t answers[3];
+        answer(a, atoll_router_route_many(router, (const uint8_t *)"abcd", chance(a, 30) ? NULL : offsets, 3, answers, &err), &err);
+        break;
+    }
+    case 5: {
+        atoll_location place = ATOLL_LOCATION_INIT;
+        if (chance(a, 9)) {
+            place.struct_size = below(a, sizeof place + 1);
+        }
+        answer(a, atoll_router_locate(router, key.data, key.len, &place, &err), &err);
+        answer(a, atoll_router_slot_at(router, (uint32_t)next(a), &place, &err), &err);
+        break;
+    }
+    case 6: {
+        atoll_node node = ATOLL_NODE_INIT;
+        if (answer(a, atoll_router_node_info(router, below(a, 6), chance(a, 30) ? NULL : &node, &err), &err) == ATOLL_OK) {
+            touch(a, node.name);
+            touch(a, node.zone);
+        }
+        break;
+    }
+    case 7: {
+        /* Bytes of a router, a few of them wrong, become a router of one's own. */
+        char *copy;
+        size_t len;
+        atoll_router *again = NULL;
+        answer(a, atoll_router_encode(router, &buf, &err), &err);
+        len = atoll_buf_bytes(buf).len;
+        copy = (char *)malloc(len + 1);
+        memcpy(copy, atoll_buf_bytes(buf).data, len);
+        if (len > 0 && chance(a, 2)) {
+            copy[below(a, len)] ^= (char)(1 << below(a, 8));
+        }
+        answer(a, atoll_router_decode(copy, chance(a, 9) ? below(a, len + 1) : len, &again, &err), &err);
+        free(copy);
+        atoll_router_free(mine);
+        a->router[i] = again;
+        break;
+    }
+    case 8: {
+        atoll_router *after = NULL;
+        char node[8];
+        size_t node_len = (size_t)snprintf(node, sizeof node, "n%u", (unsigned)below(a, 6));
+        switch (below(a, 3)) {
+        case 0: answer(a, atoll_router_plan_add(router, node, node_len, (uint32_t)below(a, 3), &buf, &after, &err), &err); break;
+        case 1: answer(a, atoll_router_plan_remove(router, node, node_len, chance(a, 2) ? &buf : NULL, &after, &err), &err); break;
+        default: answer(a, atoll_router_plan_reweight(router, node, chance(a, 9) ? (size_t)-1 : node_len, (uint32_t)below(a, 4), &buf, &after, &err), &err);
+        }
+        touch(a, atoll_buf_bytes(buf));
+        if (after) {
+            atoll_router_free(mine);
+            a->router[i] = after;
+        }
+        break;
+    }
+    case 9: answer(a, atoll_router_spec_set(shared.spec, names[below(a, 9)], values[below(a, 10)], &err), &err); break;
+    case 10: {
+        atoll_router *made = NULL;
+        answer(a, atoll_router_new(chance(a, 9) ? NULL : shared.spec, &made, &err), &err);
+        atoll_router_free(mine);
+        a->router[i] = made;
+        break;
+    }
+    default: {
+        atoll_key_part parts[4], again[4];
+        atoll_buf *contents = NULL;
+        size_t k;
+        for (k = 0; k < 4; k++) {
+            parts[k].kind = (uint32_t)below(a, 7);
+            parts[k].reserved = 0;
+            parts[k].integer = (int64_t)next(a);
+            parts[k].bytes.data = chance(a, 9) ? NULL : (const uint8_t *)"0123456789abcdef";
+            parts[k].bytes.len = chance(a, 20) ? (size_t)-1 : parts[k].kind == ATOLL_KEY_UUID ? 16 : below(a, 9);
+        }
+        answer(a, atoll_encode_key(parts, below(a, 5), (uint32_t)below(a, 3), &buf, &err), &err);
+        answer(a, atoll_decode_key_tuple(atoll_buf_bytes(buf).data, atoll_buf_bytes(buf).len, again, below(a, 5), &n, &contents, &err), &err);
+        atoll_buf_free(contents);
+    }
+    }
+    atoll_buf_free(buf);
+}
+
+/* A function that sometimes cannot decide. */
+static atoll_status moody(void *ctx, atoll_bytes key, const atoll_version_view *versions, size_t n, atoll_out *out)
+{
+    (void)ctx;
+    switch ((key.len + versions[0].value.len) % 4) {
+    case 0: return atoll_out_choose(out, n - 1);
+    case 1: return atoll_out_write(out, versions[0].value.data, versions[0].value.len);
+    case 2: return atoll_out_choose(out, n);
+    default: return atoll_out_fail(out, "no");
+    }
+}
+
+static void use_versions(actor *a)
+{
+    size_t i = below(a, OWN), len = 0;
+    atoll_vclock *clock = chance(a, 3) ? shared.clock[below(a, SHARED)] : a->clock[i];
+    const atoll_vclock *other = chance(a, 2) ? shared.clock[below(a, SHARED)] : a->clock[below(a, OWN)];
+    atoll_error *err = NULL;
+    uint64_t count;
+    key_arg key;
+    memset(&key, 0, sizeof key);
+    make_key(a, &key);
+    if (key.len > 32 && key.len < (size_t)1 << 40) {
+        /* Too long for a key, but not for a name that cannot be. */
+        key.len = 32;
+    }
+    switch (below(a, 9)) {
+    case 0: answer(a, atoll_vclock_tick(clock, key.data, key.len, chance(a, 3) ? NULL : &count, &err), &err); break;
+    case 1: answer(a, atoll_vclock_get(clock, key.data, key.len, &count, &err), &err); break;
+    case 2: answer(a, atoll_vclock_merge(clock, other, &err), &err); break;
+    case 3: {
+        int32_t order;
+        answer(a, atoll_vclock_compare(clock, other, chance(a, 30) ? NULL : &order, &err), &err);
+        break;
+    }
+    case 4: {
+        uint8_t form[2048];
+        atoll_vclock *again = NULL;
+        if (answer(a, atoll_vclock_encode_into(clock, form, chance(a, 3) ? below(a, 40) : sizeof form, &len, &err), &err) == ATOLL_OK) {
+            if (chance(a, 2)) {
+                form[below(a, len)] ^= (uint8_t)(1 << below(a, 8));
+            }
+            answer(a, atoll_vclock_decode(form, len, &again, &err), &err);
+        }
+        /* The other one may be the one that goes. */
+        again = again ? again : atoll_vclock_clone(other);
+        atoll_vclock_free(a->clock[i]);
+        a->clock[i] = again;
+        break;
+    }
+    case 5: {
+        char text[64];
+        atoll_bytes node;
+        if (answer(a, atoll_hlc_to_text(next(a), key.data, key.len, text, below(a, sizeof text), &len, &err), &err) == ATOLL_OK) {
+            text[below(a, len)] ^= (char)below(a, 2);
+            answer(a, atoll_hlc_from_text(text, len, &count, &node, &err), &err);
+        }
+        break;
+    }
+    case 6: {
+        /* Texts that are lent by a clock of one's own, which nobody changes meanwhile. */
+        atoll_bytes node;
+        if (a->clock[i] && answer(a, atoll_vclock_entry(a->clock[i], below(a, 3), &node, &count, &err), &err) == ATOLL_OK) {
+            touch(a, node);
+        }
+        break;
+    }
+    default: {
+        uint8_t forms[512];
+        uint32_t offsets[5] = {0, 0, 0, 0, 0};
+        size_t n = below(a, 5), k;
+        atoll_versions *found = NULL;
+        atoll_version_view version;
+        for (k = 0; k < n; k++) {
+            atoll_buf *form = NULL;
+            memset(&version, 0, sizeof version);
+            version.node = below(a, 3);
+            version.sequence = below(a, 6);
+            version.value.data = (const uint8_t *)"values";
+            version.value.len = below(a, 7);
+            version.deleted = (uint32_t)chance(a, 5);
+            answer(a, atoll_version_encode(&version, &form, &err), &err);
+            memcpy(forms + offsets[k], atoll_buf_bytes(form).data, atoll_buf_bytes(form).len);
+            offsets[k + 1] = offsets[k] + (uint32_t)atoll_buf_bytes(form).len;
+            atoll_buf_free(form);
+        }
+        if (n > 0 && chance(a, 5) && offsets[n] > 0) {
+            forms[below(a, offsets[n])] ^= (uint8_t)(1 << below(a, 8));
+        }
+        answer(a, atoll_resolver_resolve(chance(a, 30) ? NULL : shared.resolver, key.data, key.len, forms, offsets, n, &found, &err), &err);
+        for (k = 0; answer(a, atoll_versions_at(found, k, &version, &err), &err) == ATOLL_OK; k++) {
+            touch(a, version.value);
+            touch(a, version.context);
+        }
+        atoll_versions_free(found);
+    }
+    }
+}
+
 static void *act(void *argument)
 {
     actor *a = (actor *)argument;
@@ -478,7 +707,11 @@ static void *act(void *argument)
             open_or_close(a);
             continue;
         }
-        switch (below(a, 8)) {
+        switch (below(a, 12)) {
+        case 8:
+        case 9: use_routers(a); break;
+        case 10:
+        case 11: use_versions(a); break;
         case 0:
         case 1: write_something(a, db); break;
         case 2:
@@ -496,6 +729,8 @@ static void *act(void *argument)
         atoll_transaction_free(a->transaction[i]);
         atoll_batch_free(a->batch[i]);
         atoll_options_free(a->options[i]);
+        atoll_router_free(a->router[i]);
+        atoll_vclock_free(a->clock[i]);
     }
     return NULL;
 }
@@ -520,6 +755,20 @@ int main(void)
         check_status(atoll_db_open(dbs[i].dir, NULL, &dbs[i].db, &err), ATOLL_OK, &err, "a database opens");
     }
     shared.options = atoll_options_new();
+    check_status(atoll_resolver_new("moody", moody, NULL, NULL, &shared.resolver, &err), ATOLL_OK, &err, "a resolver is made");
+    for (i = 0; i < SHARED; i++) {
+        static const char *const algorithms[SHARED] = {"ring", "slots", "jump", "maglev"};
+        atoll_router_spec *spec = NULL;
+        check_status(atoll_router_spec_new(algorithms[i], &spec, &err), ATOLL_OK, &err, "a description of a router");
+        for (j = 0; j < 3; j++) {
+            const char *const nodes[] = {"n0", "n1", "n2"};
+            atoll_router_spec_add_node(spec, nodes[j], 2, 1, NULL, NULL, NULL);
+        }
+        check_status(atoll_router_new(spec, &shared.router[i], &err), ATOLL_OK, &err, "a router is made");
+        shared.clock[i] = atoll_vclock_new();
+        atoll_router_spec_free(shared.spec);
+        shared.spec = spec;
+    }
     for (i = 0; i < SHARED; i++) {
         shared.batch[i] = atoll_batch_new();
         check_status(atoll_scan(dbs[i % DBS].db, NULL, NULL, &shared.iter[i], &err), ATOLL_OK, &err, "a scan begins");
@@ -548,6 +797,12 @@ int main(void)
         atoll_transaction_free(shared.transaction[i]);
     }
     atoll_options_free(shared.options);
+    atoll_router_spec_free(shared.spec);
+    atoll_resolver_free(shared.resolver);
+    for (i = 0; i < SHARED; i++) {
+        atoll_router_free(shared.router[i]);
+        atoll_vclock_free(shared.clock[i]);
+    }
     for (i = 0; i < threads; i++) {
         for (j = 0; j < OWN; j++) {
             atoll_snapshot_free(actors[i].snapshot[j]);

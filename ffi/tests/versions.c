@@ -140,11 +140,127 @@ static void clocks(void)
     atoll_vclock_free(NULL);
 }
 
+/* Plans of a topology and of weights, and what a router knows of its nodes. */
+static void topologies(void)
+{
+    static const char json[] = "{\"algorithm\":\"slots\",\"slots\":64,\"replicas\":2,\"nodes\":["
+                               "{\"name\":\"a\",\"zone\":\"x\"},{\"name\":\"b\",\"zone\":\"y\",\"rack\":\"1\"},{\"name\":\"c\",\"weight\":2}]}";
+    static const char grown[] = "{\"add\":{\"name\":\"d\",\"weight\":2,\"zone\":\"z\"}}";
+    atoll_router *router = NULL, *after = NULL, *last = NULL;
+    atoll_buf *plan = NULL;
+    atoll_node node = ATOLL_NODE_INIT;
+    atoll_location place = ATOLL_LOCATION_INIT;
+    uint32_t nodes[4], shard = 0, slot, on_their_way = 0;
+    size_t n = 9;
+
+    check_status(atoll_router_from_json(json, &router, &err), ATOLL_OK, &err, "from_json of slots");
+    check(atoll_router_epoch(router) == 1 && atoll_router_places(router) == 64, "the first version of a topology");
+    check(strcmp(atoll_router_algorithm(router), "slots") == 0 && atoll_router_encoding(router) == ATOLL_ENCODING_BINARY, "of slots");
+    check_status(atoll_router_node_info(router, 1, &node, &err), ATOLL_OK, &err, "node_info");
+    check(view_is(node.name, "b") && view_is(node.zone, "y") && view_is(node.rack, "1") && node.weight == 1 &&
+              node.state == ATOLL_NODE_ACTIVE && node.struct_size == sizeof node,
+          "tells all of a node");
+    check_status(atoll_router_node_info(router, 3, &node, &err), ATOLL_END, &err, "there is no fourth one");
+    node.struct_size = 3;
+    check_status(atoll_router_node_info(router, 0, &node, &err), ATOLL_E_INVALID, &err, "a size that cannot be");
+
+    check_status(atoll_router_plan_add(router, "d", 1, 1, &plan, &after, &err), ATOLL_OK, &err, "plan_add of a topology");
+    check(strstr((const char *)atoll_buf_bytes(plan).data, "\"slots\":{") != NULL, "names the slots");
+    check(atoll_router_epoch(after) == 2 && atoll_router_node_count(after) == 4, "the next version has the node");
+    for (slot = 0; slot < 64; slot++) {
+        check_status(atoll_router_slot_at(after, slot, &place, &err), ATOLL_OK, &err, "slot_at");
+        on_their_way += place.phase == ATOLL_MOVE_COPYING && place.moving_to != place.shard;
+    }
+    check(on_their_way > 8 && on_their_way < 64, "some of its slots are on their way");
+    check_status(atoll_router_slot_at(after, 64, &place, &err), ATOLL_END, &err, "there is no slot 64");
+    check_status(atoll_router_shard_nodes(after, 0, nodes, 1, &n, &err), ATOLL_BUFFER_TOO_SMALL, &err, "room for one node");
+    check(n == 2, "there are two");
+    check_status(atoll_router_shard_nodes(after, 10000, nodes, 4, &n, &err), ATOLL_END, &err, "there is no such shard");
+    atoll_buf_free(plan);
+    atoll_router_free(after);
+    check_status(atoll_router_plan(router, grown, sizeof grown - 1, &plan, &after, &err), ATOLL_OK, &err, "plan of a change in JSON");
+    check_status(atoll_router_node_info(after, 3, (node.struct_size = sizeof node, &node), &err), ATOLL_OK, &err, "node_info");
+    check(view_is(node.zone, "z") && node.weight == 2, "zone and weight are those of the change");
+    check_status(atoll_router_plan_remove(after, "a", 1, NULL, &last, &err), ATOLL_OK, &err, "plan_remove of a topology");
+    check_status(atoll_router_node_info(last, 0, &node, &err), ATOLL_OK, &err, "node_info");
+    check(node.state == ATOLL_NODE_LEAVING, "the node is on its way out");
+    atoll_buf_free(plan);
+    atoll_router_free(last);
+    atoll_router_free(after);
+    check_status(atoll_router_plan_reweight(router, "c", 1, 1, &plan, NULL, &err), ATOLL_OK, &err, "plan_reweight of a topology");
+    atoll_buf_free(plan);
+    check_status(atoll_router_plan(router, "\"level\"", 7, &plan, &after, &err), ATOLL_E_INVALID, &err, "a change of no node");
+    check_status(atoll_router_plan(router, "[]", 2, &plan, &after, &err), ATOLL_E_INVALID, &err, "JSON that is no change");
+    check(plan == NULL && after == NULL, "give nothing");
+    atoll_router_free(router);
+
+    {
+        static const char *const names[] = {"a", "b"};
+        router = ring_of(names, 2);
+    }
+    check_status(atoll_router_plan_reweight(router, "a", 1, 3, &plan, &after, &err), ATOLL_OK, &err, "plan_reweight of a ring");
+    check(strstr((const char *)atoll_buf_bytes(plan).data, "\"moved_between_old_nodes\":0.0") != NULL, "moves to that node alone");
+    check_status(atoll_router_node_at(after, 0, NULL, &shard), ATOLL_OK, NULL, "node_at");
+    check(shard == 3, "the router afterwards has the weight");
+    atoll_buf_free(plan);
+    atoll_router_free(after);
+    check_status(atoll_router_plan_reweight(router, "z", 1, 3, &plan, &after, &err), ATOLL_E_INVALID, &err, "a node that is not there");
+    check_status(atoll_router_locate(router, "k", 1, &place, &err), ATOLL_E_INVALID, &err, "a ring is no topology");
+    check_status(atoll_router_shard(router, "k", 1, &shard, &err), ATOLL_E_INVALID, &err, "it has no shards");
+    check(atoll_router_epoch(router) == 0 && atoll_router_shard_count(router) == 0, "nor versions");
+    check_status(atoll_router_owner(router, "k", 1, &shard, &err), ATOLL_OK, &err, "owner");
+    check(shard < 2, "is a node");
+    check_status(atoll_router_owner(router, "k", (size_t)-1, &shard, &err), ATOLL_E_INVALID, &err, "a key of a length that cannot be");
+    check_status(atoll_router_owners(router, "k", 1, (size_t)-1, NULL, &n, &err), ATOLL_E_INVALID, &err, "no room for what there is");
+    check_status(atoll_router_owners(router, "k", 1, 0, NULL, &n, &err), ATOLL_OK, &err, "no nodes are wanted");
+    check(n == 0, "none are told");
+    atoll_router_free(router);
+}
+
+/* Entries of clocks one by one, and the forms that fill a buffer of the caller. */
+static void entries(void)
+{
+    const uint8_t names[] = "BAzero";
+    const uint32_t offsets[] = {0, 1, 2, 6}, twice[] = {0, 1, 1};
+    const uint64_t counters[] = {3, 1, 0};
+    atoll_vclock *clock = NULL;
+    atoll_bytes name;
+    uint64_t count = 0;
+    char form[16];
+    size_t len = 0;
+    uint64_t stamp = 0;
+
+    check_status(atoll_vclock_from_entries(names, offsets, counters, 3, &clock, &err), ATOLL_OK, &err, "vclock_from_entries");
+    check_status(atoll_vclock_entry(clock, 0, &name, &count, &err), ATOLL_OK, &err, "vclock_entry");
+    check(view_is(name, "A") && count == 1, "entries ascend");
+    check_status(atoll_vclock_entry(clock, 1, NULL, &count, &err), ATOLL_OK, &err, "vclock_entry");
+    check(count == 3, "by their names");
+    check_status(atoll_vclock_entry(clock, 2, &name, NULL, &err), ATOLL_END, &err, "a count of 0 is no entry");
+    check_status(atoll_vclock_encode_into(clock, NULL, 0, &len, &err), ATOLL_BUFFER_TOO_SMALL, &err, "encode_into without a buffer");
+    check(len == 8, "says how long it is");
+    check_status(atoll_vclock_encode_into(clock, form, sizeof form, &len, &err), ATOLL_OK, &err, "encode_into");
+    check(memcmp(form, "\1\2\1A\1\1B\3", 8) == 0, "the bytes of the format");
+    atoll_vclock_free(clock);
+    clock = NULL;
+    check_status(atoll_vclock_from_entries(names, twice, counters, 2, &clock, &err), ATOLL_E_INVALID, &err, "an empty name");
+    check_status(atoll_vclock_from_entries((const uint8_t *)"AA", offsets, counters, 2, &clock, &err), ATOLL_E_INVALID, &err, "a name twice");
+    check(clock == NULL, "make none");
+    check_status(atoll_hlc_pack(1000, 7, &stamp, &err), ATOLL_OK, &err, "hlc_pack");
+    check(stamp == (1000u << 16 | 7), "packs");
+    check_status(atoll_hlc_pack((uint64_t)1 << 48, 0, &stamp, &err), ATOLL_E_INVALID, &err, "more than 48 bits");
+    check_status(atoll_hlc_to_text(stamp, "", 0, form, sizeof form, &len, &err), ATOLL_E_INVALID, &err, "a stamp of nobody");
+    check_status(atoll_hlc_to_text(stamp, "n", 1, form, sizeof form, &len, &err), ATOLL_BUFFER_TOO_SMALL, &err, "too small a buffer");
+    check(len == 31, "it says how large it must be");
+    check_status(atoll_hlc_decode(form, 3, &stamp, &name, &err), ATOLL_E_CORRUPT, &err, "bytes that are no stamp");
+}
+
 int main(void)
 {
     plans();
     refusals();
     typed_keys();
     clocks();
+    topologies();
+    entries();
     return check_failed;
 }

@@ -1,0 +1,42 @@
+"""A store, a router and two writers that disagree, in Python: python story.py DIRECTORY"""
+
+import sys
+
+import atoll
+
+with atoll.open(sys.argv[1]) as db:
+    # Write and read.
+    db.put("user:42", "Kim", durability="synced")
+    print("user:42 is", db["user:42"].decode())
+
+    # Several writes as one, and a snapshot that does not see what comes after it.
+    before = db.snapshot()
+    with db.batch() as batch:
+        batch["user:43"] = "Lee"
+        batch["user:44"] = "Park"
+        batch.delete("user:42")
+    print("users now:", *(f"{key.decode()}={value.decode()}" for key, value in db.scan(prefix="user:")))
+    print("user:42 in the snapshot:", before["user:42"].decode())
+
+    # Two transactions that read and write the same key: one of them has to run again.
+    first, second = db.transaction(), db.transaction()
+    first.get("user:43"), second.get("user:43")
+    first["user:43"], second["user:43"] = "Lee the first", "Lee the second"
+    first.commit()
+    try:
+        second.commit()
+    except atoll.Conflict:
+        print("the second transaction: ATOLL_CONFLICT")
+
+# Where keys live, and what a fourth node would change.
+ring = atoll.Router.ring(["a", "b=2", "c"], hash="sha1")
+print("user:42 lives on", ring.node("user:42") + ", with copies on", *ring.nodes("user:42", 3))
+print("with a node d it lives on", ring.with_node("d").node("user:42"))
+
+# Two writers that did not know of each other.
+seoul, busan = atoll.VectorClock(), atoll.VectorClock()
+seoul.tick("seoul")
+busan.tick("busan")
+print("concurrent:", "yes" if seoul.compare(busan) == "concurrent" else "no")
+seoul.merge(busan)
+print("merged:", seoul)
