@@ -410,7 +410,8 @@ mod tests {
     #[test]
     fn only_a_writer_that_died_with_nothing_but_reservations_under_way_leaves_its_index() {
         let store = Uuid([7; 16]);
-        let unfit: [(&str, fn(&Live)); 7] = [
+        type Unfit = (&'static str, fn(&Live));
+        let unfit: [Unfit; 7] = [
             ("not vouched for", |live| {
                 live.word(INDEX).store(0, Ordering::Release)
             }),
