@@ -53,7 +53,7 @@ pub type Stamp = [u8; 32];
 /// millisecond a MiB); of a larger one each page is checked before its first use.
 const CHECK_AT_OPEN_BYTES: usize = 4 << 20;
 
-/// Of an index up to this size all pages are checked before its first change (some 35 ms, once).
+/// Of an index up to this size all pages are checked before its first change (as above, once).
 const CHECK_AT_CHANGE_BYTES: usize = 256 << 20;
 
 /// Where a record lies: a file of the store, and the offset in it.
