@@ -54,6 +54,26 @@
 #define ATOLL_MAX_VALUE_BYTES 67108864
 
 /**
+ * As many copies as the quorum of the shard has are on their devices.
+ */
+#define ATOLL_DURABILITY_REPLICATED 2
+
+/**
+ * The newest acknowledged value: a quorum proves that nobody else leads.
+ */
+#define ATOLL_CONSISTENCY_STRONG 0
+
+/**
+ * A value that was current a moment ago, from any copy in turn.
+ */
+#define ATOLL_CONSISTENCY_EVENTUAL 1
+
+/**
+ * Everything the token speaks of, from any copy that has it.
+ */
+#define ATOLL_CONSISTENCY_READ_YOUR_WRITES 2
+
+/**
  * In the memory of the operating system: survives kill -9, may be lost with the power.
  */
 #define ATOLL_DURABILITY_BUFFERED 0
@@ -188,6 +208,11 @@ typedef struct atoll_batch atoll_batch;
  * Bytes that belong to the caller, until atoll_buf_free().
  */
 typedef struct atoll_buf atoll_buf;
+
+/**
+ * An open cluster. Any number of threads may use it at once.
+ */
+typedef struct atoll_cluster atoll_cluster;
 
 /**
  * An open store. Any number of threads may use it at once.
@@ -346,6 +371,93 @@ typedef struct {
      */
     uint32_t deleted;
 } atoll_version_view;
+
+/**
+ * How a cluster is written. Initialise it with ATOLL_CLUSTER_WRITE_OPTS_INIT; NULL stands for the defaults.
+ */
+typedef struct {
+    /**
+     * sizeof(atoll_cluster_write_opts).
+     */
+    size_t struct_size;
+    /**
+     * ATOLL_DURABILITY_SYNCED (default), ATOLL_DURABILITY_BUFFERED or ATOLL_DURABILITY_REPLICATED. The quorum of the cluster is a
+     * floor for all of them.
+     */
+    uint32_t durability;
+    /**
+     * 0.
+     */
+    uint32_t flags;
+    /**
+     * The value is gone this many milliseconds after the write; 0: it stays.
+     */
+    uint64_t ttl_ms;
+} atoll_cluster_write_opts;
+
+/**
+ * How a cluster is read. Initialise it with ATOLL_CLUSTER_READ_OPTS_INIT; NULL stands for the defaults.
+ */
+typedef struct {
+    /**
+     * sizeof(atoll_cluster_read_opts).
+     */
+    size_t struct_size;
+    /**
+     * ATOLL_CONSISTENCY_STRONG (default), ATOLL_CONSISTENCY_EVENTUAL or ATOLL_CONSISTENCY_READ_YOUR_WRITES, which needs a token.
+     */
+    uint32_t consistency;
+    /**
+     * 0.
+     */
+    uint32_t flags;
+    /**
+     * Bytes of a token of this cluster, of any language; NULL for none.
+     */
+    const uint8_t *token;
+    /**
+     * Bytes of `token`.
+     */
+    size_t token_len;
+} atoll_cluster_read_opts;
+
+/**
+ * A range of keys. Initialise it with ATOLL_RANGE_INIT; NULL stands for all keys.
+ */
+typedef struct {
+    /**
+     * sizeof(atoll_range).
+     */
+    size_t struct_size;
+    /**
+     * First key, inclusive; NULL for the first one there is.
+     */
+    const uint8_t *lo;
+    /**
+     * Bytes of `lo`.
+     */
+    size_t lo_len;
+    /**
+     * End, exclusive; NULL for none.
+     */
+    const uint8_t *hi;
+    /**
+     * Bytes of `hi`.
+     */
+    size_t hi_len;
+    /**
+     * ATOLL_RANGE_REVERSE, ATOLL_RANGE_PREFIX.
+     */
+    uint32_t flags;
+    /**
+     * 0.
+     */
+    uint32_t reserved;
+    /**
+     * Ends after so many entries; 0 for all.
+     */
+    uint64_t limit;
+} atoll_range;
 
 /**
  * A part of a key.
@@ -513,44 +625,6 @@ typedef struct {
      */
     uint32_t state;
 } atoll_node;
-
-/**
- * A range of keys. Initialise it with ATOLL_RANGE_INIT; NULL stands for all keys.
- */
-typedef struct {
-    /**
-     * sizeof(atoll_range).
-     */
-    size_t struct_size;
-    /**
-     * First key, inclusive; NULL for the first one there is.
-     */
-    const uint8_t *lo;
-    /**
-     * Bytes of `lo`.
-     */
-    size_t lo_len;
-    /**
-     * End, exclusive; NULL for none.
-     */
-    const uint8_t *hi;
-    /**
-     * Bytes of `hi`.
-     */
-    size_t hi_len;
-    /**
-     * ATOLL_RANGE_REVERSE, ATOLL_RANGE_PREFIX.
-     */
-    uint32_t flags;
-    /**
-     * 0.
-     */
-    uint32_t reserved;
-    /**
-     * Ends after so many entries; 0 for all.
-     */
-    uint64_t limit;
-} atoll_range;
 
 /**
  * A view of a key and its value.
@@ -927,6 +1001,145 @@ atoll_status atoll_versions_at(const atoll_versions *versions,
  * Any thread, once no other call on them is under way.
  */
 void atoll_versions_free(atoll_versions *versions);
+
+/**
+ * Makes a cluster in a directory that is missing or empty, and opens it.
+ *
+ * `nodes` is a list such as "n1,n2=2,n3", with weights where they are not 1. There are so many `shards`, each on so many nodes
+ * (`replicas`, the primary included). `options` are those of the scope "cluster", or NULL. Otherwise as atoll_cluster_open().
+ */
+atoll_status atoll_cluster_create(const char *path,
+                                  const char *nodes,
+                                  uint32_t shards,
+                                  uint32_t replicas,
+                                  const atoll_options *options,
+                                  atoll_cluster **cluster,
+                                  atoll_error **err);
+
+/**
+ * Opens the cluster in the directory `path`.
+ *
+ * One process at a time has it open: the second one gets ATOLL_E_LOCKED. Replicas that cannot be opened are out of service and do
+ * not stop the others: atoll_cluster_status_json() tells. `*cluster` is NULL after an error. Close it with atoll_cluster_close() and
+ * free it with atoll_cluster_free(). Any thread; blocks while replicas that were not closed are checked.
+ */
+atoll_status atoll_cluster_open(const char *path,
+                                const atoll_options *options,
+                                atoll_cluster **cluster,
+                                atoll_error **err);
+
+/**
+ * Makes everything durable on every replica that can be reached and closes the cluster; later calls answer ATOLL_E_CLOSED.
+ *
+ * Closing twice is allowed. Any thread; waits for calls that are under way.
+ */
+atoll_status atoll_cluster_close(atoll_cluster *cluster,
+                                 atoll_error **err);
+
+/**
+ * Frees the handle. NULL is allowed. A cluster that nobody has closed is closed, and a failure of that cannot be told. Any thread.
+ */
+void atoll_cluster_free(atoll_cluster *cluster);
+
+/**
+ * Gives a key a value on its shard, as safely as asked.
+ *
+ * `token` may be NULL; otherwise it gets bytes that prove the write to later reads, in this or any other program and language, to be
+ * freed with atoll_buf_free(). ATOLL_E_UNAVAILABLE: nothing was written. ATOLL_E_INDETERMINATE: it may have been. Any thread; waits
+ * for devices and replicas.
+ */
+atoll_status atoll_cluster_put(atoll_cluster *cluster,
+                               const atoll_cluster_write_opts *options,
+                               const void *key,
+                               size_t key_len,
+                               const void *value,
+                               size_t value_len,
+                               atoll_buf **token,
+                               atoll_error **err);
+
+/**
+ * Takes the value of a key away; a key without one is no error. Otherwise as atoll_cluster_put().
+ */
+atoll_status atoll_cluster_delete(atoll_cluster *cluster,
+                                  const atoll_cluster_write_opts *options,
+                                  const void *key,
+                                  size_t key_len,
+                                  atoll_buf **token,
+                                  atoll_error **err);
+
+/**
+ * Applies a batch whole or not at all. Its keys must be of one slot: ATOLL_E_CROSS_SLOT otherwise. An empty one is ATOLL_E_INVALID.
+ *
+ * Otherwise as atoll_cluster_put().
+ */
+atoll_status atoll_cluster_write(atoll_cluster *cluster,
+                                 const atoll_cluster_write_opts *options,
+                                 const atoll_batch *batch,
+                                 atoll_buf **token,
+                                 atoll_error **err);
+
+/**
+ * Reads the value of a key, as fresh as asked: `*value` is a view that `pin` holds, until the pin is used for another read, reset or
+ * freed.
+ *
+ * ATOLL_NOT_FOUND for a key without a value. ATOLL_E_UNAVAILABLE if no replica can answer, ATOLL_E_WRITE_LOST if what the token speaks
+ * of went with its primary. Any thread, each with a pin of its own; may wait for replicas.
+ */
+atoll_status atoll_cluster_get(atoll_cluster *cluster,
+                               const atoll_cluster_read_opts *options,
+                               const void *key,
+                               size_t key_len,
+                               atoll_pin *pin,
+                               atoll_bytes *value,
+                               atoll_error **err);
+
+/**
+ * Begins a scan of a range over all shards, in byte order. Free it with atoll_iter_free().
+ *
+ * `range` may be NULL; ATOLL_RANGE_REVERSE is ATOLL_E_UNSUPPORTED. The scan keeps what it reads; it may outlive the cluster. Any
+ * thread.
+ */
+atoll_status atoll_cluster_scan(atoll_cluster *cluster,
+                                const atoll_cluster_read_opts *options,
+                                const atoll_range *range,
+                                atoll_iter **iter,
+                                atoll_error **err);
+
+/**
+ * Counts the keys of a cluster by looking at all of them. Any thread; takes as long as a scan.
+ */
+atoll_status atoll_cluster_count(atoll_cluster *cluster,
+                                 const atoll_cluster_read_opts *options,
+                                 uint64_t *count,
+                                 atoll_error **err);
+
+/**
+ * Gives the state of nodes, shards and replicas as a JSON object. Free `*json` with atoll_buf_free(). Any thread.
+ */
+atoll_status atoll_cluster_status_json(atoll_cluster *cluster,
+                                       atoll_buf **json,
+                                       atoll_error **err);
+
+/**
+ * Gives the router of a cluster as of now: where every key lives, the same in every language. Free it with atoll_router_free().
+ *
+ * It does not follow later changes: compare atoll_router_epoch(). Any thread.
+ */
+atoll_status atoll_cluster_router(atoll_cluster *cluster,
+                                  atoll_router **router,
+                                  atoll_error **err);
+
+/**
+ * Gives a token that asks for what either of two asks for: of two writes, or of two programs. Either may be empty.
+ *
+ * Free `*token` with atoll_buf_free(). ATOLL_E_INVALID for tokens of different clusters, or bytes that are none. Any thread.
+ */
+atoll_status atoll_token_merge(const void *a,
+                               size_t a_len,
+                               const void *b,
+                               size_t b_len,
+                               atoll_buf **token,
+                               atoll_error **err);
 
 /**
  * Opens the store in the directory `path`, and makes it if it is not there.
@@ -1770,7 +1983,7 @@ atoll_status atoll_scan(atoll_db *db,
  * Goes to `key`, or to the next one there is in the direction of the scan, within its range. The limit counts anew.
  *
  * What the last call has lent must not be used any more. One thread at a time. ATOLL_E_UNSUPPORTED for a scan of a
- * transaction.
+ * transaction or of a cluster.
  */
 atoll_status atoll_iter_seek(atoll_iter *iter,
                              const void *key,
@@ -2158,6 +2371,8 @@ atoll_status atoll_compare_and_set(atoll_db *db,
 #define ATOLL_READ_OPTS_INIT { sizeof(atoll_read_opts), NULL, 0 }
 #define ATOLL_WRITE_OPTS_INIT { sizeof(atoll_write_opts), ATOLL_DURABILITY_BUFFERED, 0, 0, 0 }
 #define ATOLL_RANGE_INIT { sizeof(atoll_range), NULL, 0, NULL, 0, 0, 0, 0 }
+#define ATOLL_CLUSTER_READ_OPTS_INIT { sizeof(atoll_cluster_read_opts), ATOLL_CONSISTENCY_STRONG, 0, NULL, 0 }
+#define ATOLL_CLUSTER_WRITE_OPTS_INIT { sizeof(atoll_cluster_write_opts), ATOLL_DURABILITY_SYNCED, 0, 0 }
 #define ATOLL_APPROXIMATE_INIT { sizeof(atoll_approximate), 0, 0, 0, 0 }
 #define ATOLL_NODE_INIT { sizeof(atoll_node), { NULL, 0 }, { NULL, 0 }, { NULL, 0 }, 0, 0 }
 #define ATOLL_LOCATION_INIT { sizeof(atoll_location), 0, 0, 0, 0, 0, 0 }

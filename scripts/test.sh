@@ -65,6 +65,7 @@ part rust cargo test --no-fail-fast
 part c scripts/test-c.sh
 part install scripts/test-install.sh
 part python-lib scripts/test-python.sh
+part go scripts/test-go.sh
 part postgres scripts/test-pg.sh
 # Second implementations that recompute what the engine must answer, wherever a package keeps them.
 mapfile -t python_files < <(find . -path ./target -prune -o -path ./bindings -prune -o -path '*/tests/*' -name 'test_*.py' -print | sort)

@@ -9,12 +9,12 @@
 use std::ffi::c_void;
 
 use atoll::store::WriteBatch;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::bytes::{self, Packed};
 use crate::call::{call, exclusive, free, handle};
 use crate::db::{atoll_db, atoll_write_opts, write};
-use crate::error::atoll_error;
+use crate::error::{Failure, atoll_error};
 use crate::panic::guard;
 use crate::status::*;
 use crate::write::expires;
@@ -22,6 +22,13 @@ use crate::write::expires;
 /// Writes that take effect together. One thread at a time. Of several operations on a key the last one counts.
 pub struct atoll_batch {
     operations: Mutex<WriteBatch>,
+}
+
+impl atoll_batch {
+    /// The operations, for a call of another module.
+    pub(crate) fn operations(&self) -> Result<MutexGuard<'_, WriteBatch>, Failure> {
+        exclusive("batch", &self.operations)
+    }
 }
 
 /// Makes an empty batch. Free it with atoll_batch_free().

@@ -19,6 +19,7 @@ mod bytes;
 mod call;
 mod callback;
 mod causal;
+mod cluster;
 mod db;
 mod error;
 mod hlc;

@@ -6,7 +6,6 @@
 #![expect(unsafe_code, reason = "raw pointers come from C")]
 #![expect(non_camel_case_types, reason = "the names that C programs use")]
 
-use std::collections::VecDeque;
 use std::ffi::c_void;
 use std::ops::Bound;
 use std::sync::Arc;
@@ -175,6 +174,9 @@ struct State {
     lent: Option<(Vec<u8>, Vec<u8>)>,
 }
 
+/// Keys and values that somebody else finds.
+pub(crate) type OwnedEntries = Box<dyn Iterator<Item = Result<(Vec<u8>, Vec<u8>), Failure>> + Send>;
+
 enum Entries {
     /// Of a snapshot.
     Live {
@@ -182,18 +184,18 @@ enum Entries {
         view: Arc<View>,
         range: Range,
     },
-    /// Gathered before; the last one taken is kept, since it is lent.
-    Gathered {
-        rest: VecDeque<(Vec<u8>, Vec<u8>)>,
+    /// From elsewhere, with bytes of their own; what was taken last is kept, since it is lent.
+    Owned {
+        rest: OwnedEntries,
         lent: Vec<(Vec<u8>, Vec<u8>)>,
     },
 }
 
 impl atoll_iter {
-    /// A scan of what was gathered before.
-    pub(crate) fn gathered(entries: VecDeque<(Vec<u8>, Vec<u8>)>) -> *mut atoll_iter {
-        atoll_iter::hand_over(Entries::Gathered {
-            rest: entries,
+    /// A scan of entries that somebody else finds.
+    pub(crate) fn of(rest: OwnedEntries) -> *mut atoll_iter {
+        atoll_iter::hand_over(Entries::Owned {
+            rest,
             lent: Vec::new(),
         })
     }
@@ -223,7 +225,7 @@ impl State {
     fn check(&self) -> Result<(), Failure> {
         match &self.entries {
             Entries::Live { view, .. } => view.db().check_open(),
-            Entries::Gathered { .. } => Ok(()),
+            Entries::Owned { .. } => Ok(()),
         }
     }
 
@@ -237,10 +239,15 @@ impl State {
             bytes += view.key.len + view.value.len;
             n >= max || bytes >= max_bytes
         };
-        if let Entries::Gathered { rest, lent } = &mut self.entries {
+        // An entry that did not fit elsewhere becomes a page of its own: it is not where the scan's are.
+        if let Some((key, value)) = &self.kept {
+            self.views.push(view_of(key, value));
+            return Ok(());
+        }
+        if let Entries::Owned { rest, lent } = &mut self.entries {
             lent.clear();
-            while let Some(entry) = rest.pop_front() {
-                lent.push(entry);
+            for entry in rest.by_ref() {
+                lent.push(entry?);
                 let (key, value) = &lent[lent.len() - 1];
                 // Vectors in a vector stay where they are when it grows: only their heads move.
                 self.views.push(view_of(key, value));
@@ -248,11 +255,6 @@ impl State {
                     break;
                 }
             }
-            return Ok(());
-        }
-        // An entry that did not fit elsewhere becomes a page of its own: it is not where the scan's are.
-        if let Some((key, value)) = &self.kept {
-            self.views.push(view_of(key, value));
             return Ok(());
         }
         let Entries::Live { scan, .. } = &mut self.entries else {
@@ -281,12 +283,13 @@ impl State {
             self.kept = None;
         }
         match &mut self.entries {
-            Entries::Gathered { rest, .. } => {
-                while let Some((key, value)) = rest.front() {
-                    if !take(key, value) {
+            Entries::Owned { rest, .. } => {
+                for entry in rest.by_ref() {
+                    let (key, value) = entry?;
+                    if !take(&key, &value) {
+                        self.kept = Some((key, value));
                         return Ok(());
                     }
-                    rest.pop_front();
                 }
             }
             Entries::Live { scan, .. } => {
@@ -340,7 +343,7 @@ pub unsafe extern "C" fn atoll_scan(
 /// Goes to `key`, or to the next one there is in the direction of the scan, within its range. The limit counts anew.
 ///
 /// What the last call has lent must not be used any more. One thread at a time. ATOLL_E_UNSUPPORTED for a scan of a
-/// transaction.
+/// transaction or of a cluster.
 // SAFETY: no other symbol of this program has this name; the prefix is this library's.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atoll_iter_seek(
@@ -356,7 +359,7 @@ pub unsafe extern "C" fn atoll_iter_seek(
         let Entries::Live { scan, view, range } = &mut state.entries else {
             return Err(Failure::new(
                 ATOLL_E_UNSUPPORTED,
-                "a scan of a transaction cannot go back: begin another one",
+                "a scan of a transaction or of a cluster cannot go back: begin another one",
             ));
         };
         view.db().check_open()?;

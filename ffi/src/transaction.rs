@@ -9,7 +9,6 @@
 )]
 #![expect(non_camel_case_types, reason = "the names that C programs use")]
 
-use std::collections::VecDeque;
 use std::ffi::c_void;
 use std::sync::{Arc, Weak};
 
@@ -167,15 +166,15 @@ pub unsafe extern "C" fn atoll_transaction_scan(
             return Err(Failure::closed("transaction"));
         };
         let (lo, hi) = range.bounds();
-        let mut gathered = VecDeque::new();
+        let mut gathered = Vec::new();
         for entry in transaction.scan(lo, hi, range.options)? {
             let entry = entry?;
-            gathered.push_back((
+            gathered.push((
                 entry.key,
                 entry.value.map_or_else(Vec::new, |value| value.to_vec()),
             ));
         }
-        *out = atoll_iter::gathered(gathered);
+        *out = atoll_iter::of(Box::new(gathered.into_iter().map(Ok)));
         Ok(ATOLL_OK)
     })
 }

@@ -136,6 +136,12 @@ pub trait Disk: Send + Sync + fmt::Debug {
         let _ = (path, at);
         Err(io::ErrorKind::Unsupported.into())
     }
+    /// Device and inode of a file: a copy has others, a renamed file keeps them. `None` where files have
+    /// none.
+    fn file_id(&self, path: &Path) -> io::Result<Option<[u64; 2]>> {
+        let _ = path;
+        Ok(None)
+    }
     /// Bytes an unprivileged writer may still use on the file system that holds `path`.
     fn free_bytes(&self, path: &Path) -> io::Result<u64>;
     /// Bytes of that file system in all.

@@ -236,6 +236,12 @@ impl Disk for OsDisk {
         Ok(u32::try_from(info.f_type).is_ok_and(|kind| MAP_SAFE.contains(&kind)))
     }
 
+    fn file_id(&self, path: &Path) -> io::Result<Option<[u64; 2]>> {
+        use std::os::unix::fs::MetadataExt;
+        let found = fs::metadata(path)?;
+        Ok(Some([found.dev(), found.ino()]))
+    }
+
     fn boot_id(&self) -> [u8; 16] {
         self.boot_id
     }

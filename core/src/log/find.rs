@@ -272,7 +272,9 @@ fn find_clean(
         ));
     }
     if let Some(last) = segments.last() {
-        let (reached, why) = last.walk(last.first(), control.tail, false, |_| {});
+        // From the last step of the chain on: what comes before was read then, and is compared when read.
+        let from = Lsn(control.chain.through).clamp(last.first(), control.tail);
+        let (reached, why) = last.walk(from, control.tail, false, |_| {});
         if why != WalkEnd::Limit {
             return Err(LogError::corrupt(
                 last.path(),

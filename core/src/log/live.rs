@@ -25,6 +25,7 @@ const FREE: u64 = u64::MAX;
 
 const STORE: usize = 2;
 const BOOT: usize = 4;
+const FILE: usize = 6;
 const OPENING: usize = 8;
 const GENERATION: usize = 9;
 const INDEX_PAGES: usize = 10;
@@ -32,7 +33,9 @@ const FLOOR: usize = 11;
 const FILES: usize = 12;
 const CLOCK: usize = 13;
 const CUT: usize = 14;
+const INDEX: usize = 15;
 const TAIL: usize = 16;
+const MANIFEST: usize = 17;
 const FIRST_SLOT: usize = 24;
 const SLOT_WORDS: usize = 8;
 const WORDS: usize = FIRST_SLOT + LIVE_SLOTS * SLOT_WORDS;
@@ -44,9 +47,32 @@ fn halves(id: [u8; 16]) -> [u64; 2] {
     [half(0), half(8)]
 }
 
+/// Bits of the word that says whether the index on disk may be used after the writer's death: exactly
+/// `FOLLOWS` says that it may.
+const FOLLOWS: u64 = 1;
+const INSTALLING: u64 = 2;
+const BROKEN: u64 = 4;
+
+/// What a writer that died without closing has left, on the same start of the machine: its index holds
+/// every version below `stable`, and nothing from `tail` on but what the log has as well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Legacy {
+    /// Every record below this position was committed and indexed.
+    pub(crate) stable: Lsn,
+    /// Position after the last reserved record that the page knows of.
+    pub(crate) tail: Lsn,
+    /// Pages of the index that were handed out.
+    pub(crate) index_pages: u32,
+    /// Generation of the manifest whose tables the index leads to.
+    pub(crate) manifest: u64,
+}
+
 /// The writer's side. One a store, held by whoever holds the lock.
 #[derive(Debug)]
-pub(crate) struct Live(Map);
+pub(crate) struct Live {
+    map: Map,
+    legacy: Option<Legacy>,
+}
 
 impl Live {
     /// Makes or takes over the page and says that a writer is opening the store: readers wait until
@@ -66,9 +92,18 @@ impl Live {
             // Blocks behind every byte, or a store into the map could kill the process.
             file.allocate(LIVE_BYTES as u64)
                 .map_err(|e| LogError::io("allocate", &path, e))?;
-            file.map(LIVE_BYTES, MapAccess::Write)
-                .map(Live)
-                .map_err(|e| LogError::io("map", &path, e))
+            let map = file
+                .map(LIVE_BYTES, MapAccess::Write)
+                .map_err(|e| LogError::io("map", &path, e))?;
+            let id = disk
+                .file_id(&path)
+                .map_err(|e| LogError::io("inspect", &path, e))?
+                .unwrap_or_default();
+            let boot = disk.boot_id();
+            let mut live = Live { map, legacy: None };
+            live.legacy = live.legacy_of(store, boot, id);
+            live.initialise(store, boot, id);
+            Ok(live)
         };
         let live = match attempt() {
             Ok(live) => live,
@@ -78,21 +113,59 @@ impl Live {
             }
             Err(error) => return Err(error),
         };
-        live.initialise(store, disk.boot_id());
         Ok(Some(live))
     }
 
-    fn initialise(&self, store: Uuid, boot: [u8; 16]) {
+    /// What the writer before has left, if its index may be used: it died in this start of the machine,
+    /// while nothing but the reservations in the slots was under way, and this is the file it stored to. A
+    /// copy of a store was taken file by file, perhaps from a store in use, and proves nothing.
+    fn legacy_of(&self, store: Uuid, boot: [u8; 16], id: [u64; 2]) -> Option<Legacy> {
+        let load = |word: usize| self.word(word).load(Ordering::Acquire);
+        let equal = |at: usize, expected: [u64; 2]| [load(at), load(at + 1)] == expected;
+        let is_ours = load(0) == MAGIC
+            && load(1) == VERSION
+            && boot != [0; 16]
+            && id != [0; 2]
+            && equal(STORE, halves(store.0))
+            && equal(BOOT, halves(boot))
+            && equal(FILE, id);
+        let is_whole = load(INDEX) == FOLLOWS
+            && load(OPENING).is_multiple_of(2)
+            && load(GENERATION).is_multiple_of(2)
+            && load(FILES).is_multiple_of(2);
+        if !(is_ours && is_whole) {
+            return None;
+        }
+        let tail = load(TAIL);
+        let reserved = (0..LIVE_SLOTS).map(|slot| self.slot(slot).load(Ordering::Acquire));
+        Some(Legacy {
+            stable: Lsn(reserved.fold(tail, u64::min)),
+            tail: Lsn(tail),
+            index_pages: u32::try_from(load(INDEX_PAGES)).ok()?,
+            manifest: load(MANIFEST),
+        })
+    }
+
+    /// See [`Legacy`].
+    pub(crate) fn legacy(&self) -> Option<Legacy> {
+        self.legacy
+    }
+
+    fn initialise(&self, store: Uuid, boot: [u8; 16], id: [u64; 2]) {
         // Odd before anything else changes.
         let opening = self.word(OPENING).load(Ordering::Relaxed);
         self.word(OPENING).store((opening | 1) + 2, Ordering::SeqCst);
         fence(Ordering::SeqCst);
+        self.word(INDEX).store(0, Ordering::SeqCst);
         self.word(1).store(VERSION, Ordering::Release);
         for (i, half) in halves(store.0).into_iter().enumerate() {
             self.word(STORE + i).store(half, Ordering::Release);
         }
         for (i, half) in halves(boot).into_iter().enumerate() {
             self.word(BOOT + i).store(half, Ordering::Release);
+        }
+        for (i, half) in id.into_iter().enumerate() {
+            self.word(FILE + i).store(half, Ordering::Release);
         }
         let generation = self.word(GENERATION).load(Ordering::Relaxed);
         // Another number where a truncation was cut short.
@@ -113,7 +186,28 @@ impl Live {
     }
 
     fn word(&self, index: usize) -> &AtomicU64 {
-        self.0.atomic_u64(index * 8)
+        self.map.atomic_u64(index * 8)
+    }
+
+    /// From now on the index holds every version below the reservations under way.
+    pub(crate) fn vouch_for_index(&self) {
+        self.word(INDEX).fetch_or(FOLLOWS, Ordering::SeqCst);
+    }
+
+    /// The index lacks something, or leads to what is gone: it is not used again after this opening.
+    pub(crate) fn give_up_index(&self) {
+        self.word(INDEX).fetch_or(BROKEN, Ordering::SeqCst);
+    }
+
+    /// Before a manifest gets its name whose tables the index does not lead to yet.
+    pub(crate) fn begin_install(&self) {
+        self.word(INDEX).fetch_or(INSTALLING, Ordering::SeqCst);
+    }
+
+    /// The index leads to the tables of this manifest, and to no others.
+    pub(crate) fn end_install(&self, manifest: u64) {
+        self.word(MANIFEST).store(manifest, Ordering::SeqCst);
+        self.word(INDEX).fetch_and(!INSTALLING, Ordering::SeqCst);
     }
 
     /// The word of one reservation.
@@ -292,6 +386,10 @@ mod tests {
         live.raise_clock(0x66);
         live.begin_files();
         live.step_generation(Lsn(0x77));
+        live.end_install(0x88);
+        live.vouch_for_index();
+        live.begin_install();
+        live.give_up_index();
         let bytes = std::fs::read(dir.path().join(LIVE_FILE)).expect("read");
         let word = |at: usize| u64::from_ne_bytes(bytes[at..at + 8].try_into().expect("eight bytes"));
         assert_eq!(bytes.len(), 8192);
@@ -300,10 +398,62 @@ mod tests {
             (&bytes[16..32], &bytes[32..48]),
             (&[7; 16][..], &disk.boot_id()[..])
         );
+        let id = disk.file_id(&dir.path().join(LIVE_FILE)).expect("inspected");
+        assert_eq!(Some([word(48), word(56)]), id);
+        assert_eq!((word(120), word(136)), (7, 0x88));
         assert_eq!(word(64) % 2, 1, "opening");
         assert_eq!((word(72), word(80), word(88), word(128)), (1, 33, 0x55, 0x1122));
         assert_eq!((word(96), word(104), word(112)), (3, 0x66, 0x77));
         assert_eq!((word(192), word(192 + 2 * 64)), (u64::MAX, 0x44));
+    }
+
+    #[test]
+    fn only_a_writer_that_died_with_nothing_but_reservations_under_way_leaves_its_index() {
+        let store = Uuid([7; 16]);
+        type Unfit = (&'static str, fn(&Live));
+        let unfit: [Unfit; 7] = [
+            ("not vouched for", |live| {
+                live.word(INDEX).store(0, Ordering::Release)
+            }),
+            ("given up", Live::give_up_index),
+            ("installing", Live::begin_install),
+            ("closed", Live::close),
+            ("truncating", |live| live.step_generation(Lsn(8))),
+            ("leading to old tables", Live::begin_files),
+            ("copied", |live| live.word(FILE + 1).store(1, Ordering::Release)),
+        ];
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let disk = OsDisk::new();
+        let take = |store| {
+            let live = Live::take(&disk, dir.path(), store).expect("taken");
+            live.expect("space")
+        };
+        let prepare = || {
+            let live = take(store);
+            live.set_index_pages(33);
+            live.move_tail(Lsn(0x300));
+            live.slot(5).store(0x200, Ordering::Release);
+            live.end_install(4);
+            live.vouch_for_index();
+            live.serve();
+            live
+        };
+        assert_eq!(take(store).legacy(), None, "a new page");
+        drop(prepare());
+        let expected = Legacy {
+            stable: Lsn(0x200),
+            tail: Lsn(0x300),
+            index_pages: 33,
+            manifest: 4,
+        };
+        assert_eq!(take(store).legacy(), Some(expected));
+        assert_eq!(take(store).legacy(), None, "an opening that was cut short");
+        for (what, spoil) in unfit {
+            spoil(&prepare());
+            assert_eq!(take(store).legacy(), None, "{what}");
+        }
+        drop(prepare());
+        assert_eq!(take(Uuid([8; 16])).legacy(), None, "another store");
     }
 
     #[test]

@@ -155,9 +155,11 @@ impl Log {
                 SegmentWriter::new(last, map_writes && own).map(Arc::new)
             })
             .transpose()?;
-        let next_capacity = last
-            .as_ref()
-            .map_or(MIN_SEGMENT_BYTES, |segment| segment.header().capacity * 2);
+        // After an unclean opening the next record has to wait for its segment: a small one.
+        let next_capacity = match (&active, &last) {
+            (Some(_), Some(last)) => last.header().capacity * 2,
+            _ => MIN_SEGMENT_BYTES,
+        };
         let segment_max = options
             .segment_max_bytes
             .clamp(MIN_SEGMENT_BYTES, MAX_SEGMENT_BYTES);

@@ -25,6 +25,7 @@ mod chunks;
 mod directory;
 mod error;
 mod follow;
+mod inherit;
 mod page;
 #[cfg(test)]
 mod tests;
@@ -51,6 +52,9 @@ pub type Stamp = [u8; 32];
 /// An index up to this size is checked as a whole when it is opened (about a quarter of a
 /// millisecond a MiB); of a larger one each page is checked before its first use.
 const CHECK_AT_OPEN_BYTES: usize = 4 << 20;
+
+/// Of an index up to this size all pages are checked before its first change (as above, once).
+const CHECK_AT_CHANGE_BYTES: usize = 256 << 20;
 
 /// Where a record lies: a file of the store, and the offset in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -234,6 +238,9 @@ impl Index {
     /// Lets readers in other processes follow this index.
     pub(in crate::store) fn show_in(&self, live: Arc<crate::log::live::Live>) {
         self.chunks.show_in(live);
+        if self.is_open.load(Ordering::Acquire) {
+            self.chunks.vouch(true);
+        }
     }
 
     /// The seed that keys of this index are hashed with.
@@ -474,7 +481,8 @@ impl Index {
             Closure::Clean(_) => {}
             Closure::Open => {
                 *closure = Closure::Unknown;
-                self.chunks.sync()?;
+                // A page that could not be written may come back as it was before.
+                self.chunks.sync().inspect_err(|_| self.chunks.vouch(false))?;
             }
         }
         *closure = Closure::Unknown;
@@ -552,6 +560,7 @@ impl Index {
 
     /// Takes the catalogue away for good, so that the next opening builds the index anew.
     fn distrust(&self) {
+        self.chunks.vouch(false);
         if !self.distrusted.swap(true, Ordering::AcqRel)
             && let Err(error) = self.begin_change()
         {
@@ -611,6 +620,10 @@ impl Index {
 
     #[cold]
     fn mark_open(&self) -> Result<(), IndexError> {
+        // With the catalogue goes what later openings could check pages against: whoever inherits them
+        // (see `inherit`) must know that they were sound. A larger index is built anew then.
+        let is_small = self.chunks.used() as usize * PAGE_BYTES <= CHECK_AT_CHANGE_BYTES;
+        let is_sound = is_small && !self.distrusted.load(Ordering::Acquire) && self.check_all().is_ok();
         let mut closure = self.closure.lock();
         match *closure {
             Closure::Unknown => {
@@ -631,6 +644,9 @@ impl Index {
             .sync_dir(&self.dir)
             .map_err(IndexError::io("sync", &self.dir))?;
         *closure = Closure::Open;
+        if is_sound {
+            self.chunks.vouch(true);
+        }
         self.is_open.store(true, Ordering::Release);
         Ok(())
     }

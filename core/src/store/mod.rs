@@ -274,6 +274,16 @@ impl Store {
         } else {
             Err(Distrust::NotClosed)
         };
+        let mut replay_from = None;
+        let opened = match opened {
+            Err(Distrust::NotClosed) => {
+                inherit_index(&log, &recovery, &files, &index_dir).map(|(index, from)| {
+                    replay_from = Some(from);
+                    index
+                })
+            }
+            opened => opened,
+        };
         let (index, index_state, rebuild) = match opened {
             Ok(index) => (index, IndexState::Trusted, false),
             Err(why) => {
@@ -320,8 +330,11 @@ impl Store {
         };
         if rebuild {
             store.rebuild_index()?;
+        } else if let Some(from) = replay_from {
+            store.index_span(from, store.log.tail())?;
         }
         if let Some(live) = store.log.live() {
+            live.end_install(store.files.load().generation);
             store.index.show_in(Arc::clone(live));
             slots::create(&*env.disk, dir)?;
             live.raise_clock(store.now_ms());
@@ -594,13 +607,39 @@ impl Store {
 
     /// Enters every version in `[from, to)` into the index, in log order.
     fn index_span(&self, from: Lsn, to: Lsn) -> Result<(), StoreError> {
-        let mut outcome = Ok(());
+        let mut outcome: Result<(), StoreError> = Ok(());
+        let (mut hashes, mut places) = (Vec::with_capacity(write::GROUP), Vec::with_capacity(write::GROUP));
         self.log.walk(from, to, false, |segment, record| {
-            if outcome.is_ok() {
-                outcome = for_each_version(&record, segment, |version| self.index_version(segment, &version));
+            if outcome.is_err() {
+                return;
             }
+            outcome = for_each_version(&record, segment, |version| {
+                hashes.push(self.hash(version.key(), version.is_system()));
+                places.push((Arc::clone(segment), version.lsn()));
+                if hashes.len() == write::GROUP {
+                    self.index_group(&mut hashes, &mut places)?;
+                }
+                Ok(())
+            });
         })?;
-        outcome
+        outcome?;
+        self.index_group(&mut hashes, &mut places)
+    }
+
+    /// Enters versions that have just been read and checked, in this order; their cache misses overlap.
+    fn index_group(
+        &self,
+        hashes: &mut Vec<u64>,
+        places: &mut Vec<(Arc<Segment>, Lsn)>,
+    ) -> Result<(), StoreError> {
+        self.prefetch_group(hashes);
+        hashes.clear();
+        for (segment, lsn) in places.drain(..) {
+            let version = segment.record_unchecked(lsn);
+            let version = version.map_err(|error| segment.damaged(lsn, &error))?;
+            self.index_version(&segment, &version)?;
+        }
+        Ok(())
     }
 
     fn index_version(&self, segment: &Segment, version: &RecordView<'_>) -> Result<(), StoreError> {
@@ -660,6 +699,32 @@ fn stamp_of(control: &Control, tail: Lsn, generation: u64) -> [u8; 32] {
     stamp[24..28].copy_from_slice(&control.open_generation.to_le_bytes());
     stamp[28..32].copy_from_slice(&control.incarnation.to_le_bytes());
     stamp
+}
+
+/// The index of a writer that died in this start of the machine, and the position from which on the log is
+/// to be entered into it. It is used only where nothing but its last reservations was under way, the log
+/// has been found whole as far as the writer had come, and the tables are those the index leads to.
+fn inherit_index(
+    log: &Log,
+    recovery: &RecoveryReport,
+    files: &FileSet,
+    index_dir: &Path,
+) -> Result<(Index, Lsn), Distrust> {
+    let is_same_boot = matches!(recovery.kind, RecoveryKind::SameBoot | RecoveryKind::Clean);
+    let legacy = log.live().and_then(|live| live.legacy());
+    let legacy = legacy.filter(|legacy| {
+        is_same_boot
+            && recovery.cut.is_none()
+            && recovery.set_aside.is_empty()
+            && legacy.tail <= log.tail()
+            && legacy.manifest == files.generation
+    });
+    let Some(legacy) = legacy else {
+        return Err(Distrust::NotClosed);
+    };
+    let (disk, seed) = (Arc::clone(&log.env().disk), log.control().index_seed);
+    let index = Index::inherit(disk, index_dir, seed, legacy.index_pages)?;
+    Ok((index, legacy.stable.max(files.through)))
 }
 
 /// Refuses a log and tables that leave a gap between them.

@@ -65,14 +65,8 @@ impl Store {
         let mut hashes = [0; GROUP];
         for (hash, key) in hashes.iter_mut().zip(group) {
             *hash = self.hash(key.as_ref(), false);
-            self.index.prefetch(*hash);
         }
-        for &hash in &hashes[..group.len()] {
-            // By the tag alone: nearly always the right record, and a wrong one costs a fetch.
-            if let Some(place) = self.index.guess(hash).and_then(|location| self.resolve(location)) {
-                place.prefetch();
-            }
-        }
+        self.prefetch_group(&hashes[..group.len()]);
         hashes
     }
 }

@@ -7,7 +7,7 @@ use std::io::Read;
 use std::time::Duration;
 
 use atoll::io::Env;
-use atoll::store::{ReaderOptions, RecoveryKind, Store, Value};
+use atoll::store::{IndexState, ReaderOptions, RecoveryKind, Store, Value};
 
 use crate::helper::{KEYS, LINE, MARK, THREADS, key, value};
 use crate::{open, start};
@@ -53,6 +53,7 @@ fn check(who: &str, all: &Acknowledged, get: impl Fn(&[u8]) -> Option<Value>) {
 fn every_acknowledged_write_survives_the_kill_of_its_process() {
     let count: u32 = std::env::var("ATOLL_KILLS").map_or(20, |count| count.parse().expect("a number"));
     let mut written = 0;
+    let mut inherited = 0;
     let mut dir = tempfile::tempdir().expect("temporary directory");
     let mut all = Acknowledged::new();
     let mut last = vec![0u64; THREADS as usize];
@@ -95,6 +96,10 @@ fn every_acknowledged_write_survives_the_kill_of_its_process() {
         if round % 4 == 0 {
             let store = open(dir.path());
             assert_ne!(store.recovery().kind, RecoveryKind::PowerLoss);
+            inherited += u32::from(
+                store.recovery().kind == RecoveryKind::SameBoot
+                    && *store.index_state() == IndexState::Trusted,
+            );
             check("writer", &all, |key| store.get(key).expect("readable"));
             let report = store.verify(&mut |_, _| {}).expect("verified");
             assert_eq!(report.damage, [], "round {round}");
@@ -103,7 +108,11 @@ fn every_acknowledged_write_survives_the_kill_of_its_process() {
             }
         }
     }
-    eprintln!("{count} kills, {written} acknowledged writes");
+    eprintln!("{count} kills, {written} acknowledged writes, {inherited} indexes taken over");
+    assert!(
+        inherited > count / 20,
+        "the index outlives most kills: {inherited} of {count}"
+    );
     assert!(
         written > u64::from(count) as usize,
         "the helpers wrote before they were killed"

@@ -42,12 +42,18 @@ impl Store {
             output.abandon();
             return Err(TableError::io("sync", &table_dir)(error).into());
         }
+        if let Some(live) = self.log.live() {
+            live.begin_install();
+        }
         if let Err((error, in_doubt)) = next.manifest().write(disk, &self.dir) {
             if in_doubt {
                 // After a crash either manifest may be there, so all their files must be.
                 self.halt(&error);
             } else {
                 output.abandon();
+                if let Some(live) = self.log.live() {
+                    live.end_install(next.generation - 1);
+                }
             }
             return Err(error.into());
         }
@@ -66,13 +72,18 @@ impl Store {
             // Some entries still lead to the old files, which stay; the next opening starts with an
             // index made from the new ones.
             self.index_stale.store(true, std::sync::atomic::Ordering::Release);
+            if let Some(live) = self.log.live() {
+                live.give_up_index();
+            }
             self.halt(&error);
             return Err(error);
         }
         let retired = next.forget_unnamed();
+        let generation = next.generation;
         self.files.store(Arc::new(next));
         if let Some(live) = self.log.live() {
             live.settle_files();
+            live.end_install(generation);
         }
         let mut bytes_removed = 0;
         for table in &retired {

@@ -122,6 +122,35 @@ impl Chunks {
         debug_assert!(fresh.is_ok(), "an index is shown once");
     }
 
+    /// Whether this index may be used if this process dies; see [`Live::vouch_for_index`].
+    pub(super) fn vouch(&self, fit: bool) {
+        match self.live.get() {
+            Some(live) if fit => live.vouch_for_index(),
+            Some(live) => live.give_up_index(),
+            None => {}
+        }
+    }
+
+    /// Takes back the pages from `used` on; they are zeros again.
+    pub(super) fn shrink(&self, used: u32) {
+        let _growth = self.growth.lock();
+        for page in used..self.used() {
+            self.page(page).clear();
+        }
+        self.used.store(used, Ordering::Release);
+    }
+
+    /// Asks for all pages at once, rather than by a fault for each.
+    pub(super) fn populate(&self) -> Result<(), Distrust> {
+        for chunk in 0..self.growth.lock().chunks {
+            let path = chunk_path(&self.dir, chunk);
+            self.map(chunk)
+                .populate(0, chunk_bytes(chunk))
+                .map_err(Distrust::io("read", &path))?;
+        }
+        Ok(())
+    }
+
     /// One chunk of zeros, all of its pages handed out: those of the minimal directory.
     pub(super) fn create(disk: Arc<dyn Disk>, dir: &Path) -> Result<Chunks, IndexError> {
         let chunks = Chunks::empty(disk, dir);

@@ -65,6 +65,12 @@ pub enum Distrust {
     /// There is no catalogue: the index was never closed, or has been changed since.
     #[error("the index was not closed cleanly")]
     NotClosed,
+    /// Areas of the pages overlap, or leave something out.
+    #[error("pages in {} do not cover each position once", path.display())]
+    Areas {
+        /// Directory of the index.
+        path: PathBuf,
+    },
     /// The index was closed for another state of the store.
     #[error("the index belongs to another state of the store")]
     OtherStamp,

@@ -271,6 +271,56 @@ impl<'a> Page<'a> {
         (!self.sequence().is_multiple_of(2)).then_some("closed while being written")
     }
 
+    /// Makes it a page of zeros. Nobody may know of the page.
+    pub(super) fn clear(self) {
+        (0..PAGE_WORDS).for_each(|index| self.set_word(index, 0));
+    }
+
+    /// Slots in use, as the page says.
+    pub(super) fn count(self) -> u64 {
+        self.word(COUNT)
+    }
+
+    /// Whether a writer holds the page, or died holding it.
+    pub(super) fn is_held(self) -> bool {
+        !self.sequence().is_multiple_of(2)
+    }
+
+    /// What makes this page unfit to be used, as far as it can be seen without a checksum. Only meaningful
+    /// while nobody writes.
+    pub(super) fn contradiction(self) -> Option<&'static str> {
+        if self.is_held() {
+            return Some("left while being written");
+        }
+        if self.ready_area().is_none() {
+            return Some("no page of an index");
+        }
+        if self.word(COUNT) != self.slots_in_use() {
+            return Some("count differs from the slots in use");
+        }
+        (self.word(OVERFLOW) != overflow_of(self)).then_some("overflow bits differ from the slots")
+    }
+
+    fn slots_in_use(self) -> u64 {
+        (FIRST_SLOT..PAGE_WORDS)
+            .filter(|index| self.word(*index) != 0)
+            .count() as u64
+    }
+
+    /// Makes count and overflow bits agree with the slots. Only while nobody else writes.
+    pub(super) fn recount(self) {
+        self.set_word(COUNT, self.slots_in_use());
+        self.set_word(OVERFLOW, overflow_of(self));
+    }
+
+    /// The page of a writer that died holding it, to be left sound. Only while nobody else writes.
+    pub(super) fn inherit(self) -> PageGuard<'a> {
+        PageGuard {
+            page: self,
+            sequence: self.sequence().wrapping_sub(1),
+        }
+    }
+
     /// Waits until no other writer holds the page, then holds it.
     pub(super) fn lock(self) -> PageGuard<'a> {
         let backoff = Backoff::new();

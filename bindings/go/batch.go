@@ -1,0 +1,69 @@
+package atoll
+
+/*
+#include <atoll.h>
+
+static atoll_status write_batch(atoll_db *db, uint32_t durability, const atoll_batch *batch, atoll_error **err)
+{
+	atoll_write_opts options = ATOLL_WRITE_OPTS_INIT;
+	options.durability = durability;
+	return atoll_write(db, &options, batch, NULL, err);
+}
+*/
+import "C"
+
+import (
+	"runtime"
+	"time"
+)
+
+// Batch is writes that take effect together: all of them or none, also after a crash. One goroutine at a time.
+type Batch struct {
+	store *Store
+	batch *C.atoll_batch
+}
+
+// Batch returns an empty batch.
+func (s *Store) Batch() *Batch {
+	batch := &Batch{store: s, batch: C.atoll_batch_new()}
+	runtime.SetFinalizer(batch, func(b *Batch) { C.atoll_batch_free(b.batch) })
+	return batch
+}
+
+// Put adds a put; ttl takes the value away again by itself, 0: it stays.
+func (b *Batch) Put(key, value []byte, ttl time.Duration) error {
+	defer runtime.KeepAlive(b)
+	ms, err := milliseconds(ttl)
+	if err != nil {
+		return err
+	}
+	var cErr *C.atoll_error
+	status := C.atoll_batch_put(b.batch, pointer(key), C.size_t(len(key)), pointer(value), C.size_t(len(value)), ms, &cErr)
+	return failure(status, cErr)
+}
+
+// Delete adds a deletion.
+func (b *Batch) Delete(key []byte) error {
+	defer runtime.KeepAlive(b)
+	var err *C.atoll_error
+	return failure(C.atoll_batch_delete(b.batch, pointer(key), C.size_t(len(key)), &err), err)
+}
+
+// Len returns how many keys the batch writes.
+func (b *Batch) Len() int {
+	defer runtime.KeepAlive(b)
+	return int(C.atoll_batch_len(b.batch))
+}
+
+// Clear takes everything out, so that the batch can be filled again.
+func (b *Batch) Clear() {
+	defer runtime.KeepAlive(b)
+	C.atoll_batch_clear(b.batch)
+}
+
+// Write applies the batch, which stays as it is.
+func (b *Batch) Write(durability Durability) error {
+	defer runtime.KeepAlive(b)
+	var err *C.atoll_error
+	return failure(C.write_batch(b.store.db, C.uint32_t(durability), b.batch, &err), err)
+}

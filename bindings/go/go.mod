@@ -1,0 +1,3 @@
+module atoll.dev/go/atoll
+
+go 1.19

@@ -1,0 +1,190 @@
+package atoll
+
+/*
+#include <atoll.h>
+
+static atoll_range range_of(int has_lo, const void *lo, size_t lo_n, int has_hi, const void *hi, size_t hi_n, uint32_t flags, uint64_t limit)
+{
+	atoll_range range = ATOLL_RANGE_INIT;
+	if (has_lo) {
+		range.lo = (const uint8_t *)lo;
+		range.lo_len = lo_n;
+	}
+	if (has_hi) {
+		range.hi = (const uint8_t *)hi;
+		range.hi_len = hi_n;
+	}
+	range.flags = flags;
+	range.limit = limit;
+	return range;
+}
+
+// The bounds stay arguments, so that no pointer of Go's is stored where Go can see it as C memory.
+static atoll_status scan(atoll_db *db, const atoll_snapshot *snapshot, int has_lo, const void *lo, size_t lo_n, int has_hi,
+                         const void *hi, size_t hi_n, uint32_t flags, uint64_t limit, atoll_iter **iter, atoll_error **err)
+{
+	atoll_range range = range_of(has_lo, lo, lo_n, has_hi, hi, hi_n, flags, limit);
+	atoll_read_opts options = ATOLL_READ_OPTS_INIT;
+	options.snapshot = snapshot;
+	return atoll_scan(db, &options, &range, iter, err);
+}
+*/
+import "C"
+
+import (
+	"runtime"
+	"unsafe"
+)
+
+// Range says which keys a scan shows. The zero value is all of them.
+type Range struct {
+	// Start is the first key, inclusive; nil for the first one there is.
+	Start []byte
+	// End is where the range ends, exclusive; nil for no end.
+	End []byte
+	// Prefix shows the keys that begin with it; Start and End must be nil then.
+	Prefix []byte
+	// Reverse goes from the end of the range to its start.
+	Reverse bool
+	// Limit ends the scan after so many entries; 0 for all.
+	Limit uint64
+}
+
+func (r *Range) bounds() (lo []byte, hi []byte, flags C.uint32_t, limit C.uint64_t, err error) {
+	if r == nil {
+		return nil, nil, 0, 0, nil
+	}
+	lo, hi, limit = r.Start, r.End, C.uint64_t(r.Limit)
+	if r.Reverse {
+		flags |= C.ATOLL_RANGE_REVERSE
+	}
+	if r.Prefix != nil {
+		if lo != nil || hi != nil {
+			return nil, nil, 0, 0, &Error{Status: ErrInvalid.Status, Message: "give a Range a Prefix, or Start and End"}
+		}
+		lo, flags = r.Prefix, flags|C.ATOLL_RANGE_PREFIX
+	}
+	return lo, hi, flags, limit, nil
+}
+
+func given(bytes []byte) C.int {
+	if bytes == nil {
+		return 0
+	}
+	return 1
+}
+
+const (
+	pageEntries = 256
+	pageBytes   = 256 << 10
+)
+
+// Scan is keys in order, as they were when it began. One goroutine at a time.
+//
+//	scan, err := store.Scan(&atoll.Range{Prefix: []byte("user:")})
+//	...
+//	defer scan.Close()
+//	for scan.Next() {
+//		use(scan.Key(), scan.Value())
+//	}
+//	err = scan.Err()
+type Scan struct {
+	iter    *C.atoll_iter
+	buffer  []byte
+	offsets []C.uint32_t
+	n, at   int
+	over    bool
+	err     error
+}
+
+func newScan(iter *C.atoll_iter) *Scan {
+	scan := &Scan{iter: iter, at: -1}
+	runtime.SetFinalizer(scan, func(s *Scan) { C.atoll_iter_free(s.iter) })
+	return scan
+}
+
+func (s *Store) scan(snapshot *C.atoll_snapshot, r *Range) (*Scan, error) {
+	defer runtime.KeepAlive(s)
+	lo, hi, flags, limit, err := r.bounds()
+	if err != nil {
+		return nil, err
+	}
+	var iter *C.atoll_iter
+	var cErr *C.atoll_error
+	status := C.scan(s.db, snapshot, given(lo), pointer(lo), C.size_t(len(lo)), given(hi), pointer(hi), C.size_t(len(hi)), flags,
+		limit, &iter, &cErr)
+	if status != C.ATOLL_OK {
+		return nil, failure(status, cErr)
+	}
+	return newScan(iter), nil
+}
+
+// Scan begins a scan of a range, nil for all keys. What is written while it goes on does not show.
+func (s *Store) Scan(r *Range) (*Scan, error) { return s.scan(nil, r) }
+
+// Next goes to the next entry; false at the end and after an error: see Err.
+func (s *Scan) Next() bool {
+	if s.over {
+		return false
+	}
+	s.at++
+	if s.at < s.n || s.turn() {
+		return true
+	}
+	s.over = true
+	return false
+}
+
+// turn copies the next entries out of C, many at a time: a crossing costs more than an entry.
+func (s *Scan) turn() bool {
+	defer runtime.KeepAlive(s)
+	if s.iter == nil {
+		s.err = ErrClosed
+		return false
+	}
+	if s.buffer == nil {
+		s.buffer = make([]byte, pageBytes)
+		s.offsets = make([]C.uint32_t, 2*pageEntries+1)
+	}
+	for {
+		var n, needed C.size_t
+		var err *C.atoll_error
+		status := C.atoll_iter_next_packed(s.iter, (*C.uint8_t)(unsafe.Pointer(&s.buffer[0])), C.size_t(len(s.buffer)), &s.offsets[0],
+			pageEntries, &n, &needed, &err)
+		switch status {
+		case C.ATOLL_OK:
+			s.n, s.at = int(n), 0
+			return true
+		case C.ATOLL_BUFFER_TOO_SMALL:
+			s.buffer = make([]byte, needed)
+		case C.ATOLL_END:
+			return false
+		default:
+			s.err = failure(status, err)
+			return false
+		}
+	}
+}
+
+// Key returns the key of the entry, valid until Next.
+func (s *Scan) Key() []byte {
+	from, to := s.offsets[2*s.at], s.offsets[2*s.at+1]
+	return s.buffer[from:to:to]
+}
+
+// Value returns the value of the entry, valid until Next.
+func (s *Scan) Value() []byte {
+	from, to := s.offsets[2*s.at+1], s.offsets[2*s.at+2]
+	return s.buffer[from:to:to]
+}
+
+// Err returns what ended the scan before its end.
+func (s *Scan) Err() error { return s.err }
+
+// Close ends the scan. Closing twice is allowed.
+func (s *Scan) Close() error {
+	runtime.SetFinalizer(s, nil)
+	C.atoll_iter_free(s.iter)
+	s.iter, s.n, s.at, s.over = nil, 0, 0, true
+	return nil
+}

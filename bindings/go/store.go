@@ -1,0 +1,328 @@
+// Package atoll is a sharded, replicated key-value engine that lives inside the program.
+//
+// Open a Store, a map from bytes to bytes that survives; route keys with a Router; order writes with a VectorClock.
+// Everything answers as in C, Python and SQL. Stores, snapshots and routers may be used by any number of goroutines at
+// once; batches, transactions and scans serve one call at a time and return ErrBusy instead of racing.
+//
+// Close what has a Close method. Finalizers are a safety net, not a way to live: they run when the collector likes.
+package atoll
+
+/*
+#include <atoll.h>
+#include <stdlib.h>
+
+// Small structs by value spare Go an allocation for every out-parameter.
+typedef struct { atoll_status status; size_t len; atoll_error *err; } len_answer;
+
+static len_answer get_into(atoll_db *db, const atoll_snapshot *snapshot, const void *key, size_t n, void *to, size_t room)
+{
+	len_answer answer = {ATOLL_OK, 0, NULL};
+	atoll_read_opts options = ATOLL_READ_OPTS_INIT;
+	options.snapshot = snapshot;
+	answer.status = atoll_get_into(db, snapshot ? &options : NULL, key, n, to, room, &answer.len, &answer.err);
+	return answer;
+}
+
+static atoll_status put(atoll_db *db, uint32_t durability, uint64_t ttl_ms, const void *key, size_t n, const void *value, size_t m, atoll_error **err)
+{
+	atoll_write_opts options = ATOLL_WRITE_OPTS_INIT;
+	options.durability = durability;
+	options.ttl_ms = ttl_ms;
+	return atoll_put(db, &options, key, n, value, m, err);
+}
+
+static atoll_status del(atoll_db *db, uint32_t durability, const void *key, size_t n, atoll_error **err)
+{
+	atoll_write_opts options = ATOLL_WRITE_OPTS_INIT;
+	options.durability = durability;
+	return atoll_delete(db, &options, key, n, err);
+}
+
+static atoll_status compare_and_set(atoll_db *db, uint32_t durability, uint64_t ttl_ms, const void *key, size_t n, int has_old,
+                                    const void *old, size_t old_n, int has_value, const void *value, size_t m, atoll_error **err)
+{
+	atoll_write_opts options = ATOLL_WRITE_OPTS_INIT;
+	atoll_expected expected = {ATOLL_EXPECT_ABSENT, 0, {NULL, 0}, 0, 0};
+	atoll_bytes next = {(const uint8_t *)value, m};
+	options.durability = durability;
+	options.ttl_ms = ttl_ms;
+	if (has_old) {
+		expected.kind = ATOLL_EXPECT_VALUE;
+		expected.value.data = (const uint8_t *)old;
+		expected.value.len = old_n;
+	}
+	return atoll_compare_and_set(db, &options, key, n, &expected, has_value ? &next : NULL, err);
+}
+
+static atoll_status multi_get(atoll_db *db, const atoll_snapshot *snapshot, const void *keys, const uint32_t *offsets, size_t n,
+                              void *values, size_t room, uint64_t *ends, uint8_t *found, size_t *needed, atoll_error **err)
+{
+	atoll_read_opts options = ATOLL_READ_OPTS_INIT;
+	options.snapshot = snapshot;
+	return atoll_multi_get(db, snapshot ? &options : NULL, keys, offsets, n, values, room, ends, found, needed, err);
+}
+*/
+import "C"
+
+import (
+	"context"
+	"encoding/json"
+	"runtime"
+	"time"
+	"unsafe"
+)
+
+// Durability says when a write may be acknowledged.
+type Durability uint32
+
+const (
+	// Buffered writes survive the end of the process, kill -9 included.
+	Buffered Durability = C.ATOLL_DURABILITY_BUFFERED
+	// Synced writes are on the device.
+	Synced Durability = C.ATOLL_DURABILITY_SYNCED
+)
+
+// Options of Open. The zero value is the defaults.
+type Options struct {
+	// MustExist refuses to make a store that is not there.
+	MustExist bool
+	// ReadOnly opens the store beside the process that writes it, and follows what that does.
+	ReadOnly bool
+	// Settings are further options by their names, as `atoll options` lists them: {"segment_max_bytes": "16MiB"}.
+	Settings map[string]string
+}
+
+// Store is an open store. Any number of goroutines may use it at once.
+type Store struct {
+	db *C.atoll_db
+}
+
+// Open opens the store in a directory, and makes it if it is not there.
+//
+// It waits while a store that was not closed is checked; ctx is looked at before that. Errors: ErrLocked, which names the
+// process that writes the store, ErrCorrupt, ErrDiskFull, ErrInvalid, ErrIO.
+func Open(ctx context.Context, path string, options *Options) (*Store, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if options == nil {
+		options = &Options{}
+	}
+	set := C.atoll_options_new()
+	defer C.atoll_options_free(set)
+	setting := func(name, value string) error {
+		cName, cValue := C.CString(name), C.CString(value)
+		defer C.free(unsafe.Pointer(cName))
+		defer C.free(unsafe.Pointer(cValue))
+		var err *C.atoll_error
+		return failure(C.atoll_options_set(set, cName, cValue, &err), err)
+	}
+	for name, value := range options.Settings {
+		if err := setting(name, value); err != nil {
+			return nil, err
+		}
+	}
+	if options.MustExist {
+		if err := setting("create", "false"); err != nil {
+			return nil, err
+		}
+	}
+	cPath := C.CString(path)
+	defer C.free(unsafe.Pointer(cPath))
+	var db *C.atoll_db
+	var err *C.atoll_error
+	var status C.atoll_status
+	if options.ReadOnly {
+		status = C.atoll_db_open_reader(cPath, &db, &err)
+	} else {
+		status = C.atoll_db_open(cPath, set, &db, &err)
+	}
+	if status != C.ATOLL_OK {
+		return nil, failure(status, err)
+	}
+	store := &Store{db: db}
+	runtime.SetFinalizer(store, func(s *Store) { C.atoll_db_free(s.db) })
+	return store, nil
+}
+
+// Close makes everything durable and closes the store; later calls on it, and on what was made from it, return ErrClosed.
+// Closing twice is allowed.
+func (s *Store) Close() error {
+	defer runtime.KeepAlive(s)
+	var err *C.atoll_error
+	return failure(C.atoll_db_close(s.db, &err), err)
+}
+
+// smallValue is room that most values fit into.
+const smallValue = 128
+
+func get(db *C.atoll_db, snapshot *C.atoll_snapshot, key []byte, room []byte) ([]byte, error) {
+	for {
+		answer := C.get_into(db, snapshot, pointer(key), C.size_t(len(key)), pointer(room[:cap(room)]), C.size_t(cap(room)))
+		switch answer.status {
+		case C.ATOLL_OK:
+			return room[:answer.len], nil
+		case C.ATOLL_NOT_FOUND:
+			return nil, ErrNotFound
+		case C.ATOLL_BUFFER_TOO_SMALL:
+			room = make([]byte, 0, answer.len)
+		default:
+			return nil, failure(answer.status, answer.err)
+		}
+	}
+}
+
+// Get returns the value of a key, in memory of its own; ErrNotFound if it has none.
+func (s *Store) Get(key []byte) ([]byte, error) {
+	defer runtime.KeepAlive(s)
+	value, err := get(s.db, nil, key, make([]byte, 0, smallValue))
+	return value[:len(value):len(value)], err
+}
+
+// GetInto is Get into room that is used again: the value stands in `room` if it fits its capacity.
+func (s *Store) GetInto(key, room []byte) ([]byte, error) {
+	defer runtime.KeepAlive(s)
+	return get(s.db, nil, key, room[:0])
+}
+
+func getMany(db *C.atoll_db, snapshot *C.atoll_snapshot, keys [][]byte) ([][]byte, error) {
+	if len(keys) == 0 {
+		return nil, nil
+	}
+	bytes, offsets, err := packed(keys)
+	if err != nil {
+		return nil, err
+	}
+	ends := make([]C.uint64_t, len(keys)+1)
+	found := make([]C.uint8_t, len(keys))
+	values := make([]byte, 128*len(keys))
+	for {
+		var needed C.size_t
+		var cErr *C.atoll_error
+		status := C.multi_get(db, snapshot, pointer(bytes), &offsets[0], C.size_t(len(keys)), pointer(values), C.size_t(len(values)),
+			&ends[0], &found[0], &needed, &cErr)
+		if status == C.ATOLL_BUFFER_TOO_SMALL {
+			values = make([]byte, needed)
+			continue
+		}
+		if status != C.ATOLL_OK {
+			return nil, failure(status, cErr)
+		}
+		answers := make([][]byte, len(keys))
+		for i := range answers {
+			if found[i] != 0 {
+				// Capped, so that appending to one does not run into the next.
+				answers[i] = values[ends[i]:ends[i+1]:ends[i+1]]
+			}
+		}
+		return answers, nil
+	}
+}
+
+// GetMany returns the values of many keys in their order, nil where there is none: several times as fast as single gets. The
+// values share memory.
+func (s *Store) GetMany(keys [][]byte) ([][]byte, error) {
+	defer runtime.KeepAlive(s)
+	return getMany(s.db, nil, keys)
+}
+
+// Write says how a write is done. The zero value is Buffered, and a value that stays.
+type Write struct {
+	Durability Durability
+	// TTL takes the value away again by itself; 0: it stays.
+	TTL time.Duration
+}
+
+func (w *Write) parts() (C.uint32_t, C.uint64_t, error) {
+	if w == nil {
+		return 0, 0, nil
+	}
+	ms, err := milliseconds(w.TTL)
+	return C.uint32_t(w.Durability), ms, err
+}
+
+func milliseconds(ttl time.Duration) (C.uint64_t, error) {
+	if ttl < 0 {
+		return 0, &Error{Status: ErrInvalid.Status, Message: "a value cannot live for " + ttl.String()}
+	}
+	// At least one, so that a short life is not an endless one.
+	return C.uint64_t((ttl + time.Millisecond - 1) / time.Millisecond), nil
+}
+
+// Put gives a key a value. How may be nil. Other goroutines see it when the call returns.
+func (s *Store) Put(key, value []byte, how *Write) error {
+	defer runtime.KeepAlive(s)
+	durability, ttl, err := how.parts()
+	if err != nil {
+		return err
+	}
+	var cErr *C.atoll_error
+	status := C.put(s.db, durability, ttl, pointer(key), C.size_t(len(key)), pointer(value), C.size_t(len(value)), &cErr)
+	return failure(status, cErr)
+}
+
+// Delete takes the value of a key away; a key without one is no error.
+func (s *Store) Delete(key []byte, how *Write) error {
+	defer runtime.KeepAlive(s)
+	durability, _, err := how.parts()
+	if err != nil {
+		return err
+	}
+	var cErr *C.atoll_error
+	return failure(C.del(s.db, durability, pointer(key), C.size_t(len(key)), &cErr), cErr)
+}
+
+// CompareAndSet gives a key a value (nil takes it away) if it has the value `expected` (nil: if it has none), in one step.
+// ErrConflict if it has not: nothing was written.
+func (s *Store) CompareAndSet(key, expected, value []byte, how *Write) error {
+	defer runtime.KeepAlive(s)
+	durability, ttl, err := how.parts()
+	if err != nil {
+		return err
+	}
+	flag := func(bytes []byte) C.int {
+		if bytes == nil {
+			return 0
+		}
+		return 1
+	}
+	var cErr *C.atoll_error
+	status := C.compare_and_set(s.db, durability, ttl, pointer(key), C.size_t(len(key)), flag(expected), pointer(expected),
+		C.size_t(len(expected)), flag(value), pointer(value), C.size_t(len(value)), &cErr)
+	return failure(status, cErr)
+}
+
+// Sync makes everything written before the call durable; ctx is looked at before it begins.
+func (s *Store) Sync(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	defer runtime.KeepAlive(s)
+	var err *C.atoll_error
+	return failure(C.atoll_sync(s.db, nil, &err), err)
+}
+
+// Compact brings the tables of the store into as few runs as it can, now; ctx is looked at before it begins.
+func (s *Store) Compact(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	defer runtime.KeepAlive(s)
+	var err *C.atoll_error
+	return failure(C.atoll_compact(s.db, &err), err)
+}
+
+// Stats returns figures: keys, segments, runs, tables, the bytes of each, how compaction has fared.
+func (s *Store) Stats() (map[string]any, error) {
+	defer runtime.KeepAlive(s)
+	var buf *C.atoll_buf
+	var err *C.atoll_error
+	if status := C.atoll_stats_json(s.db, &buf, &err); status != C.ATOLL_OK {
+		return nil, failure(status, err)
+	}
+	var figures map[string]any
+	return figures, json.Unmarshal(taken(buf), &figures)
+}
+
+// Version returns the version of the engine.
+func Version() string { return C.GoString(C.atoll_version()) }

@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# The Go package against an installed library: format, vet, tests with the race detector, tests under a restless collector, the
+# static library, the story.
+#
+# In: the debug build, which this makes. Out: lines `ok NAME` and `not ok NAME`; status 1 if one is `not ok`. Must never:
+# need the network: the package has no dependencies.
+set -euo pipefail
+# shellcheck source=scripts/env.sh
+. "$(dirname "$0")/env.sh"
+cd "$ROOT"
+
+cargo build --quiet --package atoll-ffi --package atoll-cli
+prefix=$TARGET/go/prefix
+rm -rf "$prefix"
+PREFIX=$prefix PROFILE=debug scripts/install.sh >/dev/null 2>&1
+export PKG_CONFIG_PATH=$prefix/lib/pkgconfig LD_LIBRARY_PATH=$prefix/lib
+export GOFLAGS=-mod=mod GOPROXY=off GOTOOLCHAIN=local GOCACHE=${GOCACHE:-$TARGET/go/cache} CGO_CFLAGS="-O2 -g -Wall -Werror"
+failed=0
+case_of() { # NAME COMMAND...
+    local name=$1 out
+    shift
+    if out=$("$@" 2>&1); then echo "ok $name"; else printf '%s\n' "$out"; echo "not ok $name"; failed=1; fi
+}
+# One line for each test of a package.
+tests() { # LABEL, then the environment and flags
+    local label=$1
+    shift
+    env -C bindings/go "$@" ./... 2>&1 |
+        sed -nE "s/^ *--- PASS: ([^ ]+).*/ok go $label \1/p; s/^ *--- FAIL: ([^ ]+).*/not ok go $label \1/p; /^(panic|FAIL|#|WARNING: DATA RACE)/p; s/^ {4,}(.*_test.go.*)/# \1/p" || failed=1
+}
+
+formatted() { diff /dev/null <(gofmt -l bindings/go examples/go); }
+case_of "go sources are formatted" formatted
+case_of "go vet finds nothing" env -C bindings/go go vet ./...
+tests race go test -race -v -count=1
+# The collector runs at every chance, and every pointer that crosses to C is checked.
+tests collected GOGC=1 GODEBUG=cgocheck=2 go test -v -count=1 -run 'Store|Closing|Transactions|Batches|Plans'
+tests static go test -tags atoll_static -v -count=1 -run 'Values|Closing|Refuse|Example'
+env -C bindings/go go test -tags atoll_static -c -o "$TARGET/go/static.test" .
+needs_none() { if ldd "$TARGET/go/static.test" | grep libatoll; then return 1; fi; }
+case_of "the static library is linked when asked for" needs_none
+story=$(env -C examples/go go run . "$(mktemp -d)/data")
+case_of "the story is that of every language" diff <(printf '%s\n' "$story") examples/story.txt
+exit $failed
