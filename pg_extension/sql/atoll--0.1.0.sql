@@ -39,6 +39,13 @@ CREATE FUNCTION atoll_fdw_handler() RETURNS fdw_handler AS 'MODULE_PATHNAME', 'a
 CREATE FOREIGN DATA WRAPPER atoll_fdw HANDLER atoll_fdw_handler VALIDATOR atoll_fdw_validator;
 REVOKE ALL ON FUNCTION atoll_fdw_handler() FROM PUBLIC;
 
+CREATE  FUNCTION "changing"(
+	"really" bool /* bool */
+) RETURNS void
+STRICT VOLATILE PARALLEL UNSAFE
+LANGUAGE c /* Rust */
+AS 'MODULE_PATHNAME', 'changing_wrapper';
+
 CREATE  FUNCTION "compare"(
 	"a" vclock, /* VClock */
 	"b" vclock /* VClock */
@@ -308,6 +315,11 @@ CREATE  FUNCTION "hlc_tick"(
 VOLATILE PARALLEL SAFE
 LANGUAGE c /* Rust */
 AS 'MODULE_PATHNAME', 'hlc_tick_wrapper';
+
+CREATE  FUNCTION "is_changing"() RETURNS bool /* bool */
+STRICT VOLATILE PARALLEL UNSAFE
+LANGUAGE c /* Rust */
+AS 'MODULE_PATHNAME', 'is_changing_wrapper';
 
 CREATE  FUNCTION "jump"(
 	"x" bytea, /* Bytes < '_ > */
@@ -1218,12 +1230,8 @@ REVOKE ALL ON FUNCTION node_problems(int4), add_node(text, text, text, text), no
 -- requires:
 --   catalog_nodes
 --   operator_classes
-
--- Set while the functions here change distributed tables themselves; the event triggers look at it.
-CREATE FUNCTION changing(really bool) RETURNS void LANGUAGE sql
-SET search_path = pg_catalog, pg_temp AS $$
-    SELECT set_config('atoll.changing', really::text, true);
-$$;
+--   changing
+--   is_changing
 
 CREATE FUNCTION shard_name(prefix name, slot int4) RETURNS text LANGUAGE sql IMMUTABLE
 SET search_path = pg_catalog, pg_temp AS $$
@@ -1490,7 +1498,7 @@ CREATE FUNCTION on_change() RETURNS event_trigger LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE o record;
 BEGIN
-    IF current_setting('atoll.changing', true) = 'true' OR to_regclass('atoll.distributed_table') IS NULL THEN
+    IF atoll.is_changing() OR to_regclass('atoll.distributed_table') IS NULL THEN
         RETURN;
     END IF;
     FOR o IN SELECT d.relid, e.command_tag FROM pg_event_trigger_ddl_commands() e

@@ -12,8 +12,10 @@
 
 use std::ffi::CString;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use pgrx::prelude::*;
+use pgrx::{PgXactCallbackEvent, register_xact_callback};
 
 use crate::error::raise;
 use crate::remote::connection::Patience;
@@ -77,6 +79,27 @@ fn node_ask(
     })
 }
 
+/// Whether the functions of `catalog/distribute.sql` are changing distributed tables themselves. Not a setting: whoever
+/// may set one could switch the guard off.
+static CHANGING: AtomicBool = AtomicBool::new(false);
+
+/// `changing(really)`: tells the guard of distributed tables to look away, until the transaction ends or it is told otherwise.
+#[pg_extern(volatile, strict, parallel_unsafe)]
+fn changing(really: bool) {
+    if really && !CHANGING.swap(true, Ordering::Relaxed) {
+        for end in [PgXactCallbackEvent::Abort, PgXactCallbackEvent::Commit] {
+            register_xact_callback(end, || CHANGING.store(false, Ordering::Relaxed));
+        }
+    }
+    CHANGING.store(really, Ordering::Relaxed);
+}
+
+/// `is_changing()`: whether the guard looks away.
+#[pg_extern(volatile, parallel_unsafe)]
+fn is_changing() -> bool {
+    CHANGING.load(Ordering::Relaxed)
+}
+
 extension_sql_file!(
     "catalog/tables.sql",
     name = "catalog_tables",
@@ -90,5 +113,5 @@ extension_sql_file!(
 extension_sql_file!(
     "catalog/distribute.sql",
     name = "catalog_distribute",
-    requires = ["catalog_nodes", "operator_classes"],
+    requires = ["catalog_nodes", "operator_classes", changing, is_changing],
 );

@@ -1,9 +1,3 @@
--- Set while the functions here change distributed tables themselves; the event triggers look at it.
-CREATE FUNCTION changing(really bool) RETURNS void LANGUAGE sql
-SET search_path = pg_catalog, pg_temp AS $$
-    SELECT set_config('atoll.changing', really::text, true);
-$$;
-
 CREATE FUNCTION shard_name(prefix name, slot int4) RETURNS text LANGUAGE sql IMMUTABLE
 SET search_path = pg_catalog, pg_temp AS $$
     SELECT prefix::text || '_' || lpad(slot::text, 4, '0');
@@ -269,7 +263,7 @@ CREATE FUNCTION on_change() RETURNS event_trigger LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE o record;
 BEGIN
-    IF current_setting('atoll.changing', true) = 'true' OR to_regclass('atoll.distributed_table') IS NULL THEN
+    IF atoll.is_changing() OR to_regclass('atoll.distributed_table') IS NULL THEN
         RETURN;
     END IF;
     FOR o IN SELECT d.relid, e.command_tag FROM pg_event_trigger_ddl_commands() e
