@@ -26,7 +26,14 @@ type Batch struct {
 
 // Batch returns an empty batch.
 func (s *Store) Batch() *Batch {
-	batch := &Batch{store: s, batch: C.atoll_batch_new()}
+	batch := NewBatch()
+	batch.store = s
+	return batch
+}
+
+// NewBatch returns an empty batch of no store, for Cluster.Write.
+func NewBatch() *Batch {
+	batch := &Batch{batch: C.atoll_batch_new()}
 	runtime.SetFinalizer(batch, func(b *Batch) { C.atoll_batch_free(b.batch) })
 	return batch
 }
@@ -79,9 +86,12 @@ func (b *Batch) Clear() {
 	C.atoll_batch_clear(b.batch)
 }
 
-// Write applies the batch, which stays as it is.
+// Write applies the batch to its store; the batch stays as it is. ErrInvalid for one of NewBatch.
 func (b *Batch) Write(durability Durability) error {
 	defer runtime.KeepAlive(b)
+	if b.store == nil {
+		return &Error{Status: ErrInvalid.Status, Message: "the batch belongs to no store: hand it to Cluster.Write, or take one from Store.Batch"}
+	}
 	if err := b.enter(); err != nil {
 		return err
 	}

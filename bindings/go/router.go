@@ -215,6 +215,12 @@ func (r *Router) Encode() ([]byte, error) {
 	return taken(buf), nil
 }
 
+// Epoch returns the version of the topology behind the router; 0 for a router that has none.
+func (r *Router) Epoch() uint64 {
+	defer runtime.KeepAlive(r)
+	return uint64(C.atoll_router_epoch(r.router))
+}
+
 // Names returns the names of the nodes; none for a router that answers with numbers.
 func (r *Router) Names() []string { return append([]string(nil), r.names...) }
 
