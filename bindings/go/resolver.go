@@ -1,7 +1,7 @@
 package atoll
 
 /*
-#include <atoll.h>
+#include "views.h"
 
 // In callback.go.
 extern atoll_status atollGoResolve(uintptr_t function, atoll_bytes key, atoll_version_view *versions, size_t n, atoll_out *out);
@@ -9,7 +9,12 @@ extern void atollGoRelease(uintptr_t function);
 
 static atoll_status ask(void *ctx, atoll_bytes key, const atoll_version_view *versions, size_t n, atoll_out *out)
 {
-	return atollGoResolve((uintptr_t)ctx, key, (atoll_version_view *)versions, n, out);
+	return atollGoResolve((uintptr_t)ctx, seen_by_go(key), (atoll_version_view *)versions, n, out);
+}
+
+static atoll_version_view version_at(const atoll_version_view *versions, size_t i)
+{
+	return version_seen_by_go(versions[i]);
 }
 
 static void release(void *ctx)
@@ -29,7 +34,6 @@ import (
 	"runtime"
 	"runtime/cgo"
 	"sync"
-	"unsafe"
 )
 
 // Resolution is what versions of a key come to: made by Keep, Become or Remove.
@@ -270,9 +274,8 @@ func (d Resolution) tell(out *C.atoll_out) C.atoll_status {
 // viewsOf copies what the library shows a function.
 func viewsOf(versions *C.atoll_version_view, n C.size_t) []KeyVersion {
 	made := make([]KeyVersion, int(n))
-	views := unsafe.Slice(versions, int(n))
 	for i := range made {
-		made[i] = versionOf(&views[i])
+		made[i] = versionOf(C.version_at(versions, C.size_t(i)))
 	}
 	return made
 }

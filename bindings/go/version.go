@@ -1,7 +1,23 @@
 package atoll
 
 /*
-#include <atoll.h>
+#include "views.h"
+
+static atoll_status version_decode(const void *encoded, size_t n, atoll_version_view *version, atoll_error **err)
+{
+	atoll_status status = atoll_version_decode(encoded, n, version, err);
+	if (status == ATOLL_OK)
+		*version = version_seen_by_go(*version);
+	return status;
+}
+
+static atoll_status versions_at(const atoll_versions *versions, size_t i, atoll_version_view *version, atoll_error **err)
+{
+	atoll_status status = atoll_versions_at(versions, i, version, err);
+	if (status == ATOLL_OK)
+		*version = version_seen_by_go(*version);
+	return status;
+}
 
 static atoll_status version_encode(const void *value, size_t value_n, const void *context, size_t context_n, uint64_t stamp, uint64_t node,
                                    uint64_t sequence, uint32_t incarnation, uint32_t deleted, atoll_buf **encoded, atoll_error **err)
@@ -49,7 +65,7 @@ func (v *KeyVersion) Encode() ([]byte, error) {
 }
 
 // versionOf copies a view.
-func versionOf(view *C.atoll_version_view) KeyVersion {
+func versionOf(view C.atoll_version_view) KeyVersion {
 	return KeyVersion{
 		Value:       copied(view.value.data, view.value.len),
 		Context:     copied(view.context.data, view.context.len),
@@ -68,10 +84,10 @@ func DecodeKeyVersion(data []byte) (*KeyVersion, error) {
 	defer free((*C.char)(encoded))
 	var view C.atoll_version_view
 	var err *C.atoll_error
-	if status := C.atoll_version_decode(encoded, C.size_t(len(data)), &view, &err); status != C.ATOLL_OK {
+	if status := C.version_decode(encoded, C.size_t(len(data)), &view, &err); status != C.ATOLL_OK {
 		return nil, failure(status, err)
 	}
-	version := versionOf(&view)
+	version := versionOf(view)
 	return &version, nil
 }
 
@@ -101,10 +117,10 @@ func takenVersions(found *C.atoll_versions) ([]KeyVersion, error) {
 	for i := range versions {
 		var view C.atoll_version_view
 		var err *C.atoll_error
-		if status := C.atoll_versions_at(found, C.size_t(i), &view, &err); status != C.ATOLL_OK {
+		if status := C.versions_at(found, C.size_t(i), &view, &err); status != C.ATOLL_OK {
 			return nil, failure(status, err)
 		}
-		versions[i] = versionOf(&view)
+		versions[i] = versionOf(view)
 	}
 	return versions, nil
 }
