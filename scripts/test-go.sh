@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The Go package against an installed library: format, vet, tests with the race detector, tests under a restless collector, the
-# static library, the story.
+# The Go package against an installed library: format, vet, tests with the race detector, with a sanitizer of C's memory, under a
+# restless collector, for leaks, with the static library, copied out of the tree, the story.
 #
 # In: the debug build, which this makes. Out: lines `ok NAME` and `not ok NAME`; status 1 if one is `not ok`. Must never:
 # need the network: the package has no dependencies.
@@ -34,11 +34,23 @@ case_of "go sources are formatted" formatted
 case_of "go vet finds nothing" env -C bindings/go go vet ./...
 tests race go test -race -v -count=1
 # The collector runs at every chance, and every pointer that crosses to C is checked.
-tests collected GOGC=1 GODEBUG=cgocheck=2 go test -v -count=1 -run 'Store|Closing|Transactions|Batches|Plans'
-tests static go test -tags atoll_static -v -count=1 -run 'Values|Closing|Refuse|Example'
+tests collected GOGC=1 GODEBUG=cgocheck=2 go test -v -count=1 -run 'Store|Closing|Closed|Transactions|Batches|Plans|Cluster|Session|Function|Rule|Version|Empty'
+# Memory of C's that is used after it was freed, or past its end.
+tests sanitized go test -asan -v -count=1
+tests leaks go test -v -count=1 -run 'Leaked'
+tests static go test -tags atoll_static -v -count=1 -run 'Values|Closing|Refuse|Example|Function'
 env -C bindings/go go test -tags atoll_static -c -o "$TARGET/go/static.test" .
 needs_none() { if ldd "$TARGET/go/static.test" | grep libatoll; then return 1; fi; }
 case_of "the static library is linked when asked for" needs_none
+# What somebody gets who has the package and the installed library, and nothing else.
+copy=$(mktemp -d)
+trap 'rm -rf "$copy"' EXIT
+cp -r bindings/go "$copy/atoll"
+cp -r examples/go "$copy/story"
+elsewhere() {
+    (cd "$copy/story" && go mod edit -replace "atoll.dev/go/atoll=$copy/atoll" && go run . "$copy/data") | diff - examples/story.txt
+}
+case_of "the package works outside the tree" elsewhere
 story=$(env -C examples/go go run . "$(mktemp -d)/data")
 case_of "the story is that of every language" diff <(printf '%s\n' "$story") examples/story.txt
 exit $failed

@@ -1,8 +1,11 @@
 // Package atoll is a sharded, replicated key-value engine that lives inside the program.
 //
-// Open a Store, a map from bytes to bytes that survives; route keys with a Router; order writes with a VectorClock.
-// Everything answers as in C, Python and SQL. Stores, snapshots and routers may be used by any number of goroutines at
-// once; batches, transactions and scans serve one call at a time and return ErrBusy instead of racing.
+// Open a Store, a map from bytes to bytes that survives, or OpenCluster, which keeps copies; route keys with a Router; order
+// writes with a VectorClock, and settle those that did not know each other with a Resolver. Everything answers as in C, Python and
+// SQL.
+//
+// Stores, clusters, sessions, snapshots, routers and resolvers may be used by any number of goroutines at once; batches,
+// transactions and vector clocks serve one call at a time and return ErrBusy instead of racing. A Scan belongs to one goroutine.
 //
 // Close what has a Close method. Finalizers are a safety net, not a way to live: they run when the collector likes.
 package atoll
