@@ -278,3 +278,37 @@ func TestDamagedBytesAreErrors(t *testing.T) {
 		}
 	}
 }
+
+// What one GetMany leaves behind must not show in the next.
+func TestManyReadsOfDifferentSizesDoNotMix(t *testing.T) {
+	store, _ := open(t, nil)
+	key := func(i int) []byte { return []byte(strings.Repeat("k", i%50) + string(rune('a'+i%7))) }
+	for i := 0; i < 350; i += 2 {
+		must(t, store.Put(key(i), key(i), nil))
+	}
+	var group sync.WaitGroup
+	for worker := 0; worker < 4; worker++ {
+		group.Add(1)
+		go func(random *rand.Rand) {
+			defer group.Done()
+			for round := 0; round < 200; round++ {
+				keys := make([][]byte, 1+random.Intn(300))
+				for i := range keys {
+					keys[i] = key(random.Intn(350))
+				}
+				values, err := store.GetMany(keys)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				for i := range keys {
+					value, err := store.Get(keys[i])
+					if (err == nil) != (values[i] != nil) || string(value) != string(values[i]) {
+						t.Errorf("%q gives %q and %q", keys[i], values[i], value)
+					}
+				}
+			}
+		}(rand.New(rand.NewSource(int64(worker))))
+	}
+	group.Wait()
+}

@@ -40,6 +40,10 @@ func pointer(bytes []byte) unsafe.Pointer {
 	return unsafe.Pointer(&bytes[0])
 }
 
+// first is pointer for the calls that must be quick: cgo looks behind an untyped pointer at run time, tens of nanoseconds each, and
+// knows of a pointer to bytes that there is nothing behind it.
+func first(bytes []byte) *C.uint8_t { return (*C.uint8_t)(pointer(bytes)) }
+
 // text returns the address of the first byte of a string, which nobody may write.
 func text(s string) unsafe.Pointer {
 	if s == "" {

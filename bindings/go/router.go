@@ -7,7 +7,7 @@ package atoll
 typedef struct { atoll_status status; atoll_bytes value; atoll_error *err; } view_answer;
 typedef struct { atoll_status status; int64_t number; atoll_error *err; } number_answer;
 
-static view_answer router_node(const atoll_router *router, const void *key, size_t n)
+static view_answer router_node(const atoll_router *router, const uint8_t *key, size_t n)
 {
 	view_answer answer = {ATOLL_OK, {NULL, 0}, NULL};
 	answer.status = atoll_router_node(router, key, n, &answer.value, &answer.err);
@@ -32,7 +32,7 @@ static atoll_status router_nodes(const atoll_router *router, const void *key, si
 	return status;
 }
 
-static number_answer router_number(const atoll_router *router, const void *key, size_t n)
+static number_answer router_number(const atoll_router *router, const uint8_t *key, size_t n)
 {
 	number_answer answer = {ATOLL_OK, 0, NULL};
 	answer.status = atoll_router_number(router, key, n, &answer.number, &answer.err);
@@ -244,7 +244,7 @@ func (r *Router) Names() []string { return append([]string(nil), r.names...) }
 // Node returns the name of the node that owns a key. ErrInvalid for a router that answers with numbers: see Number.
 func (r *Router) Node(key []byte) (string, error) {
 	defer runtime.KeepAlive(r)
-	answer := C.router_node(r.router, pointer(key), C.size_t(len(key)))
+	answer := C.router_node(r.router, first(key), C.size_t(len(key)))
 	if answer.status != C.ATOLL_OK {
 		return "", failure(answer.status, answer.err)
 	}
@@ -283,7 +283,7 @@ func (r *Router) Nodes(key []byte, n int) ([]string, error) {
 // Number returns bucket, range, slot or token of a key; otherwise the index of its node.
 func (r *Router) Number(key []byte) (int64, error) {
 	defer runtime.KeepAlive(r)
-	answer := C.router_number(r.router, pointer(key), C.size_t(len(key)))
+	answer := C.router_number(r.router, first(key), C.size_t(len(key)))
 	return int64(answer.number), failure(answer.status, answer.err)
 }
 

@@ -16,7 +16,7 @@ package atoll
 // Small structs by value spare Go an allocation for every out-parameter.
 typedef struct { atoll_status status; size_t len; atoll_error *err; } len_answer;
 
-static len_answer get_into(atoll_db *db, const atoll_snapshot *snapshot, const void *key, size_t n, void *to, size_t room)
+static len_answer get_into(atoll_db *db, const atoll_snapshot *snapshot, const uint8_t *key, size_t n, uint8_t *to, size_t room)
 {
 	len_answer answer = {ATOLL_OK, 0, NULL};
 	atoll_read_opts options = ATOLL_READ_OPTS_INIT;
@@ -25,7 +25,7 @@ static len_answer get_into(atoll_db *db, const atoll_snapshot *snapshot, const v
 	return answer;
 }
 
-static atoll_status put(atoll_db *db, uint32_t durability, uint64_t ttl_ms, const void *key, size_t n, const void *value, size_t m, atoll_error **err)
+static atoll_status put(atoll_db *db, uint32_t durability, uint64_t ttl_ms, const uint8_t *key, size_t n, const uint8_t *value, size_t m, atoll_error **err)
 {
 	atoll_write_opts options = ATOLL_WRITE_OPTS_INIT;
 	options.durability = durability;
@@ -56,12 +56,14 @@ static atoll_status compare_and_set(atoll_db *db, uint32_t durability, uint64_t 
 	return atoll_compare_and_set(db, &options, key, n, &expected, has_value ? &next : NULL, err);
 }
 
-static atoll_status multi_get(atoll_db *db, const atoll_snapshot *snapshot, const void *keys, const uint32_t *offsets, size_t n,
-                              void *values, size_t room, uint64_t *ends, uint8_t *found, size_t *needed, atoll_error **err)
+static len_answer multi_get(atoll_db *db, const atoll_snapshot *snapshot, const uint8_t *keys, const uint32_t *offsets, size_t n,
+                            uint8_t *values, size_t room, uint64_t *ends, uint8_t *found)
 {
+	len_answer answer = {ATOLL_OK, 0, NULL};
 	atoll_read_opts options = ATOLL_READ_OPTS_INIT;
 	options.snapshot = snapshot;
-	return atoll_multi_get(db, snapshot ? &options : NULL, keys, offsets, n, values, room, ends, found, needed, err);
+	answer.status = atoll_multi_get(db, snapshot ? &options : NULL, keys, offsets, n, values, room, ends, found, &answer.len, &answer.err);
+	return answer;
 }
 */
 import "C"
@@ -69,7 +71,9 @@ import "C"
 import (
 	"context"
 	"encoding/json"
+	"math"
 	"runtime"
+	"sync"
 	"time"
 )
 
@@ -185,7 +189,7 @@ const smallValue = 128
 
 func get(db *C.atoll_db, snapshot *C.atoll_snapshot, key []byte, room []byte) ([]byte, error) {
 	for {
-		answer := C.get_into(db, snapshot, pointer(key), C.size_t(len(key)), pointer(room[:cap(room)]), C.size_t(cap(room)))
+		answer := C.get_into(db, snapshot, first(key), C.size_t(len(key)), first(room[:cap(room)]), C.size_t(cap(room)))
 		switch answer.status {
 		case C.ATOLL_OK:
 			return room[:answer.len], nil
@@ -212,34 +216,67 @@ func (s *Store) GetInto(key, room []byte) ([]byte, error) {
 	return get(s.db, nil, key, room[:0])
 }
 
+// scratch is what a GetMany needs and nobody sees afterwards, used again.
+type scratch struct {
+	keys    []byte
+	offsets []C.uint32_t
+	ends    []C.uint64_t
+	found   []C.uint8_t
+}
+
+// mostScratch bounds what is kept for the next call, in keys and in bytes of keys.
+const mostScratch = 64 << 10
+
+var scratches = sync.Pool{New: func() any { return new(scratch) }}
+
+func (s *scratch) release() {
+	if cap(s.ends) <= mostScratch && cap(s.keys) <= mostScratch {
+		scratches.Put(s)
+	}
+}
+
+// fill lays keys end to end and makes room for the answers.
+func (s *scratch) fill(keys [][]byte) error {
+	s.keys, s.offsets = s.keys[:0], append(s.offsets[:0], 0)
+	for _, key := range keys {
+		s.keys = append(s.keys, key...)
+		if uint64(len(s.keys)) > math.MaxUint32 {
+			return &Error{Status: ErrInvalid.Status, Message: "the keys of one call have more than 4 GiB together"}
+		}
+		s.offsets = append(s.offsets, C.uint32_t(len(s.keys)))
+	}
+	if cap(s.ends) <= len(keys) {
+		s.ends, s.found = make([]C.uint64_t, len(keys)+1), make([]C.uint8_t, len(keys)+1)
+	}
+	s.ends, s.found = s.ends[:len(keys)+1], s.found[:len(keys)+1]
+	return nil
+}
+
 func getMany(db *C.atoll_db, snapshot *C.atoll_snapshot, keys [][]byte) ([][]byte, error) {
 	if len(keys) == 0 {
 		return nil, nil
 	}
-	bytes, offsets, err := packed(keys)
-	if err != nil {
+	s := scratches.Get().(*scratch)
+	defer s.release()
+	if err := s.fill(keys); err != nil {
 		return nil, err
 	}
-	ends := make([]C.uint64_t, len(keys)+1)
-	found := make([]C.uint8_t, len(keys))
-	values := make([]byte, 128*len(keys))
+	values := make([]byte, smallValue*len(keys))
 	for {
-		var needed C.size_t
-		var cErr *C.atoll_error
-		status := C.multi_get(db, snapshot, pointer(bytes), &offsets[0], C.size_t(len(keys)), pointer(values), C.size_t(len(values)),
-			&ends[0], &found[0], &needed, &cErr)
-		if status == C.ATOLL_BUFFER_TOO_SMALL {
-			values = make([]byte, needed)
+		answer := C.multi_get(db, snapshot, first(s.keys), &s.offsets[0], C.size_t(len(keys)), first(values), C.size_t(len(values)),
+			&s.ends[0], &s.found[0])
+		if answer.status == C.ATOLL_BUFFER_TOO_SMALL {
+			values = make([]byte, answer.len)
 			continue
 		}
-		if status != C.ATOLL_OK {
-			return nil, failure(status, cErr)
+		if answer.status != C.ATOLL_OK {
+			return nil, failure(answer.status, answer.err)
 		}
 		answers := make([][]byte, len(keys))
 		for i := range answers {
-			if found[i] != 0 {
+			if s.found[i] != 0 {
 				// Capped, so that appending to one does not run into the next.
-				answers[i] = values[ends[i]:ends[i+1]:ends[i+1]]
+				answers[i] = values[s.ends[i]:s.ends[i+1]:s.ends[i+1]]
 			}
 		}
 		return answers, nil
@@ -284,7 +321,7 @@ func (s *Store) Put(key, value []byte, how *Write) error {
 		return err
 	}
 	var cErr *C.atoll_error
-	status := C.put(s.db, durability, ttl, pointer(key), C.size_t(len(key)), pointer(value), C.size_t(len(value)), &cErr)
+	status := C.put(s.db, durability, ttl, first(key), C.size_t(len(key)), first(value), C.size_t(len(value)), &cErr)
 	return failure(status, cErr)
 }
 
