@@ -6,11 +6,15 @@
 //! The SQL that declares these functions is committed in `sql/` and compared with this library by
 //! `scripts/test-pg.sh`.
 
+mod catalog;
 mod convert;
 mod error;
+mod fdw;
 mod functions;
 mod opclass;
+mod remote;
 mod routing;
+mod transaction;
 mod version;
 
 pgrx::pg_module_magic!(name, version);

@@ -1,0 +1,117 @@
+//! Nodes, and which node holds each slot of each distributed table.
+//!
+//! In: the functions `add_node`, `distribute_table` and their neighbours. Out: rows of the tables `node`,
+//! `colocation_group`, `slot` and `distributed_table`, nominal servers `atoll_g<group>_s<slot>`, partitions
+//! that are foreign tables, and tables on the nodes. Must never: change a node outside of the local
+//! transaction, or hold a password in the catalog.
+//!
+//! The statements are made in SQL (`catalog/*.sql`), where names are quoted by PostgreSQL itself; this file
+//! sends them. `remote/nodes.rs` reads the tables `node` and `slot`.
+
+#![expect(unsafe_code, reason = "reads the role of the running statement")]
+
+use std::ffi::CString;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use pgrx::prelude::*;
+use pgrx::{PgXactCallbackEvent, register_xact_callback};
+
+use crate::error::raise;
+use crate::remote::connection::Patience;
+use crate::remote::nodes::{self, Node};
+use crate::remote::{Answer, pool};
+use crate::transaction;
+
+fn node(id: i32) -> Rc<Node> {
+    let found = nodes::nodes().into_iter().find(|node| node.id == id);
+    found.unwrap_or_else(|| {
+        raise(
+            PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT,
+            format!("there is no node {id}"),
+        )
+    })
+}
+
+fn user() -> pg_sys::Oid {
+    // SAFETY: reads a variable of the backend's thread.
+    unsafe { pg_sys::GetUserId() }
+}
+
+fn statement(sql: &str) -> CString {
+    // PostgreSQL's text holds no zero.
+    CString::new(sql).unwrap_or_default()
+}
+
+/// The first row; no row is an empty list.
+fn first_row(answer: Option<Answer>) -> Vec<Option<String>> {
+    let Some(answer) = answer.filter(|answer| answer.rows() > 0) else {
+        return Vec::new();
+    };
+    (0..answer.columns())
+        .map(|column| answer.text(0, column))
+        .collect()
+}
+
+/// `node_run(node, sql)`: runs statements on a node as part of the local transaction; the first row of the
+/// last answer.
+#[pg_extern(volatile, strict, parallel_unsafe)]
+fn node_run(node_id: i32, sql: &str) -> Vec<Option<String>> {
+    let session = transaction::session(&node(node_id), user(), true);
+    match session.run(&statement(sql), Patience::Interruptible) {
+        Ok(answer) => first_row(answer),
+        Err(trouble) => trouble.raise(sql),
+    }
+}
+
+/// `node_ask(node, sql)`: asks a node on a session of its own, outside of the local transaction. The first
+/// row, or what keeps the node from answering.
+#[pg_extern(volatile, strict, parallel_unsafe)]
+fn node_ask(
+    node_id: i32,
+    sql: &str,
+) -> TableIterator<'static, (name!(trouble, Option<String>), name!(answer, Vec<Option<String>>))> {
+    let asked = pool::apart(&node(node_id), user())
+        .and_then(|session| session.run(&statement(sql), Patience::Interruptible));
+    TableIterator::once(match asked {
+        Ok(answer) => (None, first_row(answer)),
+        Err(trouble) => (Some(trouble.summary()), Vec::new()),
+    })
+}
+
+/// Whether the functions of `catalog/distribute.sql` are changing distributed tables themselves. Not a setting: whoever
+/// may set one could switch the guard off.
+static CHANGING: AtomicBool = AtomicBool::new(false);
+
+/// `changing(really)`: tells the guard of distributed tables to look away, until the transaction ends or it is told otherwise.
+#[pg_extern(volatile, strict, parallel_unsafe)]
+fn changing(really: bool) {
+    if really && !CHANGING.swap(true, Ordering::Relaxed) {
+        for end in [PgXactCallbackEvent::Abort, PgXactCallbackEvent::Commit] {
+            register_xact_callback(end, || CHANGING.store(false, Ordering::Relaxed));
+        }
+    }
+    CHANGING.store(really, Ordering::Relaxed);
+}
+
+/// `is_changing()`: whether the guard looks away.
+#[pg_extern(volatile, parallel_unsafe)]
+fn is_changing() -> bool {
+    CHANGING.load(Ordering::Relaxed)
+}
+
+extension_sql_file!(
+    "catalog/tables.sql",
+    name = "catalog_tables",
+    requires = [nodes::catalog_changed],
+);
+extension_sql_file!(
+    "catalog/nodes.sql",
+    name = "catalog_nodes",
+    requires = ["catalog_tables", "atoll_fdw", node_run, node_ask],
+);
+extension_sql_file!(
+    "catalog/distribute.sql",
+    name = "catalog_distribute",
+    requires = ["catalog_nodes", "operator_classes", changing, is_changing],
+);

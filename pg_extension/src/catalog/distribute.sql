@@ -1,0 +1,281 @@
+CREATE FUNCTION shard_name(prefix name, slot int4) RETURNS text LANGUAGE sql IMMUTABLE
+SET search_path = pg_catalog, pg_temp AS $$
+    SELECT prefix::text || '_' || lpad(slot::text, 4, '0');
+$$;
+
+-- The statements that make the table of one slot on a node.
+CREATE FUNCTION shard_ddl(rel regclass, slot int4) RETURNS text LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+DECLARE
+    t atoll.distributed_table;
+    shard text;
+    columns text;
+    ddl text;
+BEGIN
+    SELECT * INTO STRICT t FROM atoll.distributed_table d WHERE d.relid = rel;
+    shard := format('%I.%I', t.shard_schema, atoll.shard_name(t.shard_prefix, slot));
+    SELECT string_agg(format('%I %s%s%s%s', a.attname, format_type(a.atttypid, a.atttypmod),
+            CASE WHEN a.attcollation <> y.typcollation THEN format(' COLLATE %I.%I', cn.nspname, c.collname) ELSE '' END,
+            CASE WHEN a.attgenerated <> '' THEN format(' GENERATED ALWAYS AS (%s) STORED', pg_get_expr(d.adbin, d.adrelid)) ELSE '' END,
+            CASE WHEN a.attnotnull THEN ' NOT NULL' ELSE '' END), ', ' ORDER BY a.attnum)
+        INTO columns
+        FROM pg_attribute a JOIN pg_type y ON y.oid = a.atttypid
+            LEFT JOIN pg_collation c ON c.oid = a.attcollation LEFT JOIN pg_namespace cn ON cn.oid = c.collnamespace
+            LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+        WHERE a.attrelid = rel AND a.attnum > 0 AND NOT a.attisdropped;
+    ddl := format('CREATE TABLE %s (%s%s, CHECK (atoll.slot_of(%I, %s) = %s))', shard, columns,
+        (SELECT coalesce(string_agg(', ' || c, ''), '') FROM unnest(t.constraints) c), t.key, t.slots, slot);
+    RETURN ddl || (SELECT coalesce(string_agg('; ' || replace(i, '%SHARD%', shard), ''), '') FROM unnest(t.indexes) i);
+END $$;
+
+CREATE FUNCTION distribute_table(rel regclass, key name, slots int4 DEFAULT 64, method text DEFAULT 'hash', colocate_with regclass DEFAULT NULL)
+RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_variable
+DECLARE
+    c pg_class;
+    schema name;
+    col pg_attribute;
+    family text;
+    class text;
+    id int4;
+    grp atoll.colocation_group;
+    kept regclass;
+    made regclass;
+    n record;
+    problem text;
+    before int8;
+    after int8;
+    old_name CONSTANT name := 'atoll_old_' || rel::oid;
+BEGIN
+    IF method <> 'hash' THEN
+        RAISE EXCEPTION 'there is no method "%"', method USING ERRCODE = '22023', HINT = 'Methods: hash.';
+    END IF;
+    EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', rel);
+    SELECT * INTO STRICT c FROM pg_class WHERE oid = rel;
+    SELECT nspname INTO STRICT schema FROM pg_namespace WHERE oid = c.relnamespace;
+    problem := CASE
+        WHEN EXISTS (SELECT FROM atoll.distributed_table d WHERE d.relid = rel) THEN 'it is distributed already'
+        WHEN c.relkind <> 'r' OR c.relpersistence <> 'p' THEN 'it is not an ordinary table'
+        WHEN EXISTS (SELECT FROM pg_inherits WHERE rel IN (inhrelid, inhparent)) THEN 'it inherits, or is inherited from'
+        WHEN EXISTS (SELECT FROM pg_constraint WHERE contype = 'f' AND rel IN (conrelid, confrelid)) THEN 'it has a foreign key, or is the target of one'
+        WHEN EXISTS (SELECT FROM pg_constraint WHERE contype IN ('x', 't') AND conrelid = rel) THEN 'it has an exclusion constraint or a constraint trigger'
+        WHEN EXISTS (SELECT FROM pg_trigger WHERE tgrelid = rel AND NOT tgisinternal) THEN 'it has triggers'
+        WHEN EXISTS (SELECT FROM pg_rewrite WHERE ev_class = rel) THEN 'it has rules'
+        WHEN c.relrowsecurity OR EXISTS (SELECT FROM pg_policy WHERE polrelid = rel) THEN 'it has row security'
+        WHEN EXISTS (SELECT FROM pg_attribute WHERE attrelid = rel AND attidentity <> '' AND NOT attisdropped) THEN 'it has an identity column; use a sequence and a default'
+        WHEN EXISTS (SELECT FROM pg_publication_rel WHERE prrelid = rel) THEN 'it is part of a publication'
+        WHEN octet_length(c.relname::text) > 58 THEN 'its name is longer than 58 bytes'
+    END;
+    IF problem IS NOT NULL THEN
+        RAISE EXCEPTION 'table % cannot be distributed: %', rel, problem USING ERRCODE = '0A000';
+    END IF;
+    SELECT * INTO col FROM pg_attribute WHERE attrelid = rel AND attname = key AND attnum > 0 AND NOT attisdropped;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'table % has no column "%"', rel, key USING ERRCODE = '42703';
+    END IF;
+    class := CASE col.atttypid
+        WHEN 'int8'::regtype THEN 'int8' WHEN 'int4'::regtype THEN 'int4' WHEN 'int2'::regtype THEN 'int2'
+        WHEN 'text'::regtype THEN 'text' WHEN 'varchar'::regtype THEN 'text' WHEN 'bytea'::regtype THEN 'bytea' WHEN 'uuid'::regtype THEN 'uuid' END;
+    family := CASE WHEN class LIKE 'int_' THEN 'int' ELSE class END;
+    IF class IS NULL OR col.attgenerated <> '' THEN
+        RAISE EXCEPTION 'column "%" of type % cannot be a key', key, format_type(col.atttypid, col.atttypmod)
+            USING ERRCODE = '42804', HINT = 'Keys are stored columns of type int2, int4, int8, text, varchar, bytea or uuid.';
+    END IF;
+    IF EXISTS (SELECT FROM pg_collation WHERE oid = col.attcollation AND NOT collisdeterministic) THEN
+        RAISE EXCEPTION 'column "%" has a nondeterministic collation', key USING ERRCODE = '0A000';
+    END IF;
+    SELECT string_agg(i.indexrelid::regclass::text, ', ') INTO problem FROM pg_index i
+        WHERE i.indrelid = rel AND i.indisunique AND NOT col.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1]);
+    IF problem IS NOT NULL THEN
+        RAISE EXCEPTION 'unique indexes without the key: %', problem USING ERRCODE = '0A000',
+            HINT = format('Uniqueness can be kept within a slot only: add column "%s" to them, or drop them.', key);
+    END IF;
+
+    IF colocate_with IS NOT NULL THEN
+        SELECT g.* INTO grp FROM atoll.colocation_group g JOIN atoll.distributed_table d USING (group_id) WHERE d.relid = colocate_with;
+        IF NOT FOUND THEN
+            RAISE EXCEPTION 'table % is not distributed', colocate_with USING ERRCODE = '55000';
+        ELSIF grp.family <> family THEN
+            RAISE EXCEPTION 'tables % and % have keys of different kinds', rel, colocate_with USING ERRCODE = '42804';
+        END IF;
+    ELSE
+        IF NOT EXISTS (SELECT FROM atoll.node WHERE enabled) THEN
+            RAISE EXCEPTION 'there is no enabled node' USING ERRCODE = '55000', HINT = 'Call atoll.add_node(name, conninfo).';
+        END IF;
+        INSERT INTO atoll.colocation_group AS g (family, slots) VALUES (family, slots) RETURNING * INTO grp;
+        INSERT INTO atoll.slot SELECT grp.group_id, s, (nodes)[1 + s * cardinality(nodes) / slots]
+            FROM generate_series(0, slots - 1) s, (SELECT array_agg(node_id ORDER BY node_id) AS nodes FROM atoll.node WHERE enabled) n;
+        FOR s IN 0 .. slots - 1 LOOP
+            EXECUTE format('CREATE SERVER %I FOREIGN DATA WRAPPER atoll_fdw OPTIONS (group %L, slot %L)',
+                format('atoll_g%s_s%s', grp.group_id, s), grp.group_id, s);
+        END LOOP;
+    END IF;
+
+    PERFORM atoll.changing(true);
+    EXECUTE format('ALTER TABLE %s ALTER COLUMN %I SET NOT NULL', rel, key);
+    EXECUTE format('ALTER TABLE %s RENAME TO %I', rel, old_name);
+    kept := format('%I.%I', schema, old_name);
+    EXECUTE format('CREATE TABLE %I.%I (LIKE %s INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING GENERATED INCLUDING COMMENTS) PARTITION BY HASH (%I atoll.%I)',
+        schema, c.relname, kept, key, class || '_ops_v1');
+    made := format('%I.%I', schema, c.relname);
+    EXECUTE format('ALTER TABLE %s OWNER TO %I', made, pg_get_userbyid(c.relowner));
+    FOR n IN SELECT a.grantee, a.privilege_type, a.is_grantable FROM aclexplode(c.relacl) a WHERE a.grantee <> c.relowner LOOP
+        EXECUTE format('GRANT %s ON %s TO %s%s', n.privilege_type, made,
+            CASE n.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(n.grantee)) END,
+            CASE WHEN n.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END);
+    END LOOP;
+    FOR n IN SELECT d.objid::regclass AS seq, a.attname FROM pg_depend d JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+        WHERE d.refobjid = kept AND d.classid = 'pg_class'::regclass AND d.deptype = 'a' AND (SELECT relkind FROM pg_class WHERE oid = d.objid) = 'S' LOOP
+        EXECUTE format('ALTER SEQUENCE %s OWNED BY %s.%I', n.seq, made, n.attname);
+    END LOOP;
+    INSERT INTO atoll.distributed_table VALUES (made, key, col.atttypid, method, grp.slots, grp.group_id, schema, c.relname,
+        ARRAY (SELECT CASE contype WHEN 'c' THEN format('CONSTRAINT %I ', conname) ELSE '' END || pg_get_constraintdef(oid)
+            FROM pg_constraint WHERE conrelid = kept AND contype IN ('p', 'u', 'c') ORDER BY contype, conname),
+        -- Names of indexes are the node's own choice: there is one for each slot.
+        ARRAY (SELECT format('CREATE %sINDEX ON %%SHARD%% ', CASE WHEN i.indisunique THEN 'UNIQUE ' ELSE '' END)
+                || substr(pg_get_indexdef(i.indexrelid), 1 + length(format('CREATE %sINDEX %I ON %I.%I ', CASE WHEN i.indisunique THEN 'UNIQUE ' ELSE '' END,
+                    (SELECT relname FROM pg_class WHERE oid = i.indexrelid), schema, old_name)))
+            FROM pg_index i WHERE i.indrelid = kept AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = i.indexrelid AND contype IN ('p', 'u'))
+            ORDER BY i.indexrelid));
+    FOR n IN SELECT s.node_id, string_agg(atoll.shard_ddl(made, s.slot), '; ' ORDER BY s.slot) AS ddl
+        FROM atoll.slot s WHERE s.group_id = grp.group_id GROUP BY s.node_id ORDER BY s.node_id LOOP
+        PERFORM atoll.node_run(n.node_id, CASE schema WHEN 'public' THEN '' ELSE format('CREATE SCHEMA IF NOT EXISTS %I; ', schema) END || n.ddl);
+    END LOOP;
+    FOR s IN 0 .. grp.slots - 1 LOOP
+        EXECUTE format('CREATE FOREIGN TABLE %I.%I PARTITION OF %s FOR VALUES WITH (MODULUS %s, REMAINDER %s) SERVER %I OPTIONS (schema_name %L, table_name %L, batch_size ''1000'')',
+            schema, atoll.shard_name(c.relname, s), made, grp.slots, s, format('atoll_g%s_s%s', grp.group_id, s), schema, atoll.shard_name(c.relname, s));
+    END LOOP;
+    -- In the order of slots, batches are full.
+    EXECUTE format('INSERT INTO %s (%3$s) SELECT %3$s FROM %2$s ORDER BY atoll.slot_of(%4$I, %5$s)', made, kept,
+        (SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) FROM pg_attribute WHERE attrelid = kept AND attnum > 0 AND NOT attisdropped AND attgenerated = ''),
+        key, grp.slots);
+    GET DIAGNOSTICS after = ROW_COUNT;
+    EXECUTE format('SELECT count(*) FROM %s', kept) INTO before;
+    IF before <> after THEN
+        RAISE EXCEPTION '% rows were copied of %', after, before USING ERRCODE = 'XX001';
+    END IF;
+    EXECUTE format('DROP TABLE %s', kept);
+    PERFORM atoll.changing(false);
+END $$;
+
+CREATE FUNCTION undistribute_table(rel regclass) RETURNS void LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    t atoll.distributed_table;
+    c pg_class;
+    schema name;
+    made regclass;
+    n record;
+    definition text;
+    columns text;
+    new_name CONSTANT name := 'atoll_new_' || rel::oid;
+BEGIN
+    EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', rel);
+    SELECT * INTO t FROM atoll.distributed_table WHERE relid = rel;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'table % is not distributed', rel USING ERRCODE = '55000';
+    END IF;
+    SELECT * INTO STRICT c FROM pg_class WHERE oid = rel;
+    IF EXISTS (SELECT FROM pg_trigger WHERE tgrelid = rel AND NOT tgisinternal) OR c.relrowsecurity THEN
+        RAISE EXCEPTION 'table % has triggers or row security', rel USING ERRCODE = '0A000', HINT = 'Drop them first.';
+    END IF;
+    SELECT nspname INTO STRICT schema FROM pg_namespace WHERE oid = c.relnamespace;
+    EXECUTE format('CREATE TABLE %I.%I (LIKE %s INCLUDING DEFAULTS INCLUDING GENERATED INCLUDING COMMENTS)', schema, new_name, rel);
+    made := format('%I.%I', schema, new_name);
+    EXECUTE format('ALTER TABLE %s OWNER TO %I', made, pg_get_userbyid(c.relowner));
+    FOR n IN SELECT a.grantee, a.privilege_type, a.is_grantable FROM aclexplode(c.relacl) a WHERE a.grantee <> c.relowner LOOP
+        EXECUTE format('GRANT %s ON %s TO %s%s', n.privilege_type, made,
+            CASE n.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(n.grantee)) END,
+            CASE WHEN n.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END);
+    END LOOP;
+    FOR n IN SELECT d.objid::regclass AS seq, a.attname FROM pg_depend d JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+        WHERE d.refobjid = rel AND d.classid = 'pg_class'::regclass AND d.deptype = 'a' AND (SELECT relkind FROM pg_class WHERE oid = d.objid) = 'S' LOOP
+        EXECUTE format('ALTER SEQUENCE %s OWNED BY %s.%I', n.seq, made, n.attname);
+    END LOOP;
+    SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) INTO columns FROM pg_attribute
+        WHERE attrelid = rel AND attnum > 0 AND NOT attisdropped AND attgenerated = '';
+    EXECUTE format('INSERT INTO %s (%3$s) SELECT %3$s FROM %2$s', made, rel, columns);
+    EXECUTE format('DROP TABLE %s', rel);
+    EXECUTE format('ALTER TABLE %s RENAME TO %I', made, c.relname);
+    FOREACH definition IN ARRAY t.constraints LOOP
+        EXECUTE format('ALTER TABLE %s ADD %s', made, definition);
+    END LOOP;
+    FOREACH definition IN ARRAY t.indexes LOOP
+        EXECUTE replace(definition, '%SHARD%', made::text);
+    END LOOP;
+END $$;
+
+-- The slot of a key and the node that holds it.
+CREATE FUNCTION locate(rel regclass, key text, OUT slot int4, OUT node text, OUT shard text) LANGUAGE plpgsql STABLE STRICT
+SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE t atoll.distributed_table;
+BEGIN
+    SELECT * INTO t FROM atoll.distributed_table d WHERE d.relid = rel;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'table % is not distributed', rel USING ERRCODE = '55000';
+    END IF;
+    EXECUTE format('SELECT atoll.slot_of($1::%s, $2)', CASE t.key_type WHEN 'varchar'::regtype THEN 'text' ELSE t.key_type::text END)
+        INTO locate.slot USING locate.key, t.slots;
+    SELECT s.node, s.shard INTO locate.node, locate.shard FROM atoll.slots s WHERE s."table" = rel AND s.slot = locate.slot;
+END $$;
+CREATE FUNCTION locate(rel regclass, key anyelement, OUT slot int4, OUT node text, OUT shard text) LANGUAGE sql STABLE STRICT
+SET search_path = pg_catalog, pg_temp AS $$
+    SELECT l.slot, l.node, l.shard FROM atoll.locate(rel, key::text) l;
+$$;
+
+-- Dropping a distributed table drops its tables on the nodes, in the same transaction; dropping a part alone
+-- is refused.
+CREATE FUNCTION on_drop() RETURNS event_trigger LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    t atoll.distributed_table;
+    n record;
+    dropped oid[];
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_event_trigger_dropped_objects() o WHERE o.object_type IN ('table', 'foreign table')) OR to_regclass('atoll.distributed_table') IS NULL THEN
+        RETURN;
+    END IF;
+    SELECT array_agg(o.objid) INTO dropped FROM pg_event_trigger_dropped_objects() o WHERE o.classid = 'pg_class'::regclass AND o.objsubid = 0;
+    FOR t IN SELECT * FROM atoll.distributed_table WHERE relid::oid = ANY (dropped) LOOP
+        FOR n IN SELECT s.node_id, string_agg(format('%I.%I', t.shard_schema, atoll.shard_name(t.shard_prefix, s.slot)), ', ') AS shards
+            FROM atoll.slot s WHERE s.group_id = t.group_id GROUP BY s.node_id ORDER BY s.node_id LOOP
+            PERFORM atoll.node_run(n.node_id, 'DROP TABLE ' || n.shards);
+        END LOOP;
+        DELETE FROM atoll.distributed_table WHERE relid = t.relid;
+        IF NOT EXISTS (SELECT FROM atoll.distributed_table WHERE group_id = t.group_id) THEN
+            FOR n IN SELECT slot FROM atoll.slot WHERE group_id = t.group_id LOOP
+                EXECUTE format('DROP SERVER %I', format('atoll_g%s_s%s', t.group_id, n.slot));
+            END LOOP;
+            DELETE FROM atoll.colocation_group WHERE group_id = t.group_id;
+        END IF;
+    END LOOP;
+    FOR t IN SELECT * FROM atoll.distributed_table LOOP
+        IF (SELECT count(*) FROM pg_inherits WHERE inhparent = t.relid) <> t.slots THEN
+            RAISE EXCEPTION 'a part of distributed table % cannot be dropped', t.relid USING ERRCODE = '0A000';
+        END IF;
+    END LOOP;
+END $$;
+
+-- What would make the tables on the nodes differ is refused.
+CREATE FUNCTION on_change() RETURNS event_trigger LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE o record;
+BEGIN
+    IF atoll.is_changing() OR to_regclass('atoll.distributed_table') IS NULL THEN
+        RETURN;
+    END IF;
+    FOR o IN SELECT d.relid, e.command_tag FROM pg_event_trigger_ddl_commands() e
+        LEFT JOIN pg_index i ON i.indexrelid = e.objid LEFT JOIN pg_inherits h ON h.inhrelid = e.objid
+        JOIN atoll.distributed_table d ON d.relid IN (e.objid, i.indrelid, h.inhparent)
+        WHERE e.classid = 'pg_class'::regclass AND e.command_tag IN ('ALTER TABLE', 'ALTER FOREIGN TABLE', 'CREATE INDEX', 'CREATE TABLE', 'CREATE FOREIGN TABLE') LOOP
+        RAISE EXCEPTION '% is refused on distributed table %', o.command_tag, o.relid USING ERRCODE = '0A000',
+            HINT = 'Call atoll.undistribute_table first and atoll.distribute_table afterwards.';
+    END LOOP;
+END $$;
+CREATE EVENT TRIGGER atoll_drop ON sql_drop EXECUTE FUNCTION on_drop();
+CREATE EVENT TRIGGER atoll_change ON ddl_command_end EXECUTE FUNCTION on_change();
+
+REVOKE ALL ON FUNCTION changing(bool), shard_name(name, int4), shard_ddl(regclass, int4), distribute_table(regclass, name, int4, text, regclass),
+    undistribute_table(regclass), locate(regclass, text), locate(regclass, anyelement), on_drop(), on_change() FROM PUBLIC;
