@@ -5,6 +5,8 @@ package atoll
 */
 import "C"
 
+import "syscall"
+
 // Status is what a call answered: a number of atoll.h.
 type Status int32
 
@@ -35,6 +37,15 @@ func (e *Error) Is(target error) bool {
 	return ok && other.Status == e.Status
 }
 
+// Unwrap returns the operating system's error, so that errors.Is(err, syscall.EACCES) and errors.Is(err, fs.ErrPermission)
+// hold; nil if there is none.
+func (e *Error) Unwrap() error {
+	if e.Errno == 0 {
+		return nil
+	}
+	return syscall.Errno(e.Errno)
+}
+
 func kind(status C.atoll_status, message string) *Error {
 	return &Error{Status: Status(status), Message: message}
 }
@@ -57,6 +68,14 @@ var (
 	ErrBusy = kind(C.ATOLL_E_BUSY, "it serves one call at a time, and is serving one")
 	// ErrLocked: another process has the store open; the message names it.
 	ErrLocked = kind(C.ATOLL_E_LOCKED, "another process has the store open")
+	// ErrForked: the store was opened before this process forked.
+	ErrForked = kind(C.ATOLL_E_FORKED, "it was opened before this process forked")
+	// ErrUnsupported: the call asks for something that this build of the library does not know.
+	ErrUnsupported = kind(C.ATOLL_E_UNSUPPORTED, "this build of the library does not know it")
+	// ErrCallback: a function of the program failed.
+	ErrCallback = kind(C.ATOLL_E_CALLBACK, "a function of the program failed")
+	// ErrPanic: the library has a defect, which the message tells. What it met takes no more writes.
+	ErrPanic = kind(C.ATOLL_E_PANIC, "the library has a defect")
 	// ErrNoQuorum: too few copies answered for what was asked.
 	ErrNoQuorum = kind(C.ATOLL_E_NO_QUORUM, "too few copies answered")
 	// ErrStaleEpoch: another primary has taken over.

@@ -2,10 +2,26 @@ package atoll
 
 /*
 #include <atoll.h>
+#include <stdlib.h>
 */
 import "C"
 
-import "unsafe"
+import (
+	"strconv"
+	"strings"
+	"unsafe"
+)
+
+// cText returns a copy of a text that ends with NUL, to be freed with free. One with a NUL in it is refused: C would take what
+// stands before it for the whole, and open or set something else than was asked.
+func cText(what, s string) (*C.char, error) {
+	if strings.IndexByte(s, 0) >= 0 {
+		return nil, &Error{Status: ErrInvalid.Status, Message: what + " " + strconv.Quote(s) + " has a NUL in it"}
+	}
+	return C.CString(s), nil
+}
+
+func free(s *C.char) { C.free(unsafe.Pointer(s)) }
 
 // nothing is what empty bytes point to: C may not be given the address of an element that is not there.
 var nothing byte

@@ -71,8 +71,11 @@ type RouterSpec struct {
 
 // NewRouter makes a router. ErrInvalid for what the algorithm cannot be; an option it does not have is refused by name.
 func NewRouter(spec RouterSpec) (*Router, error) {
-	algorithm := C.CString(spec.Algorithm)
-	defer C.free(unsafe.Pointer(algorithm))
+	algorithm, wrong := cText("the algorithm", spec.Algorithm)
+	if wrong != nil {
+		return nil, wrong
+	}
+	defer free(algorithm)
 	var made *C.atoll_router_spec
 	var err *C.atoll_error
 	if status := C.atoll_router_spec_new(algorithm, &made, &err); status != C.ATOLL_OK {
@@ -99,9 +102,16 @@ func NewRouter(spec RouterSpec) (*Router, error) {
 		}
 	}
 	set := func(name, value string) error {
-		cName, cValue := C.CString(name), C.CString(value)
-		defer C.free(unsafe.Pointer(cName))
-		defer C.free(unsafe.Pointer(cValue))
+		cName, wrong := cText("the option", name)
+		if wrong != nil {
+			return wrong
+		}
+		defer free(cName)
+		cValue, wrong := cText("the value of "+name, value)
+		if wrong != nil {
+			return wrong
+		}
+		defer free(cValue)
 		var err *C.atoll_error
 		return failure(C.atoll_router_spec_set(made, cName, cValue, &err), err)
 	}
@@ -205,6 +215,12 @@ func (r *Router) Encode() ([]byte, error) {
 	return taken(buf), nil
 }
 
+// Epoch returns the version of the topology behind the router; 0 for a router that has none.
+func (r *Router) Epoch() uint64 {
+	defer runtime.KeepAlive(r)
+	return uint64(C.atoll_router_epoch(r.router))
+}
+
 // Names returns the names of the nodes; none for a router that answers with numbers.
 func (r *Router) Names() []string { return append([]string(nil), r.names...) }
 
@@ -227,7 +243,11 @@ func (r *Router) Nodes(key []byte, n int) ([]string, error) {
 	if n > len(r.names) {
 		n = len(r.names)
 	}
+	if n == 0 && len(r.names) > 0 {
+		return nil, nil
+	}
 	if n == 0 {
+		// A router without names is refused by the library, in its words.
 		n = 1
 	}
 	views := make([]C.atoll_bytes, n)

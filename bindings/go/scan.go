@@ -89,6 +89,7 @@ const (
 //	}
 //	err = scan.Err()
 type Scan struct {
+	oneAtATime
 	iter    *C.atoll_iter
 	buffer  []byte
 	offsets []C.uint32_t
@@ -124,7 +125,7 @@ func (s *Store) Scan(r *Range) (*Scan, error) { return s.scan(nil, r) }
 
 // Next goes to the next entry; false at the end and after an error: see Err.
 func (s *Scan) Next() bool {
-	if s.over {
+	if s.over || s.closed.Load() {
 		return false
 	}
 	s.at++
@@ -138,10 +139,11 @@ func (s *Scan) Next() bool {
 // turn copies the next entries out of C, many at a time: a crossing costs more than an entry.
 func (s *Scan) turn() bool {
 	defer runtime.KeepAlive(s)
-	if s.iter == nil {
-		s.err = ErrClosed
+	if err := s.enter(); err != nil {
+		s.err = err
 		return false
 	}
+	defer s.leave()
 	if s.buffer == nil {
 		s.buffer = make([]byte, pageBytes)
 		s.offsets = make([]C.uint32_t, 2*pageEntries+1)
@@ -166,25 +168,29 @@ func (s *Scan) turn() bool {
 	}
 }
 
-// Key returns the key of the entry, valid until Next.
-func (s *Scan) Key() []byte {
-	from, to := s.offsets[2*s.at], s.offsets[2*s.at+1]
+// piece returns key (0) or value (1) of the entry; nil where there is none: before the first Next and after the last.
+func (s *Scan) piece(which int) []byte {
+	if s.at < 0 || s.at >= s.n {
+		return nil
+	}
+	from, to := s.offsets[2*s.at+which], s.offsets[2*s.at+which+1]
 	return s.buffer[from:to:to]
 }
 
-// Value returns the value of the entry, valid until Next.
-func (s *Scan) Value() []byte {
-	from, to := s.offsets[2*s.at+1], s.offsets[2*s.at+2]
-	return s.buffer[from:to:to]
-}
+// Key returns the key of the entry, valid until Next; nil if Next has not said that there is one.
+func (s *Scan) Key() []byte { return s.piece(0) }
+
+// Value returns the value of the entry, valid until Next; nil if Next has not said that there is one.
+func (s *Scan) Value() []byte { return s.piece(1) }
 
 // Err returns what ended the scan before its end.
 func (s *Scan) Err() error { return s.err }
 
-// Close ends the scan. Closing twice is allowed.
+// Close ends the scan; Next is false from then on. It waits for a call under way. Closing twice is allowed.
 func (s *Scan) Close() error {
-	runtime.SetFinalizer(s, nil)
-	C.atoll_iter_free(s.iter)
-	s.iter, s.n, s.at, s.over = nil, 0, 0, true
+	s.close(func() {
+		runtime.SetFinalizer(s, nil)
+		C.atoll_iter_free(s.iter)
+	})
 	return nil
 }

@@ -9,7 +9,6 @@ package atoll
 
 /*
 #include <atoll.h>
-#include <stdlib.h>
 
 // Small structs by value spare Go an allocation for every out-parameter.
 typedef struct { atoll_status status; size_t len; atoll_error *err; } len_answer;
@@ -69,7 +68,6 @@ import (
 	"encoding/json"
 	"runtime"
 	"time"
-	"unsafe"
 )
 
 // Durability says when a write may be acknowledged.
@@ -86,7 +84,7 @@ const (
 type Options struct {
 	// MustExist refuses to make a store that is not there.
 	MustExist bool
-	// ReadOnly opens the store beside the process that writes it, and follows what that does.
+	// ReadOnly opens the store beside the process that writes it, and follows what that does. No other option goes with it.
 	ReadOnly bool
 	// Settings are further options by their names, as `atoll options` lists them: {"segment_max_bytes": "16MiB"}.
 	Settings map[string]string
@@ -95,6 +93,33 @@ type Options struct {
 // Store is an open store. Any number of goroutines may use it at once.
 type Store struct {
 	db *C.atoll_db
+}
+
+// newOptions makes options of the table, to be freed with atoll_options_free. ErrInvalid for names and values it does not have.
+func newOptions(settings map[string]string) (*C.atoll_options, error) {
+	set := C.atoll_options_new()
+	for name, value := range settings {
+		if err := setOption(set, name, value); err != nil {
+			C.atoll_options_free(set)
+			return nil, err
+		}
+	}
+	return set, nil
+}
+
+func setOption(set *C.atoll_options, name, value string) error {
+	cName, wrong := cText("the option", name)
+	if wrong != nil {
+		return wrong
+	}
+	defer free(cName)
+	cValue, wrong := cText("the value of "+name, value)
+	if wrong != nil {
+		return wrong
+	}
+	defer free(cValue)
+	var err *C.atoll_error
+	return failure(C.atoll_options_set(set, cName, cValue, &err), err)
 }
 
 // Open opens the store in a directory, and makes it if it is not there.
@@ -108,27 +133,26 @@ func Open(ctx context.Context, path string, options *Options) (*Store, error) {
 	if options == nil {
 		options = &Options{}
 	}
-	set := C.atoll_options_new()
-	defer C.atoll_options_free(set)
-	setting := func(name, value string) error {
-		cName, cValue := C.CString(name), C.CString(value)
-		defer C.free(unsafe.Pointer(cName))
-		defer C.free(unsafe.Pointer(cValue))
-		var err *C.atoll_error
-		return failure(C.atoll_options_set(set, cName, cValue, &err), err)
-	}
+	settings := map[string]string{}
 	for name, value := range options.Settings {
-		if err := setting(name, value); err != nil {
-			return nil, err
-		}
+		settings[name] = value
 	}
 	if options.MustExist {
-		if err := setting("create", "false"); err != nil {
-			return nil, err
-		}
+		settings["create"] = "false"
 	}
-	cPath := C.CString(path)
-	defer C.free(unsafe.Pointer(cPath))
+	if options.ReadOnly && len(settings) > 0 {
+		return nil, &Error{Status: ErrInvalid.Status, Message: "ReadOnly goes with no other option: the process that writes the store sets them"}
+	}
+	set, wrong := newOptions(settings)
+	if wrong != nil {
+		return nil, wrong
+	}
+	defer C.atoll_options_free(set)
+	cPath, wrong := cText("the path", path)
+	if wrong != nil {
+		return nil, wrong
+	}
+	defer free(cPath)
 	var db *C.atoll_db
 	var err *C.atoll_error
 	var status C.atoll_status

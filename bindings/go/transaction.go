@@ -47,6 +47,7 @@ import (
 
 // Transaction is reads and writes that hold together. One goroutine at a time.
 type Transaction struct {
+	oneAtATime
 	transaction *C.atoll_transaction
 }
 
@@ -66,9 +67,10 @@ func (s *Store) Begin() (*Transaction, error) {
 // none. The commit fails if somebody else has written the key since.
 func (t *Transaction) Get(key []byte) ([]byte, error) {
 	defer runtime.KeepAlive(t)
-	if t.transaction == nil {
-		return nil, ErrClosed
+	if err := t.enter(); err != nil {
+		return nil, err
 	}
+	defer t.leave()
 	answer := C.transaction_get(t.transaction, pointer(key), C.size_t(len(key)))
 	switch answer.status {
 	case C.ATOLL_OK:
@@ -82,9 +84,10 @@ func (t *Transaction) Get(key []byte) ([]byte, error) {
 // Put gives a key a value when the transaction commits; the transaction sees it at once.
 func (t *Transaction) Put(key, value []byte, ttl time.Duration) error {
 	defer runtime.KeepAlive(t)
-	if t.transaction == nil {
-		return ErrClosed
+	if err := t.enter(); err != nil {
+		return err
 	}
+	defer t.leave()
 	ms, err := milliseconds(ttl)
 	if err != nil {
 		return err
@@ -97,9 +100,10 @@ func (t *Transaction) Put(key, value []byte, ttl time.Duration) error {
 // Delete takes the value of a key away when the transaction commits.
 func (t *Transaction) Delete(key []byte) error {
 	defer runtime.KeepAlive(t)
-	if t.transaction == nil {
-		return ErrClosed
+	if err := t.enter(); err != nil {
+		return err
 	}
+	defer t.leave()
 	var err *C.atoll_error
 	return failure(C.atoll_transaction_delete(t.transaction, pointer(key), C.size_t(len(key)), &err), err)
 }
@@ -107,9 +111,10 @@ func (t *Transaction) Delete(key []byte) error {
 // Scan is Store.Scan with the transaction's own writes. The range is read whole at once: give it a limit.
 func (t *Transaction) Scan(r *Range) (*Scan, error) {
 	defer runtime.KeepAlive(t)
-	if t.transaction == nil {
-		return nil, ErrClosed
+	if err := t.enter(); err != nil {
+		return nil, err
 	}
+	defer t.leave()
 	lo, hi, flags, limit, err := r.bounds()
 	if err != nil {
 		return nil, err
@@ -128,18 +133,21 @@ func (t *Transaction) Scan(r *Range) (*Scan, error) {
 // began: nothing was written, and running it again from its beginning may succeed. The transaction has ended in any case.
 func (t *Transaction) Commit(durability Durability) error {
 	defer runtime.KeepAlive(t)
-	if t.transaction == nil {
-		return ErrClosed
+	if err := t.enter(); err != nil {
+		return err
 	}
+	defer t.leave()
 	var err *C.atoll_error
 	return failure(C.commit(t.transaction, C.uint32_t(durability), &err), err)
 }
 
-// Close ends the transaction, without writing anything unless it was committed. Closing twice is allowed.
+// Close ends the transaction, without writing anything unless it was committed. It waits for a call under way. Closing twice is
+// allowed.
 func (t *Transaction) Close() error {
-	runtime.SetFinalizer(t, nil)
-	C.atoll_transaction_free(t.transaction)
-	t.transaction = nil
+	t.close(func() {
+		runtime.SetFinalizer(t, nil)
+		C.atoll_transaction_free(t.transaction)
+	})
 	return nil
 }
 
@@ -150,16 +158,21 @@ func (s *Store) Transact(ctx context.Context, durability Durability, body func(*
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		transaction, err := s.Begin()
-		if err != nil {
-			return err
-		}
-		if err = body(transaction); err == nil {
-			err = transaction.Commit(durability)
-		}
-		transaction.Close()
-		if !errors.Is(err, ErrConflict) {
+		if err := s.attempt(durability, body); !errors.Is(err, ErrConflict) {
 			return err
 		}
 	}
+}
+
+func (s *Store) attempt(durability Durability, body func(*Transaction) error) error {
+	transaction, err := s.Begin()
+	if err != nil {
+		return err
+	}
+	// Also when body panics.
+	defer transaction.Close()
+	if err := body(transaction); err != nil {
+		return err
+	}
+	return transaction.Commit(durability)
 }

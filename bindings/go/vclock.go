@@ -24,7 +24,13 @@ const (
 )
 
 // String returns "equal", "before", "after" or "concurrent".
-func (o Order) String() string { return [...]string{"equal", "before", "after", "concurrent"}[o&3] }
+func (o Order) String() string {
+	names := [...]string{"equal", "before", "after", "concurrent"}
+	if o < 0 || int(o) >= len(names) {
+		return "no order"
+	}
+	return names[o]
+}
 
 // VectorClock is for each node the number of its writes that are known. One goroutine at a time.
 type VectorClock struct {
