@@ -1,7 +1,7 @@
 package atoll
 
 /*
-#include <atoll.h>
+#include "views.h"
 #include <string.h>
 
 typedef struct { atoll_status status; size_t len; atoll_pin *pin; atoll_bytes value; atoll_buf *token; atoll_error *err; } cluster_answer;
@@ -31,6 +31,9 @@ static cluster_answer cluster_get(atoll_cluster *cluster, uint32_t consistency, 
 		}
 		memcpy(room, answer.value.data, answer.len);
 	}
+	// Not lent any more.
+	answer.value.data = NULL;
+	answer.value.len = 0;
 	atoll_pin_free(pin);
 	return answer;
 }

@@ -1,8 +1,13 @@
 package atoll
 
 /*
-#include <atoll.h>
+#include "views.h"
 #include <stdlib.h>
+
+static atoll_bytes buf_bytes(const atoll_buf *buf)
+{
+	return seen_by_go(atoll_buf_bytes(buf));
+}
 */
 import "C"
 
@@ -44,7 +49,7 @@ func text(s string) unsafe.Pointer {
 	return *(*unsafe.Pointer)(unsafe.Pointer(&s))
 }
 
-// copied returns a copy of a view of C's.
+// copied returns a copy of a view of C's, which views.h has made fit to be seen.
 func copied(data *C.uint8_t, n C.size_t) []byte {
 	bytes := make([]byte, int(n))
 	if n > 0 {
@@ -55,7 +60,7 @@ func copied(data *C.uint8_t, n C.size_t) []byte {
 
 // taken returns the bytes of a buffer of C's, which is freed.
 func taken(buf *C.atoll_buf) []byte {
-	view := C.atoll_buf_bytes(buf)
+	view := C.buf_bytes(buf)
 	bytes := copied(view.data, view.len)
 	C.atoll_buf_free(buf)
 	return bytes

@@ -1,7 +1,7 @@
 package atoll
 
 /*
-#include <atoll.h>
+#include "views.h"
 #include <stdlib.h>
 
 typedef struct { atoll_status status; atoll_bytes value; atoll_error *err; } view_answer;
@@ -11,7 +11,25 @@ static view_answer router_node(const atoll_router *router, const void *key, size
 {
 	view_answer answer = {ATOLL_OK, {NULL, 0}, NULL};
 	answer.status = atoll_router_node(router, key, n, &answer.value, &answer.err);
+	answer.value = seen_by_go(answer.value);
 	return answer;
+}
+
+static atoll_bytes node_at(const atoll_router *router, size_t i)
+{
+	atoll_bytes name = {NULL, 0};
+	atoll_router_node_at(router, i, &name, NULL);
+	return seen_by_go(name);
+}
+
+static atoll_status router_nodes(const atoll_router *router, const void *key, size_t n, atoll_bytes *nodes, size_t room, size_t *found,
+                                 atoll_error **err)
+{
+	atoll_status status = atoll_router_nodes(router, key, n, nodes, room, found, err);
+	if (status == ATOLL_OK)
+		for (size_t i = 0; i < *found && i < room; i++)
+			nodes[i] = seen_by_go(nodes[i]);
+	return status;
 }
 
 static number_answer router_number(const atoll_router *router, const void *key, size_t n)
@@ -48,8 +66,7 @@ type Router struct {
 func newRouter(router *C.atoll_router) *Router {
 	made := &Router{router: router}
 	for i := C.size_t(0); i < C.atoll_router_node_count(router); i++ {
-		var name C.atoll_bytes
-		C.atoll_router_node_at(router, i, &name, nil)
+		name := C.node_at(router, i)
 		made.names = append(made.names, string(copied(name.data, name.len)))
 	}
 	runtime.SetFinalizer(made, func(r *Router) { C.atoll_router_free(r.router) })
@@ -253,7 +270,7 @@ func (r *Router) Nodes(key []byte, n int) ([]string, error) {
 	views := make([]C.atoll_bytes, n)
 	var found C.size_t
 	var err *C.atoll_error
-	if status := C.atoll_router_nodes(r.router, pointer(key), C.size_t(len(key)), &views[0], C.size_t(n), &found, &err); status != C.ATOLL_OK {
+	if status := C.router_nodes(r.router, pointer(key), C.size_t(len(key)), &views[0], C.size_t(n), &found, &err); status != C.ATOLL_OK {
 		return nil, failure(status, err)
 	}
 	names := make([]string, found)

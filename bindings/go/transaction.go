@@ -1,7 +1,7 @@
 package atoll
 
 /*
-#include <atoll.h>
+#include "views.h"
 
 typedef struct { atoll_status status; atoll_bytes value; atoll_error *err; } view_answer;
 
@@ -9,6 +9,7 @@ static view_answer transaction_get(atoll_transaction *transaction, const void *k
 {
 	view_answer answer = {ATOLL_OK, {NULL, 0}, NULL};
 	answer.status = atoll_transaction_get(transaction, key, n, &answer.value, &answer.err);
+	answer.value = seen_by_go(answer.value);
 	return answer;
 }
 
