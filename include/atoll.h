@@ -1058,7 +1058,7 @@ atoll_status atoll_cluster_put(atoll_cluster *cluster,
                                atoll_error **err);
 
 /**
- * Takes the value of a key away; a key without one is no error. Otherwise as atoll_cluster_put().
+ * Takes the value of a key away; a key without one is no error. The options' ttl_ms must be 0. Otherwise as atoll_cluster_put().
  */
 atoll_status atoll_cluster_delete(atoll_cluster *cluster,
                                   const atoll_cluster_write_opts *options,
@@ -1070,7 +1070,7 @@ atoll_status atoll_cluster_delete(atoll_cluster *cluster,
 /**
  * Applies a batch whole or not at all. Its keys must be of one slot: ATOLL_E_CROSS_SLOT otherwise. An empty one is ATOLL_E_INVALID.
  *
- * Otherwise as atoll_cluster_put().
+ * The options' ttl_ms must be 0: each put of the batch has its own. Otherwise as atoll_cluster_put().
  */
 atoll_status atoll_cluster_write(atoll_cluster *cluster,
                                  const atoll_cluster_write_opts *options,

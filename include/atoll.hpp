@@ -112,6 +112,9 @@ public:
         return error ? *error : none;
     }
 
+    /* The error of a failure, to be handed on. */
+    Error take_error() { return std::move(std::get<1>(held_)); }
+
     /* Ends the program with the message of a failure. */
     void check() const
     {
@@ -134,6 +137,7 @@ public:
     explicit operator bool() const noexcept { return ok(); }
     bool ok() const noexcept { return error_.status() == ATOLL_OK; }
     const Error &error() const noexcept { return error_; }
+    Error take_error() { return std::move(error_); }
     void check() const
     {
         if (!ok()) {
@@ -575,7 +579,7 @@ public:
         auto spec = make<Spec, atoll_router_spec>(
             [&](auto **made, auto **err) { return atoll_router_spec_new(algorithm, made, err); });
         if (!spec) {
-            return std::move(const_cast<Error &>(spec.error()));
+            return spec.take_error();
         }
         for (const Node &node : nodes) {
             auto added = run([&](atoll_error **err) {
@@ -583,13 +587,13 @@ public:
                                                   nullptr, err);
             });
             if (!added) {
-                return std::move(const_cast<Error &>(added.error()));
+                return added.take_error();
             }
         }
         for (const auto &[name, value] : options) {
             auto set = run([&, n = name, v = value](atoll_error **err) { return atoll_router_spec_set(spec->get(), n, v, err); });
             if (!set) {
-                return std::move(const_cast<Error &>(set.error()));
+                return set.take_error();
             }
         }
         return make<Router, atoll_router>(

@@ -57,6 +57,8 @@ compare() { # OPTIONS ANSWERS
 }
 
 for file in "$folder"/*.tsv; do
+    # Those of typed keys and of places in a topology are no questions for this command.
+    grep -q '^--algorithm' "$file" || continue
     format_total=0
     format_wrong=0
     while IFS=$'\t' read -r options answers; do

@@ -120,7 +120,7 @@ impl From<ClusterError> for Failure {
             }
             ClusterError::Routing(source) => (Failure::from(source).status, 0),
             ClusterError::NotPrimary { .. } => (ATOLL_E_NOT_PRIMARY, 0),
-            ClusterError::Unavailable { .. } => (ATOLL_E_UNAVAILABLE, 0),
+            ClusterError::Unavailable { .. } | ClusterError::HandOver { .. } => (ATOLL_E_UNAVAILABLE, 0),
             ClusterError::StaleEpoch { .. } => (ATOLL_E_STALE_EPOCH, 0),
             ClusterError::WriteLost { .. } => (ATOLL_E_WRITE_LOST, 0),
             ClusterError::CrossSlot { .. } => (ATOLL_E_CROSS_SLOT, 0),
@@ -131,6 +131,8 @@ impl From<ClusterError> for Failure {
             ClusterError::ForeignToken
             | ClusterError::UnknownNode { .. }
             | ClusterError::BadQuorum { .. }
+            | ClusterError::NodeState { .. }
+            | ClusterError::RebalanceUnderWay { .. }
             | ClusterError::NotACluster { .. }
             | ClusterError::AlreadyExists { .. } => (ATOLL_E_INVALID, 0),
             _ => (ATOLL_E_IO, 0),
@@ -361,6 +363,14 @@ pub unsafe extern "C" fn atoll_cluster_free(cluster: *mut atoll_cluster) {
     });
 }
 
+/// Refuses a time of expiry where there is no one value that could have it.
+fn stays(what: &str, expires: Expires) -> Result<(), Failure> {
+    if matches!(expires, Expires::Never) {
+        return Ok(());
+    }
+    Err(Failure::invalid(format!("{what} takes no ttl_ms")))
+}
+
 /// Runs a write, and hands over its token where one is wanted.
 ///
 /// # Safety
@@ -372,6 +382,10 @@ unsafe fn write(
     err: *mut *mut atoll_error,
     body: impl FnOnce(&Cluster, WriteDurability, Expires) -> Result<Token, Failure>,
 ) -> atoll_status {
+    // SAFETY: the caller's promise.
+    if let Some(token) = unsafe { token.as_mut() } {
+        *token = std::ptr::null_mut();
+    }
     // SAFETY: the caller's promise.
     let Some(cluster) = (unsafe { cluster.as_ref() }) else {
         return Failure::invalid("cluster is NULL").hand_over(err);
@@ -421,7 +435,7 @@ pub unsafe extern "C" fn atoll_cluster_put(
     }
 }
 
-/// Takes the value of a key away; a key without one is no error. Otherwise as atoll_cluster_put().
+/// Takes the value of a key away; a key without one is no error. The options' ttl_ms must be 0. Otherwise as atoll_cluster_put().
 // SAFETY: no other symbol of this program has this name; the prefix is this library's.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atoll_cluster_delete(
@@ -434,7 +448,8 @@ pub unsafe extern "C" fn atoll_cluster_delete(
 ) -> atoll_status {
     // SAFETY: the contract of the header, here and inside.
     unsafe {
-        write(cluster, options, token, err, |cluster, durability, _| {
+        write(cluster, options, token, err, |cluster, durability, expires| {
+            stays("a deletion", expires)?;
             Ok(cluster.delete(bytes::key(key, key_len)?, durability)?)
         })
     }
@@ -442,7 +457,7 @@ pub unsafe extern "C" fn atoll_cluster_delete(
 
 /// Applies a batch whole or not at all. Its keys must be of one slot: ATOLL_E_CROSS_SLOT otherwise. An empty one is ATOLL_E_INVALID.
 ///
-/// Otherwise as atoll_cluster_put().
+/// The options' ttl_ms must be 0: each put of the batch has its own. Otherwise as atoll_cluster_put().
 // SAFETY: no other symbol of this program has this name; the prefix is this library's.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn atoll_cluster_write(
@@ -454,7 +469,8 @@ pub unsafe extern "C" fn atoll_cluster_write(
 ) -> atoll_status {
     // SAFETY: the contract of the header, here and inside.
     unsafe {
-        write(cluster, options, token, err, |cluster, durability, _| {
+        write(cluster, options, token, err, |cluster, durability, expires| {
+            stays("a batch", expires)?;
             let operations = handle("batch", batch)?.operations()?;
             if operations.is_empty() {
                 return Err(Failure::invalid("an empty batch has no place in a cluster"));

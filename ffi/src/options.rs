@@ -120,17 +120,17 @@ pub unsafe extern "C" fn atoll_options_set(
                 text("value", value)?,
             )
         };
-        // Which of the two is meant shows when something is opened; a name may be in both.
-        match StoreOptions::standalone().set_option(name, value) {
-            Err(OptionError::Unknown {
-                nearest: in_store, ..
-            }) => match ClusterOptions::default().set_option(name, value) {
-                Err(OptionError::Unknown { nearest: None, .. }) if in_store.is_some() => {
-                    StoreOptions::standalone().set_option(name, value)?;
-                }
-                other => other?,
-            },
-            other => other?,
+        // Which of the two is meant shows when something is opened; a name may be in both, with other values.
+        let in_store = StoreOptions::standalone().set_option(name, value);
+        let in_cluster = ClusterOptions::default().set_option(name, value);
+        match (in_store, in_cluster) {
+            (Ok(()), _) | (_, Ok(())) => {}
+            (Err(OptionError::Unknown { nearest: None, .. }), Err(better)) => return Err(better.into()),
+            (Err(OptionError::Unknown { .. }), Err(known @ OptionError::Invalid { .. }))
+            | (Err(OptionError::Unknown { .. }), Err(known @ OptionError::OutOfRange { .. })) => {
+                return Err(known.into());
+            }
+            (Err(wrong), _) => return Err(wrong.into()),
         }
         let mut set = exclusive("options", &options.set)?;
         set.retain(|(other, _)| other != name);

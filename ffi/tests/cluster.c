@@ -22,6 +22,9 @@ static void writes_and_reads(void)
             check_status(ATOLL_E_IO, ATOLL_OK, &err, "put");
         }
     }
+    write.ttl_ms = 5;
+    check_status(atoll_cluster_delete(cluster, &write, "none", 4, NULL, &err), ATOLL_E_INVALID, &err, "a deletion takes no time to live");
+    write.ttl_ms = 0;
     write.durability = ATOLL_DURABILITY_REPLICATED;
     check_status(atoll_cluster_put(cluster, &write, "k", 1, "v", 1, &token, &err), ATOLL_OK, &err, "put, replicated");
     check(atoll_buf_bytes(token).len > 16, "a write has a token");
@@ -122,6 +125,7 @@ int main(void)
     atoll_options *options = atoll_options_new();
     atoll_pin *pin = atoll_pin_new();
     atoll_bytes value;
+    atoll_buf *token = NULL;
 
     check_status(atoll_cluster_open(dir, NULL, &cluster, &err), ATOLL_E_INVALID, &err, "an empty directory is no cluster");
     check_status(atoll_cluster_create(other, "n1,n1", 2, 2, NULL, &cluster, &err), ATOLL_E_INVALID, &err, "two nodes of one name");
@@ -135,7 +139,12 @@ int main(void)
     check_status(atoll_cluster_get(NULL, NULL, "k", 1, pin, &value, &err), ATOLL_E_INVALID, &err, "NULL for a handle");
     check_status(atoll_cluster_close(cluster, &err), ATOLL_OK, &err, "close");
     check_status(atoll_cluster_close(cluster, &err), ATOLL_OK, &err, "close again");
-    check_status(atoll_cluster_put(cluster, NULL, "k", 1, "v", 1, NULL, &err), ATOLL_E_CLOSED, &err, "put after close");
+    token = (atoll_buf *)&value;
+    check_status(atoll_cluster_put(cluster, NULL, "k", 1, "v", 1, &token, &err), ATOLL_E_CLOSED, &err, "put after close");
+    check(token == NULL, "makes no token");
+    token = (atoll_buf *)&value;
+    check_status(atoll_cluster_delete(NULL, NULL, "k", 1, &token, &err), ATOLL_E_INVALID, &err, "delete without a cluster");
+    check(token == NULL, "makes none, too");
     atoll_cluster_free(cluster);
     cluster = NULL;
     check_status(atoll_cluster_open(dir, NULL, &cluster, &err), ATOLL_OK, &err, "open again");

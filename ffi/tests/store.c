@@ -206,6 +206,13 @@ static void options(const char *dir)
     atoll_error_free(err);
     err = NULL;
     check_status(atoll_options_set(set, "segment_max_bytes", "many", &err), ATOLL_E_INVALID, &err, "a wrong value is refused");
+    {
+        /* What a cluster knows and a store does not; it shows where it is used. */
+        atoll_options *of_cluster = atoll_options_new();
+        check_status(atoll_options_set(of_cluster, "compaction", "background+release_log", &err), ATOLL_OK, &err, "a value of clusters alone");
+        check_status(atoll_db_open(dir, of_cluster, &second, &err), ATOLL_E_INVALID, &err, "is refused for a store");
+        atoll_options_free(of_cluster);
+    }
     for (i = 0; atoll_options_describe(i, &info) == ATOLL_OK; i++) {
         if (!info.scope || !info.name || !info.unit || !info.default_value || !info.doc) {
             check(0, "an option tells all about itself");

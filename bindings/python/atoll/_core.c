@@ -197,6 +197,8 @@ typedef struct {
 typedef struct {
     PyObject_HEAD
     atoll_snapshot *snapshot;
+    /* Calls that use it without the interpreter's lock. */
+    int users;
 } SnapshotObject;
 
 typedef struct {
@@ -431,6 +433,9 @@ static PyObject *snapshot_release(PyObject *self, PyObject *unused)
     SnapshotObject *snapshot = (SnapshotObject *)self;
     atoll_snapshot *held = snapshot->snapshot;
     (void)unused;
+    if (snapshot->users > 0) {
+        return raise_status(ATOLL_E_BUSY, NULL);
+    }
     snapshot->snapshot = NULL;
     atoll_snapshot_free(held);
     Py_RETURN_NONE;
@@ -447,6 +452,14 @@ static PyType_Slot snapshot_slots[] = {
     {0, NULL},
 };
 static PyType_Spec snapshot_spec = {"atoll._core.Snapshot", sizeof(SnapshotObject), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION, snapshot_slots};
+
+/* Keeps a snapshot (or None) from being released during a call without the interpreter's lock, or lets it go again. */
+static void use_snapshot(PyObject *object, int by)
+{
+    if (object != Py_None) {
+        ((SnapshotObject *)object)->users += by;
+    }
+}
 
 /* The options of a read at `object`: a snapshot or None. */
 static int take_snapshot(PyObject *object, atoll_read_opts *room, const atoll_read_opts **options)
@@ -675,10 +688,12 @@ static PyObject *db_get_many(PyObject *self, PyObject *const *args, Py_ssize_t n
             PyErr_NoMemory();
             goto done;
         }
+        use_snapshot(args[1], 1);
         Py_BEGIN_ALLOW_THREADS
         status = atoll_multi_get(db, options, (const uint8_t *)keys.bytes, keys.offsets, (size_t)keys.n, values, room, ends,
                                  found, &needed, &err);
         Py_END_ALLOW_THREADS
+        use_snapshot(args[1], -1);
         if (status == ATOLL_BUFFER_TOO_SMALL) {
             room = needed;
             PyMem_Free(values);
@@ -880,9 +895,11 @@ static PyObject *db_scan(PyObject *self, PyObject *const *args, Py_ssize_t n)
     if (take_snapshot(args[5], &room, &options) != 0 || take_range(args, &arg) != 0) {
         return NULL;
     }
+    use_snapshot(args[5], 1);
     Py_BEGIN_ALLOW_THREADS
     status = atoll_scan(db, options, &arg.range, &iter, &err);
     Py_END_ALLOW_THREADS
+    use_snapshot(args[5], -1);
     scan_done(&arg);
     return status == ATOLL_OK ? scan_of(iter, arg.keys_only) : raise_status(status, err);
 }

@@ -300,6 +300,24 @@ def test_threads_share_a_store(db):
     assert not failures and len(list(db.keys())) == 1800
 
 
+def test_a_snapshot_in_use_is_not_released(db):
+    for i in range(3000):
+        db[b"%05d" % i] = b"v" * 50
+    keys = [b"%05d" % i for i in range(3000)]
+    for _ in range(30):
+        snapshot, done = db.snapshot(), []
+        reader = threading.Thread(target=lambda s=snapshot, d=done: d.append(len(s.get_many(keys))))
+        reader.start()
+        while True:
+            try:
+                snapshot.release()
+                break
+            except atoll.Busy:
+                pass
+        reader.join()
+        assert done in ([], [3000])
+
+
 def test_one_scan_for_several_threads_loses_nothing(db):
     for i in range(5000):
         db[b"%05d" % i] = b"v"

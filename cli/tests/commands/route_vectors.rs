@@ -36,6 +36,8 @@ fn every_vector_of_every_format_is_routed_alike() {
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "tsv"))
+        // Those of typed keys and of places in a topology are no questions for this command.
+        .filter(|path| fs::read_to_string(path).unwrap().starts_with("--algorithm"))
         .collect();
     formats.sort();
     assert_eq!(formats.len(), 13);
