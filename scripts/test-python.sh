@@ -35,9 +35,10 @@ case_of() { # NAME COMMAND...
 
 export PYTHONDONTWRITEBYTECODE=1
 pytest shared "PYTHONPATH=$TARGET/python" "$python"
-# The interpreter keeps much until it ends, so leaks are looked for by a test of their own.
+# The interpreter keeps much until it ends, so leaks are looked for by a test of their own, and what was freed is kept aside
+# only up to 1 MiB, lest it looks like one.
 pytest sanitized "PYTHONPATH=$TARGET/python" "LD_PRELOAD=$(gcc -print-file-name=libasan.so)" PYTHONMALLOC=malloc \
-    ASAN_OPTIONS=detect_leaks=0 "$python"
+    ASAN_OPTIONS=detect_leaks=0:quarantine_size_mb=1:thread_local_quarantine_size_kb=64 "$python"
 PYTHONPATH=$TARGET/python case_of "documented examples are right" documented "$python"
 case_of "types are sound" "$python" -m mypy --config-file bindings/python/pyproject.toml --cache-dir "$TARGET/mypy" bindings/python/atoll
 
