@@ -6,9 +6,11 @@
 //! transaction, or hold a password in the catalog.
 //!
 //! The statements are made in SQL (`catalog/*.sql`), where names are quoted by PostgreSQL itself; this file
-//! sends them. `remote/nodes.rs` reads the tables `node` and `slot`.
+//! sends them, `catalog/run.rs` to many nodes at a time. `remote/nodes.rs` reads the tables `node` and `slot`.
 
 #![expect(unsafe_code, reason = "reads the role of the running statement")]
+
+mod run;
 
 use std::ffi::CString;
 use std::rc::Rc;
@@ -17,7 +19,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use pgrx::prelude::*;
 use pgrx::{PgXactCallbackEvent, register_xact_callback};
 
-use crate::error::raise;
+use crate::error::{raise, raise_routing};
 use crate::remote::connection::Patience;
 use crate::remote::nodes::{self, Node};
 use crate::remote::{Answer, pool};
@@ -100,6 +102,15 @@ fn is_changing() -> bool {
     CHANGING.load(Ordering::Relaxed)
 }
 
+/// `topology_bytes(json)`: a topology in the form that every language's router loads.
+#[pg_extern(immutable, strict, parallel_safe)]
+fn topology_bytes(json: &str) -> Vec<u8> {
+    match atoll::routing::Topology::from_json(json) {
+        Ok(topology) => topology.to_bytes(),
+        Err(error) => raise_routing(&error),
+    }
+}
+
 extension_sql_file!(
     "catalog/tables.sql",
     name = "catalog_tables",
@@ -114,4 +125,14 @@ extension_sql_file!(
     "catalog/distribute.sql",
     name = "catalog_distribute",
     requires = ["catalog_nodes", "operator_classes", changing, is_changing],
+);
+extension_sql_file!(
+    "catalog/ask.sql",
+    name = "catalog_ask",
+    requires = [
+        "catalog_distribute",
+        run::ask_nodes,
+        run::act_on_nodes,
+        topology_bytes
+    ],
 );

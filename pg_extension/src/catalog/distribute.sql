@@ -3,6 +3,12 @@ SET search_path = pg_catalog, pg_temp AS $$
     SELECT prefix::text || '_' || lpad(slot::text, 4, '0');
 $$;
 
+-- What holds for the rows of a slot and for no other.
+CREATE FUNCTION slot_condition(t distributed_table, slot int4) RETURNS text LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp AS $$
+    SELECT format('atoll.slot_of(%I, %s) = %s', t.key, t.slots, slot);
+$$;
+
 -- The statements that make the table of one slot on a node.
 CREATE FUNCTION shard_ddl(rel regclass, slot int4) RETURNS text LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp AS $$
@@ -24,8 +30,8 @@ BEGIN
             LEFT JOIN pg_collation c ON c.oid = a.attcollation LEFT JOIN pg_namespace cn ON cn.oid = c.collnamespace
             LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
         WHERE a.attrelid = rel AND a.attnum > 0 AND NOT a.attisdropped;
-    ddl := format('CREATE TABLE %s (%s%s, CHECK (atoll.slot_of(%I, %s) = %s))', shard, columns,
-        (SELECT coalesce(string_agg(', ' || c, ''), '') FROM unnest(t.constraints) c), t.key, t.slots, slot);
+    ddl := format('CREATE TABLE %s (%s%s, CONSTRAINT atoll_slot CHECK (%s))', shard, columns,
+        (SELECT coalesce(string_agg(', ' || c, ''), '') FROM unnest(t.constraints) c), atoll.slot_condition(t, slot));
     RETURN ddl || (SELECT coalesce(string_agg('; ' || replace(i, '%SHARD%', shard), ''), '') FROM unnest(t.indexes) i);
 END $$;
 
@@ -277,5 +283,5 @@ END $$;
 CREATE EVENT TRIGGER atoll_drop ON sql_drop EXECUTE FUNCTION on_drop();
 CREATE EVENT TRIGGER atoll_change ON ddl_command_end EXECUTE FUNCTION on_change();
 
-REVOKE ALL ON FUNCTION changing(bool), shard_name(name, int4), shard_ddl(regclass, int4), distribute_table(regclass, name, int4, text, regclass),
+REVOKE ALL ON FUNCTION changing(bool), shard_name(name, int4), slot_condition(distributed_table, int4), shard_ddl(regclass, int4), distribute_table(regclass, name, int4, text, regclass),
     undistribute_table(regclass), locate(regclass, text), locate(regclass, anyelement), on_drop(), on_change() FROM PUBLIC;

@@ -190,10 +190,7 @@ pub(crate) fn node_of(place: Place) -> Rc<Node> {
     let node = catalog.slots.get(&place).and_then(|id| catalog.nodes.get(id));
     match node {
         Some(node) if node.enabled => Rc::clone(node),
-        Some(node) => raise(
-            PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-            format!("node \"{}\" is disabled", node.name),
-        ),
+        Some(node) => super::Trouble::disabled(&node.name).raise(""),
         None => raise(
             PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT,
             format!("no node holds slot {} of group {}", place.slot, place.group),
