@@ -10,20 +10,21 @@
 
 #![expect(unsafe_code, reason = "reads the role of the running statement")]
 
+pub(crate) mod progress;
 mod run;
 
+use std::cell::Cell;
 use std::ffi::CString;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use pgrx::prelude::*;
-use pgrx::{PgXactCallbackEvent, register_xact_callback};
 
 use crate::error::{raise, raise_routing};
 use crate::remote::connection::Patience;
 use crate::remote::nodes::{self, Node};
 use crate::remote::{Answer, pool};
 use crate::transaction;
+pub(crate) use progress::count_row;
 
 fn node(id: i32) -> Rc<Node> {
     let found = nodes::nodes().into_iter().find(|node| node.id == id);
@@ -81,25 +82,38 @@ fn node_ask(
     })
 }
 
-/// Whether the functions of `catalog/distribute.sql` are changing distributed tables themselves. Not a setting: whoever
-/// may set one could switch the guard off.
-static CHANGING: AtomicBool = AtomicBool::new(false);
+thread_local! {
+    /// Nesting of the transaction in which a function of `catalog/distribute.sql` is changing distributed
+    /// tables itself, or 0. Not a setting: whoever may set one could switch the guard off.
+    static CHANGING: Cell<i32> = const { Cell::new(0) };
+}
 
-/// `changing(really)`: tells the guard of distributed tables to look away, until the transaction ends or it is told otherwise.
+/// `changing(really)`: tells the guard of distributed tables to look away, until it is told otherwise or the
+/// transaction or subtransaction ends.
 #[pg_extern(volatile, strict, parallel_unsafe)]
 fn changing(really: bool) {
-    if really && !CHANGING.swap(true, Ordering::Relaxed) {
-        for end in [PgXactCallbackEvent::Abort, PgXactCallbackEvent::Commit] {
-            register_xact_callback(end, || CHANGING.store(false, Ordering::Relaxed));
-        }
+    transaction::watch();
+    // SAFETY: reads the backend's state.
+    let depth = unsafe { pg_sys::GetCurrentTransactionNestLevel() };
+    CHANGING.set(if really { depth } else { 0 });
+}
+
+/// At the end of a transaction (0), or when a subtransaction is rolled back.
+pub(crate) fn stop_changing(depth: i32) {
+    if CHANGING.get() >= depth {
+        CHANGING.set(0);
     }
-    CHANGING.store(really, Ordering::Relaxed);
 }
 
 /// `is_changing()`: whether the guard looks away.
 #[pg_extern(volatile, parallel_unsafe)]
 fn is_changing() -> bool {
-    CHANGING.load(Ordering::Relaxed)
+    changes_itself()
+}
+
+/// True while a function of `catalog/distribute.sql` fills a table.
+pub(crate) fn changes_itself() -> bool {
+    CHANGING.get() > 0
 }
 
 /// `topology_bytes(json)`: a topology in the form that every language's router loads.
@@ -124,7 +138,14 @@ extension_sql_file!(
 extension_sql_file!(
     "catalog/distribute.sql",
     name = "catalog_distribute",
-    requires = ["catalog_nodes", "operator_classes", changing, is_changing],
+    requires = [
+        "catalog_nodes",
+        "operator_classes",
+        changing,
+        is_changing,
+        progress::progress_begin,
+        progress::progress_end
+    ],
 );
 extension_sql_file!(
     "catalog/ask.sql",

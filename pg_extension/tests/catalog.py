@@ -106,5 +106,84 @@ def asking_is_for_those_who_are_allowed():
     holds(ask("GRANT EXECUTE ON FUNCTION atoll.topology, atoll.topology_bytes, atoll.distributed TO plain; SET ROLE plain; SELECT length(atoll.topology('r')) > 50; SELECT conninfo FROM atoll.node"), "t\n", "42501")
 
 
+@test
+def copy_brings_rows_of_every_kind():
+    same(ask("CREATE TABLE c (id int8 PRIMARY KEY, a text, d timestamptz, i interval, f float8, b bytea, j jsonb, n numeric, e text[], g int8 GENERATED ALWAYS AS (id * 2) STORED, o regclass, dropped int, z int DEFAULT 7); ALTER TABLE c DROP COLUMN dropped; SELECT atoll.distribute_table('c', 'id', 9)"), "")
+    ask("CREATE TABLE c_plain (LIKE c INCLUDING GENERATED INCLUDING DEFAULTS); INSERT INTO c_plain (id, a, d, i, f, b, j, n, e, o) SELECT i, CASE i % 6 WHEN 0 THEN NULL WHEN 1 THEN '' WHEN 2 THEN E'tab\\tline\\nreturn\\rback\\\\slash' WHEN 3 THEN '\\\\.' WHEN 4 THEN '\\\\N' ELSE '섬' || i END, '2020-01-01'::timestamptz + i * interval '1 min', i * interval '1 h -1 day', i / 7.0::float8, decode(md5(i::text), 'hex'), jsonb_build_object('k', E'a\\nb'), i / 3.0, ARRAY['x y', NULL, '\"'], 'pg_class'::regclass FROM generate_series(1, 4000) i")
+    for settings in ("", "SET datestyle = 'German, DMY'; SET intervalstyle = sql_standard; SET timezone = 'Asia/Seoul'; SET extra_float_digits = 0; SET bytea_output = 'escape';"):
+        path = f"{coordinator.home}/c.copy"
+        # Written with usual settings: numbers keep every digit.
+        same(ask(f"COPY c_plain (id, a, d, i, f, b, j, n, e, o) TO '{path}'"), "")
+        same(ask(f"{settings} SET datestyle = 'ISO, DMY'; {settings and 'SET intervalstyle = postgres; '} COPY c (id, a, d, i, f, b, j, n, e, o) FROM '{path}'"), "")
+        same(ask("SELECT count(*) FROM (SELECT * FROM c EXCEPT SELECT * FROM c_plain) x; SELECT count(*) FROM (SELECT * FROM c_plain EXCEPT SELECT * FROM c) x; SELECT count(*) FROM c WHERE z = 7"), "0\n0\n4000")
+        same(problems("c"), "")
+        same(ask("TRUNCATE c"), "")
+
+
+@test
+def an_error_in_a_copy_keeps_nothing():
+    path = f"{coordinator.home}/c.bad"
+    ask(f"COPY (SELECT id, a FROM c_plain UNION ALL SELECT 3999, 'twice') TO '{path}'")
+    holds(ask(f"COPY c (id, a) FROM '{path}'"), "23505", "Node: n")
+    same(ask("SELECT count(*) FROM c"), "0")
+    # A bad line, long after rows have been sent; a savepoint keeps what was there before it.
+    holds(ask("COPY c (id, a) FROM PROGRAM 'seq -f \"%.0f\tx\" 1 200000; echo bad'"), "22P02")
+    same(ask("SELECT count(*) FROM c"), "0")
+    same(ask(f"BEGIN; INSERT INTO c (id) VALUES (1); DO $$BEGIN COPY c (id, a) FROM '{path}'; EXCEPTION WHEN unique_violation THEN RAISE NOTICE 'none'; END$$; SELECT count(*) FROM c; COMMIT; SELECT count(*) FROM c").split("\n")[-2:], ["1", "1"])
+    same((ask("DELETE FROM c"), left_over("none")), ("", 0))
+    holds(ask("SET statement_timeout = '300ms'; COPY c (id, a) FROM PROGRAM 'seq -f \"%.0f\tx\" 1 100000; sleep 5'"), "57014")
+    same((ask("SELECT count(*) FROM c"), left_over("none")), ("0", 0))
+
+
+@test
+def a_copy_is_seen_by_its_own_transaction_and_by_its_triggers():
+    path = f"{coordinator.home}/c.copy"
+    same(ask(f"BEGIN; COPY c (id, a, d, i, f, b, j, n, e, o) FROM '{path}'; SELECT count(*) FROM c; UPDATE c SET z = 8 WHERE id <= 10; SELECT sum(z) FROM c; ROLLBACK; SELECT count(*) FROM c"), "4000\n28010\n0")
+    ask("CREATE FUNCTION seen() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RAISE NOTICE 'there are %', (SELECT count(*) FROM c); RETURN NULL; END$$; CREATE TRIGGER seen AFTER INSERT ON c FOR EACH STATEMENT EXECUTE FUNCTION seen()")
+    holds(ask(f"BEGIN; COPY c (id, a, d, i, f, b, j, n, e, o) FROM '{path}'; ROLLBACK"), "there are 4000")
+    # A default that looks finds the rows before it, and one that rolls back must not take them along.
+    ask("CREATE FUNCTION before_me() RETURNS int LANGUAGE sql AS 'SELECT count(*)::int FROM c'; CREATE TABLE c_seen (id int8 PRIMARY KEY, n int DEFAULT before_me()); SELECT atoll.distribute_table('c_seen', 'id', 3)")
+    ask("CREATE OR REPLACE FUNCTION before_me() RETURNS int LANGUAGE sql AS 'SELECT count(*)::int FROM c_seen'")
+    same(ask("COPY c_seen (id) FROM PROGRAM 'seq 1 20'; SELECT count(*), min(n), max(n) FROM c_seen; TRUNCATE c_seen"), "20|0|19")
+    ask("CREATE OR REPLACE FUNCTION before_me() RETURNS int LANGUAGE plpgsql AS $$BEGIN BEGIN PERFORM count(*) FROM c_seen; RAISE 'back'; EXCEPTION WHEN raise_exception THEN END; RETURN 1; END$$")
+    holds(ask("COPY c_seen (id) FROM PROGRAM 'seq 1 20'"), "0A000", "exception block")
+    same(ask("SELECT count(*) FROM c_seen; DROP TABLE c_seen; DROP TRIGGER seen ON c"), "0")
+
+
+@test
+def many_rows_are_copied_into_many_slots():
+    path = f"{coordinator.home}/c.many"
+    ask(f"COPY (SELECT i, 'value ' || i, i % 100 FROM generate_series(1, 50000) i) TO '{path}'; CREATE TABLE m (id int8 PRIMARY KEY, v text, a int); SELECT atoll.distribute_table('m', 'id')")
+    times = []
+    for _ in range(3):
+        answer = ask(f"SELECT count(*) FROM m; SELECT clock_timestamp() AS started \\gset\nCOPY m FROM '{path}'; SELECT (extract(epoch FROM clock_timestamp() - :'started'::timestamptz) * 1000)::int; SELECT count(*), sum(a) FROM m; TRUNCATE m")
+        count, took, sums = answer.split("\n")
+        same((count, sums), ("0", "50000|2475000"))
+        times.append(int(took))
+    print(f"# 50,000 rows into 64 slots by COPY: {min(times)} ms (of {times})")
+
+
+@test
+def a_filled_table_is_distributed_with_progress_for_others():
+    ask("CREATE TABLE p AS SELECT i::int8 AS id, repeat('x', 100) AS v FROM generate_series(1, 60000) i")
+    session = coordinator.open("BEGIN; SELECT atoll.distribute_table('p', 'id', 12); SELECT count(*) FROM p; COMMIT; SELECT count(*) FROM p; SELECT count(*) FROM atoll.moves")
+    seen = set()
+    while session.poll() is None:
+        line = ask('SELECT "table", rows_done > 0, rows_done <= rows_total, rows_total FROM atoll.moves')
+        if line:
+            seen.add(line)
+    same(session.stdout.read().strip(), "60000\n60000\n0")
+    holds(str(seen), "p|t|t|60000")
+    same(problems("p"), "")
+    # All or nothing, with a row that one node refuses.
+    ask("CREATE TABLE q (id int8, v int); INSERT INTO q SELECT i, i FROM generate_series(1, 5000) i")
+    shards[1].ask("CREATE TABLE q_0002 (id int)")
+    holds(ask("SELECT atoll.distribute_table('q', 'id', 4)"), "42P07", "Node: n2")
+    shards[1].ask("DROP TABLE q_0002")
+    same((ask("SELECT count(*) FROM q; SELECT count(*) FROM atoll.tables WHERE \"table\" = 'q'::regclass"), left_over("q_0")), ("5000\n0", 0))
+    # The guard stands again after a function that failed in a block of its own.
+    holds(ask("DO $$BEGIN BEGIN PERFORM atoll.distribute_table('p', 'v', 4); EXCEPTION WHEN OTHERS THEN END; DROP FOREIGN TABLE p_0001; END$$"), "0A000")
+
+
 if __name__ == "__main__":
     main(set_up)

@@ -152,12 +152,12 @@ BEGIN
         EXECUTE format('CREATE FOREIGN TABLE %I.%I PARTITION OF %s FOR VALUES WITH (MODULUS %s, REMAINDER %s) SERVER %I OPTIONS (schema_name %L, table_name %L, batch_size ''1000'')',
             schema, atoll.shard_name(c.relname, s), made, grp.slots, s, format('atoll_g%s_s%s', grp.group_id, s), schema, atoll.shard_name(c.relname, s));
     END LOOP;
-    -- In the order of slots, batches are full.
-    EXECUTE format('INSERT INTO %s (%3$s) SELECT %3$s FROM %2$s ORDER BY atoll.slot_of(%4$I, %5$s)', made, kept,
-        (SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) FROM pg_attribute WHERE attrelid = kept AND attnum > 0 AND NOT attisdropped AND attgenerated = ''),
-        key, grp.slots);
-    GET DIAGNOSTICS after = ROW_COUNT;
     EXECUTE format('SELECT count(*) FROM %s', kept) INTO before;
+    PERFORM atoll.progress_begin(kept, before);
+    EXECUTE format('INSERT INTO %s (%3$s) SELECT %3$s FROM %2$s', made, kept,
+        (SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) FROM pg_attribute WHERE attrelid = kept AND attnum > 0 AND NOT attisdropped AND attgenerated = ''));
+    GET DIAGNOSTICS after = ROW_COUNT;
+    PERFORM atoll.progress_end();
     IF before <> after THEN
         RAISE EXCEPTION '% rows were copied of %', after, before USING ERRCODE = 'XX001';
     END IF;
@@ -283,5 +283,12 @@ END $$;
 CREATE EVENT TRIGGER atoll_drop ON sql_drop EXECUTE FUNCTION on_drop();
 CREATE EVENT TRIGGER atoll_change ON ddl_command_end EXECUTE FUNCTION on_change();
 
-REVOKE ALL ON FUNCTION changing(bool), shard_name(name, int4), slot_condition(distributed_table, int4), shard_ddl(regclass, int4), distribute_table(regclass, name, int4, text, regclass),
+-- Tables that are being filled, as others see them; only whoever may read the statistics of other roles sees theirs.
+CREATE VIEW moves AS
+    SELECT p.pid, p.relid::regclass AS "table", p.param3 AS rows_done, p.param7 AS rows_total
+    FROM pg_catalog.pg_stat_get_progress_info('COPY') p
+    WHERE p.param5 OPERATOR(pg_catalog.=) 3 AND p.datid OPERATOR(pg_catalog.=) (SELECT oid FROM pg_catalog.pg_database WHERE datname OPERATOR(pg_catalog.=) pg_catalog.current_database());
+GRANT SELECT ON moves TO PUBLIC;
+
+REVOKE ALL ON FUNCTION changing(bool), progress_begin(oid, int8), progress_end(), shard_name(name, int4), slot_condition(distributed_table, int4), shard_ddl(regclass, int4), distribute_table(regclass, name, int4, text, regclass),
     undistribute_table(regclass), locate(regclass, text), locate(regclass, anyelement), on_drop(), on_change() FROM PUBLIC;
