@@ -116,6 +116,21 @@ pub(crate) fn changes_itself() -> bool {
     CHANGING.get() > 0
 }
 
+/// `run_as(role, sql)`: runs a statement with the rights of a role; how many rows it was.
+#[pg_extern(volatile, strict, parallel_unsafe)]
+fn run_as(role: pg_sys::Oid, sql: &str) -> i64 {
+    let ran = nodes::with_rights(role, || {
+        Spi::connect_mut(|client| client.update(sql, None, &[]).map(|rows| rows.len()))
+    });
+    match ran {
+        Ok(rows) => rows as i64,
+        Err(error) => raise(
+            PgSqlErrorCode::ERRCODE_INTERNAL_ERROR,
+            format!("the statement failed: {error}"),
+        ),
+    }
+}
+
 /// `topology_bytes(json)`: a topology in the form that every language's router loads.
 #[pg_extern(immutable, strict, parallel_safe)]
 fn topology_bytes(json: &str) -> Vec<u8> {

@@ -100,7 +100,7 @@ def statements_run_on_every_node_or_slot():
 @test
 def asking_is_for_those_who_are_allowed():
     same(ask("CREATE ROLE plain"), "")
-    for call in ("run_on_nodes('SELECT 1')", "run_on_slots('r', 'SELECT 1 FROM %s')", "topology('r')", "verify('r')", "shard_of('r', 1)", "ask_nodes('{1}', '{SELECT 1}', 'read')", "act_on_nodes('{1}', '{SELECT 1}', 10)"):
+    for call in ("run_on_nodes('SELECT 1')", "run_on_slots('r', 'SELECT 1 FROM %s')", "topology('r')", "verify('r')", "shard_of('r', 1)", "ask_nodes('{1}', '{SELECT 1}', 'read')", "act_on_nodes('{1}', '{SELECT 1}', 10)", "run_as(10, 'SELECT 1')", "node_run(1, 'SELECT 1')", "changing(true)"):
         holds(ask(f"SET ROLE plain; SELECT atoll.{call}"), "42501", "permission denied")
     holds(ask("GRANT EXECUTE ON FUNCTION atoll.run_on_nodes, atoll.ask_nodes TO plain; SET ROLE plain; SELECT * FROM atoll.run_on_nodes('SELECT 1')"), "08001", "needs a password")
     holds(ask("GRANT EXECUTE ON FUNCTION atoll.topology, atoll.topology_bytes, atoll.distributed TO plain; SET ROLE plain; SELECT length(atoll.topology('r')) > 50; SELECT conninfo FROM atoll.node"), "t\n", "42501")
@@ -183,6 +183,61 @@ def a_filled_table_is_distributed_with_progress_for_others():
     same((ask("SELECT count(*) FROM q; SELECT count(*) FROM atoll.tables WHERE \"table\" = 'q'::regclass"), left_over("q_0")), ("5000\n0", 0))
     # The guard stands again after a function that failed in a block of its own.
     holds(ask("DO $$BEGIN BEGIN PERFORM atoll.distribute_table('p', 'v', 4); EXCEPTION WHEN OTHERS THEN END; DROP FOREIGN TABLE p_0001; END$$"), "0A000")
+
+
+@test
+def ranges_divide_a_filled_table_and_prune():
+    ask("CREATE TABLE g (id int8 PRIMARY KEY, v text); INSERT INTO g SELECT i * i, 'v' || i FROM generate_series(-500, 1499) i ON CONFLICT DO NOTHING")
+    before = ask("SELECT count(*), sum(id) FROM g")
+    same(ask("SELECT atoll.distribute_table('g', 'id', 8, 'range')"), "")
+    same(ask("SELECT count(*), sum(id) FROM g"), before)
+    same(ask("SELECT count(*), min(rows) > 100, count(problem) FROM atoll.verify('g')"), "8|t|0")
+    routes_as_located("g", "int")
+    for sql, parts in (("id BETWEEN 5 AND 10", 1), ("id = 1000000", 1), ("id IN (1, 2000000)", 2), ("id < 0", 1), ("id > 0::smallint", 8)):
+        same(ask(f"EXPLAIN (COSTS OFF, VERBOSE) SELECT * FROM g WHERE {sql}").count("Remote SQL"), parts)
+    same(ask("SET plan_cache_mode = force_generic_plan; PREPARE q(int8) AS SELECT v FROM g WHERE id = $1; EXECUTE q(49); EXPLAIN (COSTS OFF) EXECUTE q(49)").split("\n")[:3], ["v-7", "Append", "  Subplans Removed: 7"])
+    # The nodes refuse what does not belong there.
+    shard = ask("SELECT (atoll.locate('g', 0)).shard")
+    holds(ask(f"SELECT * FROM atoll.run_on_slots('g', 'INSERT INTO %s VALUES (77)')"), "23514", "atoll_slot")
+    # Tables of one group share their ranges.
+    ask("CREATE TABLE h (gid int4, w text); SELECT atoll.distribute_table('h', 'gid', method => 'range', colocate_with => 'g'); INSERT INTO h SELECT id, v FROM g")
+    same(ask("SELECT count(*) FROM g JOIN h ON gid = id; SELECT count(DISTINCT \"group\") FROM atoll.tables WHERE \"table\" IN ('g'::regclass, 'h'::regclass)"), "1500\n1")
+    holds(ask("CREATE TABLE hh (id int8); SELECT atoll.distribute_table('hh', 'id', colocate_with => 'g')"), "42804")
+    same(ask("DROP TABLE h; SELECT atoll.undistribute_table('g'); SELECT count(*), sum(id) FROM g; SELECT count(*) FROM pg_foreign_server WHERE srvname LIKE 'atoll_g%' AND srvname NOT IN (SELECT format('atoll_g%s_s%s', group_id, slot) FROM atoll.slot)"), before + "\n0")
+    same(left_over("g_0") + left_over("h_0"), 0)
+
+
+@test
+def ranges_are_added_at_either_end():
+    same(ask("CREATE TABLE e (id int8 PRIMARY KEY); CREATE TABLE e2 (id int8); SELECT atoll.distribute_table('e', 'id', method => 'range'); SELECT atoll.distribute_table('e2', 'id', method => 'range', colocate_with => 'e')"), "")
+    holds(ask("INSERT INTO e VALUES (1)"), "23514", "no partition")
+    holds(ask("SELECT atoll.topology('e')"), "55000", "add_range")
+    same(ask("SELECT atoll.add_range('e', 100, 200), atoll.add_range('e', '200', '0300', 'n3'), atoll.add_range('e', 50, 100)"), "0|1|2")
+    holds(ask("SELECT atoll.add_range('e', 400, 500)"), "22023", "Ranges: from 100 to 200, from 200 to 300, from 50 to 100.")
+    holds(ask("SELECT atoll.add_range('e', 300, 250)"), "42P17")
+    holds(ask("SELECT atoll.add_range('e', 300, 120)"), "42P17")
+    same(ask("SELECT atoll.add_range('e', NULL, 50); SELECT atoll.add_range('e', 300, NULL); SELECT slot, node FROM atoll.slots WHERE \"table\" = 'e2'::regclass ORDER BY 1"), "3\n4\n0|n1\n1|n3\n2|n2\n3|n1\n4|n2")
+    holds(ask("SELECT atoll.add_range('e', 900, NULL)"), "22023")
+    same(ask("INSERT INTO e SELECT generate_series(-10, 400); INSERT INTO e2 SELECT id FROM e; SELECT count(*) FROM e JOIN e2 USING (id)"), "411")
+    same((problems("e"), problems("e2")), ("", ""))
+    routes_as_located("e", "int")
+    ask("DROP TABLE e, e2")
+    same(left_over("e_0") + left_over("e2_0"), 0)
+
+
+@test
+def ranges_of_text_follow_their_bytes():
+    holds(ask("""CREATE TABLE w (id text COLLATE "en-x-icu" PRIMARY KEY); SELECT atoll.distribute_table('w', 'id', method => 'range')"""), "0A000", "order of bytes", 'COLLATE "C"')
+    same(ask("""ALTER TABLE w ALTER COLUMN id TYPE text COLLATE "C"; SELECT atoll.distribute_table('w', 'id', method => 'range', splits => ARRAY['B', 'a''b', 'z', '섬'])"""), "")
+    same(ask("""INSERT INTO w SELECT x || y FROM unnest(ARRAY['', 'A', 'B', 'a', 'a''b', 'b', 'Z', 'z', 'é', '섬', '😀']) x, generate_series(1, 5) y; SELECT count(*) FROM w; SELECT count(*) FROM w WHERE id >= 'a' AND id < 'b'"""), "55\n10")
+    same(problems("w"), "")
+    routes_as_located("w", "text")
+    same(ask("EXPLAIN (COSTS OFF, VERBOSE) SELECT * FROM w WHERE id = 'Z1'").count("Remote SQL"), 1)
+    same(ask("EXPLAIN (COSTS OFF, VERBOSE) SELECT * FROM w WHERE id >= 'z'").count("Remote SQL"), 2)
+    for kind, keys in (("uuid", "md5(i::text)::uuid"), ("bytea", "decode(md5(i::text), 'hex')")):
+        same(ask(f"CREATE TABLE w_{kind} AS SELECT {keys} AS id FROM generate_series(1, 300) i; SET bytea_output = 'escape'; SELECT atoll.distribute_table('w_{kind}', 'id', 5, 'range'); SELECT count(*) FROM atoll.topology('w_{kind}'); SELECT count(*), min(rows) > 40, count(problem), count(DISTINCT (SELECT node FROM atoll.locate('w_{kind}', id))) FROM atoll.verify('w_{kind}'), w_{kind} LIMIT 1"), "1\n1500|t|0|3")
+    holds(ask("CREATE TABLE x (id int8); SELECT atoll.distribute_table('x', 'id', method => 'range', splits => '{5,3}')"), "42P17")
+    same((ask("SELECT count(*) FROM atoll.tables WHERE \"table\" = 'x'::regclass"), left_over("x_0")), ("0", 0))
 
 
 if __name__ == "__main__":

@@ -17,18 +17,6 @@ LANGUAGE sql STABLE STRICT SET search_path = pg_catalog, pg_temp AS $$
         EXISTS (SELECT FROM pg_constraint WHERE conrelid = rel AND contype = 'c' AND conname = 'atoll_slot' AND convalidated);
 $$;
 
-CREATE FUNCTION distributed(rel regclass) RETURNS distributed_table LANGUAGE plpgsql STABLE
-SET search_path = pg_catalog, pg_temp AS $$
-DECLARE t atoll.distributed_table;
-BEGIN
-    SELECT * INTO t FROM atoll.distributed_table d WHERE d.relid = rel;
-    IF NOT FOUND THEN
-        RAISE EXCEPTION 'table % is not distributed', coalesce(rel::text, 'NULL') USING ERRCODE = '55000',
-            HINT = 'Call atoll.distribute_table(rel, key).';
-    END IF;
-    RETURN t;
-END $$;
-
 -- The table on its node that holds a key.
 CREATE FUNCTION shard_of(rel regclass, key text) RETURNS text LANGUAGE sql STABLE STRICT
 SET search_path = pg_catalog, pg_temp AS $$
@@ -39,6 +27,22 @@ SET search_path = pg_catalog, pg_temp AS $$
     SELECT l.shard FROM atoll.locate(rel, key::text) l;
 $$;
 
+-- The ranges as a topology's JSON has them, in the order of their keys.
+CREATE FUNCTION ranges(t distributed_table) RETURNS jsonb LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE found jsonb;
+BEGIN
+    EXECUTE format('SELECT jsonb_build_object(''range'', jsonb_strip_nulls(jsonb_build_object(
+            ''lower'', (array_agg(jsonb_build_object(''hex'', l) ORDER BY lower::%1$s%2$s NULLS FIRST) FILTER (WHERE first AND l IS NOT NULL))[1],
+            ''upper'', (array_agg(jsonb_build_object(''hex'', u)) FILTER (WHERE last AND u IS NOT NULL))[1],
+            ''splits'', coalesce(jsonb_agg(jsonb_build_object(''hex'', l) ORDER BY lower::%1$s%2$s NULLS FIRST) FILTER (WHERE NOT first), ''[]''),
+            ''slot_of_range'', jsonb_agg(slot ORDER BY lower::%1$s%2$s NULLS FIRST))))
+        FROM (SELECT slot, lower, encode(atoll.encode_key(lower::%1$s), ''hex'') AS l, encode(atoll.encode_key(upper::%1$s), ''hex'') AS u,
+            row_number() OVER (ORDER BY lower::%1$s%2$s NULLS FIRST) = 1 AS first, row_number() OVER (ORDER BY lower::%1$s%2$s NULLS FIRST) = count(*) OVER () AS last
+            FROM atoll.slot WHERE group_id = $1) x', atoll.key_type(t), CASE atoll.key_type(t) WHEN 'text' THEN ' COLLATE "C"' ELSE '' END) INTO found USING t.group_id;
+    RETURN found;
+END $$;
+
 -- The map of a table's keys in the byte form of docs/FORMAT-topology.md: a member for each node that holds
 -- slots, in the order in which nodes were added, and a shard for each of them.
 CREATE FUNCTION topology(rel regclass) RETURNS bytea LANGUAGE plpgsql STABLE STRICT
@@ -47,11 +51,14 @@ DECLARE
     t atoll.distributed_table := atoll.distributed(rel);
     map jsonb;
 BEGIN
+    IF t.slots = 0 THEN
+        RAISE EXCEPTION 'table % has no ranges yet', rel USING ERRCODE = '55000', HINT = 'Call atoll.add_range(rel, from, to).';
+    END IF;
     WITH held AS (SELECT s.slot, n.name, dense_rank() OVER (ORDER BY n.node_id) - 1 AS shard
             FROM atoll.slot s JOIN atoll.node n USING (node_id) WHERE s.group_id = t.group_id),
         holder AS (SELECT DISTINCT name, shard FROM held)
     SELECT jsonb_build_object('version', g.version, 'hash', 'xxh3', 'seed', 0, 'encoding', 'binary', 'locality', 'none', 'replicas', 1,
-            'vnodes', 160, 'slots', g.slots, 'partitioning', 'hash',
+            'vnodes', 160, 'slots', g.slots, 'partitioning', CASE g.method WHEN 'hash' THEN '"hash"'::jsonb ELSE atoll.ranges(t) END,
             'members', (SELECT jsonb_agg(jsonb_build_object('name', name, 'weight', 1, 'state', 'active') ORDER BY shard) FROM holder),
             'shards', (SELECT jsonb_agg(jsonb_build_object('id', shard, 'replicas', jsonb_build_array(name), 'state', 'active') ORDER BY shard) FROM holder),
             'owners', (SELECT jsonb_agg(jsonb_build_object('slots', slot || '-' || slot, 'shard', shard) ORDER BY slot) FROM held))
@@ -148,5 +155,5 @@ END $$;
 GRANT SELECT ON colocation_group, slot TO PUBLIC;
 GRANT SELECT (node_id, name, enabled) ON node TO PUBLIC;
 GRANT SELECT ON nodes, tables, slots TO PUBLIC;
-REVOKE ALL ON FUNCTION ask_nodes(int4[], text[], text), act_on_nodes(int4[], text[], oid), distributed(regclass), shard_of(regclass, text), shard_of(regclass, anyelement),
+REVOKE ALL ON FUNCTION ask_nodes(int4[], text[], text), ranges(distributed_table), distributed(regclass), shard_of(regclass, text), shard_of(regclass, anyelement),
     topology(regclass), run_on_nodes(text, bool), run_on_slots(regclass, text, bool), verify(regclass) FROM PUBLIC;

@@ -110,13 +110,18 @@ pub(crate) fn table(name: &CStr) -> pg_sys::Oid {
 /// Runs `work` with the rights of the installation's owner: who may use a distributed table need not be
 /// allowed to read connection strings. An error on the way restores the role together with the transaction.
 pub(crate) fn with_owner_rights<R>(work: impl FnOnce() -> R) -> R {
+    with_rights(pg_sys::Oid::from(pg_sys::BOOTSTRAP_SUPERUSERID), work)
+}
+
+/// The same with the rights of a role.
+pub(crate) fn with_rights<R>(role: pg_sys::Oid, work: impl FnOnce() -> R) -> R {
     let mut user = pg_sys::InvalidOid;
     let mut flags = 0;
     // SAFETY: both are places for what is read; the flags keep the role from being changed meanwhile.
     unsafe {
         pg_sys::GetUserIdAndSecContext(&mut user, &mut flags);
         pg_sys::SetUserIdAndSecContext(
-            pg_sys::Oid::from(pg_sys::BOOTSTRAP_SUPERUSERID),
+            role,
             flags
                 | pg_sys::SECURITY_LOCAL_USERID_CHANGE as i32
                 | pg_sys::SECURITY_RESTRICTED_OPERATION as i32,
