@@ -61,6 +61,11 @@ CREATE FUNCTION atoll_fdw_handler() RETURNS fdw_handler AS 'MODULE_PATHNAME', 'a
 CREATE FOREIGN DATA WRAPPER atoll_fdw HANDLER atoll_fdw_handler VALIDATOR atoll_fdw_validator;
 REVOKE ALL ON FUNCTION atoll_fdw_handler() FROM PUBLIC;
 
+CREATE  FUNCTION "carry_over"() RETURNS void
+STRICT VOLATILE PARALLEL UNSAFE
+LANGUAGE c /* Rust */
+AS 'MODULE_PATHNAME', 'carry_over_wrapper';
+
 CREATE  FUNCTION "changing"(
 	"really" bool /* bool */
 ) RETURNS void
@@ -343,6 +348,13 @@ STRICT VOLATILE PARALLEL UNSAFE
 LANGUAGE c /* Rust */
 AS 'MODULE_PATHNAME', 'is_changing_wrapper';
 
+CREATE  FUNCTION "is_volatile"(
+	"expression" TEXT /* & str */
+) RETURNS bool /* bool */
+STRICT STABLE
+LANGUAGE c /* Rust */
+AS 'MODULE_PATHNAME', 'is_volatile_wrapper';
+
 CREATE  FUNCTION "jump"(
 	"x" bytea, /* Bytes < '_ > */
 	"n" INT /* i32 */
@@ -499,14 +511,6 @@ CREATE  FUNCTION "node_ask"(
 STRICT VOLATILE PARALLEL UNSAFE
 LANGUAGE c /* Rust */
 AS 'MODULE_PATHNAME', 'node_ask_wrapper';
-
-CREATE  FUNCTION "node_run"(
-	"node_id" INT, /* i32 */
-	"sql" TEXT /* & str */
-) RETURNS TEXT[] /* Vec < Option < String > > */
-STRICT VOLATILE PARALLEL UNSAFE
-LANGUAGE c /* Rust */
-AS 'MODULE_PATHNAME', 'node_run_wrapper';
 
 CREATE  FUNCTION "partition_hash_v1"(
 	"x" bytea, /* Bytes < '_ > */
@@ -1138,7 +1142,34 @@ CREATE TABLE distributed_table (
     constraints text[] NOT NULL,
     indexes text[] NOT NULL
 );
-REVOKE ALL ON node, colocation_group, slot, distributed_table FROM PUBLIC;
+-- Columns, CHECK constraints and indexes of the distributed tables as they were when the nodes were last told.
+CREATE TABLE shape (
+    relid regclass NOT NULL,
+    kind text NOT NULL,
+    number int8 NOT NULL,
+    name name NOT NULL,
+    definition text NOT NULL,
+    filled bool NOT NULL,
+    detail text NOT NULL,
+    -- What the names of an index on the nodes are made of: renaming it here leaves them as they are.
+    there name
+);
+CREATE INDEX shape_relid ON shape (relid);
+-- Numbers are others in a restored database. An index that is restored later has 0 until then.
+CREATE FUNCTION number_shape() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    NEW.number := coalesce(CASE NEW.kind
+        WHEN 'column' THEN (SELECT attnum::int8 FROM pg_attribute WHERE attrelid = NEW.relid AND attname = NEW.name)
+        WHEN 'check' THEN (SELECT oid::int8 FROM pg_constraint WHERE conrelid = NEW.relid AND conname = NEW.name)
+        WHEN 'index' THEN (SELECT indexrelid::int8 FROM pg_index JOIN pg_class c ON c.oid = indexrelid WHERE indrelid = NEW.relid AND c.relname = NEW.name)
+    END, 0);
+    RETURN NEW;
+END $$;
+CREATE TRIGGER number BEFORE INSERT ON shape FOR EACH ROW EXECUTE FUNCTION number_shape();
+ALTER TABLE shape ENABLE ALWAYS TRIGGER number;
+REVOKE ALL ON FUNCTION number_shape() FROM PUBLIC;
+
+REVOKE ALL ON node, colocation_group, slot, distributed_table, shape FROM PUBLIC;
 -- The event triggers read it as whoever runs the command.
 GRANT SELECT ON distributed_table TO PUBLIC;
 
@@ -1160,14 +1191,20 @@ SELECT pg_catalog.pg_extension_config_dump('colocation_group', '');
 SELECT pg_catalog.pg_extension_config_dump('colocation_group_group_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('slot', '');
 SELECT pg_catalog.pg_extension_config_dump('distributed_table', '');
+SELECT pg_catalog.pg_extension_config_dump('shape', '');
+
+-- The definition of an index behind the names of index and table: the same for every table that has it.
+CREATE FUNCTION index_tail(index oid) RETURNS text LANGUAGE sql STABLE STRICT
+SET search_path = pg_catalog, pg_temp AS $$
+    SELECT regexp_replace(pg_get_indexdef(index), '^CREATE (UNIQUE )?INDEX ("([^"]|"")+"|[^ "]+) ON (ONLY )?("([^"]|"")+"|[^ ".]+)\.("([^"]|"")+"|[^ "]+)', '');
+$$;
 
 -- requires:
 --   catalog_tables
 --   atoll_fdw
---   node_run
 --   node_ask
 
-REVOKE ALL ON FUNCTION node_run(int4, text), node_ask(int4, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION node_ask(int4, text) FROM PUBLIC;
 
 -- What is wrong with a node, a line each; none when it can hold slots.
 CREATE FUNCTION node_problems(which int4) RETURNS SETOF text LANGUAGE plpgsql
@@ -1282,7 +1319,10 @@ $$;
 CREATE VIEW nodes AS
     SELECT n.node_id, n.name, n.enabled, (SELECT pg_catalog.count(*) FROM slot s WHERE s.node_id OPERATOR(pg_catalog.=) n.node_id) AS slots FROM node n;
 CREATE VIEW tables AS
-    SELECT relid AS "table", key, key_type, method, slots, group_id AS "group", constraints, indexes FROM distributed_table;
+    SELECT relid AS "table", key, key_type, method, slots, group_id AS "group", constraints,
+        indexes OPERATOR(pg_catalog.||) ARRAY (SELECT pg_catalog.format('CREATE INDEX %I ON %%SHARD%%%s', s.name, s.definition) FROM shape s
+            WHERE s.relid OPERATOR(pg_catalog.=) d.relid AND s.kind OPERATOR(pg_catalog.=) 'index' ORDER BY s.name) AS indexes
+    FROM distributed_table d;
 CREATE VIEW slots AS
     SELECT t.relid AS "table", s.slot, n.name AS node,
         pg_catalog.format('%I.%I', t.shard_schema, t.shard_prefix::text OPERATOR(pg_catalog.||) '_' OPERATOR(pg_catalog.||) pg_catalog.lpad(s.slot::text, 4, '0')) AS shard
@@ -1365,7 +1405,8 @@ BEGIN
         WHERE a.attrelid = rel AND a.attnum > 0 AND NOT a.attisdropped;
     ddl := format('CREATE TABLE %s (%s%s, CONSTRAINT atoll_slot CHECK (%s))', shard, columns,
         (SELECT coalesce(string_agg(', ' || c, ''), '') FROM unnest(t.constraints) c), atoll.slot_condition(t, slot));
-    RETURN ddl || (SELECT coalesce(string_agg('; ' || replace(i, '%SHARD%', shard), ''), '') FROM unnest(t.indexes) i);
+    RETURN ddl || (SELECT coalesce(string_agg('; ' || atoll.for_shard(i, t, slot), ''), '') FROM (SELECT unnest(t.indexes)
+        UNION ALL SELECT format('CREATE INDEX %%INDEX %s%% ON %%SHARD%%%s', s.there, s.definition) FROM atoll.shape s WHERE s.relid = rel AND s.kind = 'index') x (i));
 END $$;
 
 -- Makes the tables of one slot, or of all, on their nodes as the owner of the table, and the parts that stand
@@ -1514,12 +1555,15 @@ BEGIN
     INSERT INTO atoll.distributed_table VALUES (made, key, col.atttypid, method, grp.slots, grp.group_id, schema, c.relname,
         ARRAY (SELECT CASE contype WHEN 'c' THEN format('CONSTRAINT %I ', conname) ELSE '' END || pg_get_constraintdef(oid)
             FROM pg_constraint WHERE conrelid = kept AND contype IN ('p', 'u', 'c') ORDER BY contype, conname),
-        -- Names of indexes are the node's own choice: there is one for each slot.
-        ARRAY (SELECT format('CREATE %sINDEX ON %%SHARD%% ', CASE WHEN i.indisunique THEN 'UNIQUE ' ELSE '' END)
-                || substr(pg_get_indexdef(i.indexrelid), 1 + length(format('CREATE %sINDEX %I ON %I.%I ', CASE WHEN i.indisunique THEN 'UNIQUE ' ELSE '' END,
-                    (SELECT relname FROM pg_class WHERE oid = i.indexrelid), schema, old_name)))
-            FROM pg_index i WHERE i.indrelid = kept AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = i.indexrelid AND contype IN ('p', 'u'))
+        -- Names of unique indexes are the node's own choice: there is none here.
+        ARRAY (SELECT 'CREATE UNIQUE INDEX ON %SHARD%' || atoll.index_tail(i.indexrelid)
+            FROM pg_index i WHERE i.indrelid = kept AND i.indisunique AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = i.indexrelid AND contype IN ('p', 'u'))
             ORDER BY i.indexrelid));
+    FOR n IN SELECT i.indexrelid, x.relname FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid WHERE i.indrelid = kept AND NOT i.indisunique LOOP
+        EXECUTE format('ALTER INDEX %I.%I RENAME TO %I', schema, n.relname, 'atoll_old_' || n.indexrelid);
+        EXECUTE format('CREATE INDEX %I ON %s%s', n.relname, made, atoll.index_tail(n.indexrelid));
+    END LOOP;
+    PERFORM atoll.note_shape(made, NULL, NULL);
     PERFORM atoll.make_slots(made, NULL);
     EXECUTE format('SELECT count(*) FROM %s', kept) INTO before;
     PERFORM atoll.progress_begin(kept, before);
@@ -1593,6 +1637,7 @@ DECLARE
     n record;
     definition text;
     columns text;
+    named text[];
     new_name CONSTANT name := 'atoll_new_' || rel::oid;
 BEGIN
     EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', rel);
@@ -1620,12 +1665,13 @@ BEGIN
     SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) INTO columns FROM pg_attribute
         WHERE attrelid = rel AND attnum > 0 AND NOT attisdropped AND attgenerated = '';
     PERFORM atoll.run_as(c.relowner, format('INSERT INTO %s (%3$s) SELECT %3$s FROM %2$s', made, rel, columns));
+    SELECT array_agg(format('CREATE INDEX %I ON %%SHARD%%%s', s.name, s.definition)) INTO named FROM atoll.shape s WHERE s.relid = rel AND s.kind = 'index';
     EXECUTE format('DROP TABLE %s', rel);
     EXECUTE format('ALTER TABLE %s RENAME TO %I', made, c.relname);
     FOREACH definition IN ARRAY t.constraints LOOP
         EXECUTE format('ALTER TABLE %s ADD %s', made, definition);
     END LOOP;
-    FOREACH definition IN ARRAY t.indexes LOOP
+    FOREACH definition IN ARRAY t.indexes || coalesce(named, '{}') LOOP
         EXECUTE replace(definition, '%SHARD%', made::text);
     END LOOP;
 END $$;
@@ -1652,58 +1698,6 @@ SET search_path = pg_catalog, pg_temp AS $$
     SELECT l.slot, l.node, l.shard FROM atoll.locate(rel, key::text) l;
 $$;
 
--- Dropping a distributed table drops its tables on the nodes, in the same transaction; dropping a part alone
--- is refused.
-CREATE FUNCTION on_drop() RETURNS event_trigger LANGUAGE plpgsql
-SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    t atoll.distributed_table;
-    n record;
-    dropped oid[];
-BEGIN
-    IF NOT EXISTS (SELECT FROM pg_event_trigger_dropped_objects() o WHERE o.object_type IN ('table', 'foreign table')) OR to_regclass('atoll.distributed_table') IS NULL THEN
-        RETURN;
-    END IF;
-    SELECT array_agg(o.objid) INTO dropped FROM pg_event_trigger_dropped_objects() o WHERE o.classid = 'pg_class'::regclass AND o.objsubid = 0;
-    FOR t IN SELECT * FROM atoll.distributed_table WHERE relid::oid = ANY (dropped) LOOP
-        FOR n IN SELECT s.node_id, string_agg(format('%I.%I', t.shard_schema, atoll.shard_name(t.shard_prefix, s.slot)), ', ') AS shards
-            FROM atoll.slot s WHERE s.group_id = t.group_id GROUP BY s.node_id ORDER BY s.node_id LOOP
-            PERFORM atoll.node_run(n.node_id, 'DROP TABLE ' || n.shards);
-        END LOOP;
-        DELETE FROM atoll.distributed_table WHERE relid = t.relid;
-        IF NOT EXISTS (SELECT FROM atoll.distributed_table WHERE group_id = t.group_id) THEN
-            FOR n IN SELECT slot FROM atoll.slot WHERE group_id = t.group_id LOOP
-                EXECUTE format('DROP SERVER %I', format('atoll_g%s_s%s', t.group_id, n.slot));
-            END LOOP;
-            DELETE FROM atoll.colocation_group WHERE group_id = t.group_id;
-        END IF;
-    END LOOP;
-    FOR t IN SELECT * FROM atoll.distributed_table LOOP
-        IF (SELECT count(*) FROM pg_inherits WHERE inhparent = t.relid) <> t.slots THEN
-            RAISE EXCEPTION 'a part of distributed table % cannot be dropped', t.relid USING ERRCODE = '0A000';
-        END IF;
-    END LOOP;
-END $$;
-
--- What would make the tables on the nodes differ is refused.
-CREATE FUNCTION on_change() RETURNS event_trigger LANGUAGE plpgsql
-SET search_path = pg_catalog, pg_temp AS $$
-DECLARE o record;
-BEGIN
-    IF atoll.is_changing() OR to_regclass('atoll.distributed_table') IS NULL THEN
-        RETURN;
-    END IF;
-    FOR o IN SELECT d.relid, e.command_tag FROM pg_event_trigger_ddl_commands() e
-        LEFT JOIN pg_index i ON i.indexrelid = e.objid LEFT JOIN pg_inherits h ON h.inhrelid = e.objid
-        JOIN atoll.distributed_table d ON d.relid IN (e.objid, i.indrelid, h.inhparent)
-        WHERE e.classid = 'pg_class'::regclass AND e.command_tag IN ('ALTER TABLE', 'ALTER FOREIGN TABLE', 'CREATE INDEX', 'CREATE TABLE', 'CREATE FOREIGN TABLE') LOOP
-        RAISE EXCEPTION '% is refused on distributed table %', o.command_tag, o.relid USING ERRCODE = '0A000',
-            HINT = 'Call atoll.undistribute_table first and atoll.distribute_table afterwards.';
-    END LOOP;
-END $$;
-CREATE EVENT TRIGGER atoll_drop ON sql_drop EXECUTE FUNCTION on_drop();
-CREATE EVENT TRIGGER atoll_change ON ddl_command_end EXECUTE FUNCTION on_change();
-
 -- Tables that are being filled, as others see them; only whoever may read the statistics of other roles sees theirs.
 CREATE VIEW moves AS
     SELECT p.pid, p.relid::regclass AS "table", p.param3 AS rows_done, p.param7 AS rows_total
@@ -1712,7 +1706,7 @@ CREATE VIEW moves AS
 GRANT SELECT ON moves TO PUBLIC;
 
 REVOKE ALL ON FUNCTION act_on_nodes(int4[], text[], oid), run_as(oid, text), changing(bool), progress_begin(oid, int8), progress_end(), shard_name(name, int4), slot_condition(distributed_table, int4), shard_ddl(regclass, int4), distribute_table(regclass, name, int4, text, regclass, text[]), make_slots(regclass, int4), key_type(distributed_table), part_ddl(regclass, int4), add_range(regclass, text, text, text), add_range(regclass, anycompatible, anycompatible, text),
-    undistribute_table(regclass), locate(regclass, text), locate(regclass, anyelement), on_drop(), on_change() FROM PUBLIC;
+    undistribute_table(regclass), locate(regclass, text), locate(regclass, anyelement) FROM PUBLIC;
 
 -- requires:
 --   catalog_distribute
@@ -1734,7 +1728,7 @@ LANGUAGE sql STABLE STRICT SET search_path = pg_catalog, pg_temp AS $$
             WHERE a.attrelid = rel AND a.attnum > 0 AND NOT a.attisdropped),
         ARRAY (SELECT d FROM (SELECT pg_get_constraintdef(oid) FROM pg_constraint
             WHERE conrelid = rel AND contype IN ('p', 'u', 'c') AND conname <> 'atoll_slot') x (d) ORDER BY d COLLATE "C"),
-        ARRAY (SELECT d FROM (SELECT CASE WHEN i.indisunique THEN 'UNIQUE' ELSE '' END || substring(pg_get_indexdef(i.indexrelid) FROM ' USING .*') FROM pg_index i
+        ARRAY (SELECT d FROM (SELECT CASE WHEN i.indisunique THEN 'UNIQUE' ELSE '' END || atoll.index_tail(i.indexrelid) FROM pg_index i
             WHERE i.indrelid = rel AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = i.indexrelid AND contype IN ('p', 'u'))) x (d) ORDER BY d COLLATE "C"),
         EXISTS (SELECT FROM pg_constraint WHERE conrelid = rel AND contype = 'c' AND conname = 'atoll_slot' AND convalidated);
 $$;
@@ -1841,7 +1835,8 @@ DECLARE
     counts jsonb[];
 BEGIN
     SELECT f.columns, ARRAY (SELECT c FROM (SELECT regexp_replace(d, '^CONSTRAINT ("([^"]|"")+"|[^ ]+) ', '') FROM unnest(t.constraints) d) x (c) ORDER BY c COLLATE "C") AS constraints,
-            ARRAY (SELECT c FROM (SELECT CASE WHEN d LIKE 'CREATE UNIQUE %' THEN 'UNIQUE' ELSE '' END || substring(d FROM ' USING .*') FROM unnest(t.indexes) d) x (c) ORDER BY c COLLATE "C") AS indexes
+            ARRAY (SELECT c FROM (SELECT replace(d, 'CREATE UNIQUE INDEX ON %SHARD%', 'UNIQUE') FROM unnest(t.indexes) d
+                UNION ALL SELECT s.definition FROM atoll.shape s WHERE s.relid = rel AND s.kind = 'index') x (c) ORDER BY c COLLATE "C") AS indexes
         INTO here FROM atoll.table_facts(rel) f;
     SELECT coalesce(array_agg(s.slot ORDER BY s.slot), '{}'), coalesce(array_agg(s.node_id ORDER BY s.slot), '{}'), array_agg(n.name ORDER BY s.slot),
             coalesce(array_agg(format('%I.%I', t.shard_schema, atoll.shard_name(t.shard_prefix, s.slot)) ORDER BY s.slot), '{}')
@@ -1879,6 +1874,218 @@ GRANT SELECT (node_id, name, enabled) ON node TO PUBLIC;
 GRANT SELECT ON nodes, tables, slots TO PUBLIC;
 REVOKE ALL ON FUNCTION ask_nodes(int4[], text[], text), ranges(distributed_table), distributed(regclass), shard_of(regclass, text), shard_of(regclass, anyelement),
     topology(regclass), run_on_nodes(text, bool), run_on_slots(regclass, text, bool), verify(regclass) FROM PUBLIC;
+
+-- requires:
+--   catalog_distribute
+--   ddl::carry_over
+--   ddl::is_volatile
+
+-- What tables on the nodes must have alike, as it is now, a line each. `number` tells things apart whose names
+-- change: a column's, or the oid of a constraint or index. What stands in `detail` must not change at all.
+CREATE FUNCTION current_shape() RETURNS TABLE (relid regclass, kind text, number int8, name name, definition text, filled bool, detail text)
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT d.relid, 'column', a.attnum, a.attname, concat_ws(' ', format_type(a.atttypid, a.atttypmod),
+            CASE WHEN a.attcollation <> y.typcollation THEN format('COLLATE %I.%I', cn.nspname, c.collname) END,
+            CASE WHEN a.attgenerated <> '' THEN format('GENERATED ALWAYS AS (%s) STORED', pg_get_expr(e.adbin, e.adrelid)) END),
+        a.attnotnull, format('%s %s %s', a.attidentity, a.attstorage, a.attcompression)
+    FROM atoll.distributed_table d JOIN pg_attribute a ON a.attrelid = d.relid AND a.attnum > 0 AND NOT a.attisdropped JOIN pg_type y ON y.oid = a.atttypid
+        LEFT JOIN pg_collation c ON c.oid = a.attcollation LEFT JOIN pg_namespace cn ON cn.oid = c.collnamespace
+        LEFT JOIN pg_attrdef e ON e.adrelid = a.attrelid AND e.adnum = a.attnum
+    UNION ALL SELECT d.relid, 'check', c.oid::int8, c.conname, pg_get_constraintdef(c.oid), false, ''
+    FROM atoll.distributed_table d JOIN pg_constraint c ON c.conrelid = d.relid AND c.contype = 'c'
+    UNION ALL SELECT d.relid, 'index', i.indexrelid::int8, c.relname, atoll.index_tail(i.indexrelid), false, ''
+    FROM atoll.distributed_table d JOIN pg_index i ON i.indrelid = d.relid JOIN pg_class c ON c.oid = i.indexrelid
+    UNION ALL SELECT d.relid, 'table', 0, '', '', false, format('%s %s %s %s %s %s %s', c.relpersistence, c.relrowsecurity, c.relforcerowsecurity, c.relreplident, c.reloptions, c.reltablespace, c.reloftype)
+    FROM atoll.distributed_table d JOIN pg_class c ON c.oid = d.relid;
+$$;
+
+CREATE FUNCTION differences() RETURNS TABLE (relid regclass, kind text, old shape, new shape)
+LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
+    SELECT coalesce(s.relid, c.relid), coalesce(s.kind, c.kind), CASE WHEN s.relid IS NOT NULL THEN ROW (s.relid, s.kind, s.number, s.name, s.definition, s.filled, s.detail, s.there)::atoll.shape END, CASE WHEN c.relid IS NOT NULL THEN ROW (c.relid, c.kind, c.number, c.name, c.definition, c.filled, c.detail, NULL)::atoll.shape END
+    FROM (SELECT s.*, CASE WHEN s.number = 0 AND s.kind = 'index' THEN coalesce((SELECT i.indexrelid::int8 FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid
+                WHERE i.indrelid = s.relid AND x.relname = s.name), 0) ELSE s.number END AS found FROM atoll.shape s WHERE EXISTS (SELECT FROM pg_class p WHERE p.oid = s.relid)) s
+        FULL JOIN atoll.current_shape() c ON c.relid = s.relid AND c.kind = s.kind AND c.number = s.found
+    -- An index that a restore has yet to make is not one that was dropped.
+    WHERE NOT (c.relid IS NULL AND s.kind = 'index' AND s.number = 0)
+        AND (c.relid IS NULL OR s.relid IS NULL OR (s.name, s.definition, s.filled, s.detail) <> (c.name, c.definition, c.filled, c.detail));
+$$;
+
+-- How an index is called on a node.
+CREATE FUNCTION index_name(shard text, name name) RETURNS text LANGUAGE sql IMMUTABLE
+SET search_path = pg_catalog, pg_temp AS $$
+    SELECT CASE WHEN octet_length(shard || '_' || name) <= 63 THEN shard || '_' || name
+        ELSE 'atoll_' || md5(shard || '/' || name) END;
+$$;
+
+-- Tables that are no longer there, dropped on their nodes.
+CREATE FUNCTION drops() RETURNS TABLE (node_id int4, sql text) LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp AS $$
+    SELECT s.node_id, 'DROP TABLE ' || string_agg(format('%I.%I', t.shard_schema, atoll.shard_name(t.shard_prefix, s.slot)), ', ' ORDER BY t.relid::oid, s.slot)
+    FROM atoll.distributed_table t JOIN atoll.slot s USING (group_id) WHERE NOT EXISTS (SELECT FROM pg_class WHERE oid = t.relid) GROUP BY s.node_id ORDER BY s.node_id;
+$$;
+CREATE FUNCTION forget_drops() RETURNS void LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    n record;
+    empty int4[];
+BEGIN
+    DELETE FROM atoll.shape s WHERE NOT EXISTS (SELECT FROM pg_class WHERE oid = s.relid);
+    WITH gone AS (DELETE FROM atoll.distributed_table t WHERE NOT EXISTS (SELECT FROM pg_class WHERE oid = t.relid) RETURNING t.group_id)
+        SELECT array_agg(DISTINCT group_id) INTO empty FROM gone;
+    SELECT array_agg(e) INTO empty FROM unnest(empty) e WHERE NOT EXISTS (SELECT FROM atoll.distributed_table t WHERE t.group_id = e);
+    FOR n IN SELECT s.group_id, s.slot FROM atoll.slot s WHERE s.group_id = ANY (empty) LOOP
+        EXECUTE format('DROP SERVER %I', format('atoll_g%s_s%s', n.group_id, n.slot));
+    END LOOP;
+    DELETE FROM atoll.colocation_group WHERE group_id = ANY (empty);
+END $$;
+
+-- New columns whose default the rows that are there must get.
+CREATE FUNCTION new_defaults() RETURNS TABLE (id text, expression text, volatile bool) LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp AS $$
+    SELECT format('%s.%s', d.relid::oid, (d.new).number), format('(%s)::%s', pg_get_expr(e.adbin, e.adrelid), format_type(a.atttypid, a.atttypmod)), atoll.is_volatile(e.adbin::text)
+    FROM atoll.differences() d JOIN pg_attrdef e ON e.adrelid = d.relid AND e.adnum = (d.new).number JOIN pg_attribute a ON a.attrelid = e.adrelid AND a.attnum = e.adnum
+    WHERE d.kind = 'column' AND (d.old).relid IS NULL AND a.attgenerated = '';
+$$;
+
+-- What was done to a distributed table, as statements for its tables on the nodes. `defaults` are the values of
+-- new columns for rows that are there.
+CREATE FUNCTION alterations(defaults jsonb) RETURNS TABLE (node_id int4, sql text) LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+    t atoll.distributed_table;
+    d record;
+    problem text;
+    hint text;
+    renames bool;
+    statements text[];
+    value text;
+BEGIN
+    FOR t IN SELECT * FROM atoll.distributed_table x WHERE (SELECT count(*) FROM pg_inherits WHERE inhparent = x.relid) <> x.slots LOOP
+        RAISE EXCEPTION 'the parts of distributed table % cannot be dropped, attached or detached', t.relid USING ERRCODE = '0A000';
+    END LOOP;
+    FOR t IN SELECT * FROM atoll.distributed_table x WHERE x.relid IN (SELECT relid FROM atoll.differences()) ORDER BY x.relid LOOP
+        statements := '{}';
+        renames := EXISTS (SELECT FROM atoll.differences() x WHERE x.relid = t.relid AND x.kind = 'column' AND (x.old).name <> (x.new).name);
+        FOR d IN SELECT x.kind, x.old, x.new FROM atoll.differences() x WHERE x.relid = t.relid
+            -- Away with what hangs on columns, then columns, then what hangs on new ones.
+            ORDER BY CASE WHEN x.kind <> 'column' AND (x.new).relid IS NULL THEN 0 WHEN x.kind = 'column' THEN 1 ELSE 2 END, (x.new).relid IS NOT NULL, (x.old).relid IS NULL, coalesce((x.new).number, (x.old).number) LOOP
+            problem := CASE
+                WHEN d.kind = 'table' THEN 'row security, replica identity, storage and persistence stay as they are'
+                WHEN d.kind = 'column' AND (d.old).relid IS NOT NULL AND (d.new).relid IS NOT NULL AND ((d.old).definition <> (d.new).definition AND NOT (renames AND (d.new).definition LIKE '% GENERATED %'))
+                    THEN format('the type of column "%s" stays as it is', (d.new).name)
+                WHEN d.kind = 'column' AND (d.old).relid IS NOT NULL AND (d.new).relid IS NOT NULL AND (d.old).detail <> (d.new).detail THEN format('storage and identity of column "%s" stay as they are', (d.new).name)
+                WHEN d.kind = 'column' AND (d.old).relid IS NULL AND (d.new).detail !~ '^ ' THEN format('column "%s" cannot be an identity; use a sequence and a default', (d.new).name)
+                WHEN d.kind = 'column' AND (d.old).name = t.key AND NOT (d.new).filled THEN format('column "%s" distributes the table and cannot be NULL', (d.new).name)
+                WHEN d.kind = 'index' AND (d.old).definition <> (d.new).definition AND NOT renames THEN format('index "%s" stays as it is; drop it and create another', (d.new).name)
+                WHEN t.slots = 0 AND d.kind = 'column' AND (d.new).relid IS DISTINCT FROM (d.old).relid AND (d.old).relid IS NOT NULL OR t.slots = 0 AND renames THEN 'the table has no ranges yet; add one first'
+                WHEN (d.new).name = 'atoll_slot' AND d.kind = 'check' THEN 'the name atoll_slot belongs to the tables on the nodes'
+            END;
+            IF problem IS NOT NULL THEN
+                RAISE EXCEPTION 'this change of distributed table % is refused: %', t.relid, problem USING ERRCODE = '0A000',
+                    HINT = 'Call atoll.undistribute_table first and atoll.distribute_table afterwards.';
+            END IF;
+            IF d.kind = 'column' THEN
+                value := defaults ->> format('%s.%s', t.relid::oid, (d.new).number);
+                statements := statements || CASE
+                    WHEN (d.new).relid IS NULL THEN ARRAY[format('ALTER TABLE %%SHARD%% DROP COLUMN %I', (d.old).name)]
+                    WHEN (d.old).relid IS NULL THEN ARRAY[format('ALTER TABLE %%SHARD%% ADD COLUMN %I %s%s%s', (d.new).name, (d.new).definition,
+                            CASE WHEN value IS NOT NULL THEN format(' DEFAULT %L', value) ELSE '' END, CASE WHEN (d.new).filled THEN ' NOT NULL' ELSE '' END)]
+                        || CASE WHEN value IS NOT NULL THEN ARRAY[format('ALTER TABLE %%SHARD%% ALTER COLUMN %I DROP DEFAULT', (d.new).name)] ELSE '{}' END
+                    ELSE CASE WHEN (d.old).name <> (d.new).name THEN ARRAY[format('ALTER TABLE %%SHARD%% RENAME COLUMN %I TO %I', (d.old).name, (d.new).name)] ELSE '{}' END
+                        || CASE WHEN (d.old).filled <> (d.new).filled THEN ARRAY[format('ALTER TABLE %%SHARD%% ALTER COLUMN %I %s NOT NULL', (d.new).name, CASE WHEN (d.new).filled THEN 'SET' ELSE 'DROP' END)] ELSE '{}' END
+                    END;
+            ELSIF d.kind = 'check' THEN
+                statements := statements || CASE
+                    WHEN (d.new).relid IS NULL THEN ARRAY[format('ALTER TABLE %%SHARD%% DROP CONSTRAINT IF EXISTS %I', (d.old).name)]
+                    WHEN (d.old).relid IS NULL THEN ARRAY[format('ALTER TABLE %%SHARD%% ADD CONSTRAINT %I %s', (d.new).name, (d.new).definition)]
+                    ELSE CASE WHEN (d.old).name <> (d.new).name THEN ARRAY[format('ALTER TABLE %%SHARD%% RENAME CONSTRAINT %I TO %I', (d.old).name, (d.new).name)] ELSE '{}' END
+                        || CASE WHEN (d.old).definition LIKE '% NOT VALID' AND (d.new).definition NOT LIKE '% NOT VALID' THEN ARRAY[format('ALTER TABLE %%SHARD%% VALIDATE CONSTRAINT %I', (d.new).name)] ELSE '{}' END
+                    END;
+            ELSIF d.kind = 'index' THEN
+                statements := statements || CASE
+                    WHEN (d.new).relid IS NULL THEN ARRAY[format('DROP INDEX IF EXISTS %I.%%INDEX %s%%', t.shard_schema, (d.old).there)]
+                    WHEN (d.old).relid IS NULL THEN ARRAY[format('CREATE INDEX %%INDEX %s%% ON %%SHARD%%%s', replace((d.new).name, '%', '_'), (d.new).definition)]
+                    ELSE '{}' END;
+            END IF;
+        END LOOP;
+        RETURN QUERY SELECT s.node_id, string_agg(x.sql, '; ' ORDER BY s.slot) FROM atoll.slot s CROSS JOIN LATERAL (
+                SELECT string_agg(atoll.for_shard(u.sql, t, s.slot), '; ' ORDER BY u.n) FROM unnest(statements) WITH ORDINALITY u (sql, n)) x (sql)
+            WHERE s.group_id = t.group_id AND x.sql IS NOT NULL GROUP BY s.node_id ORDER BY s.node_id;
+    END LOOP;
+END $$;
+
+-- A statement with the names of one slot: `%SHARD%` is its table, `%INDEX name%` its index of a name.
+CREATE FUNCTION for_shard(sql text, t distributed_table, slot int4) RETURNS text LANGUAGE plpgsql IMMUTABLE
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    shard text := atoll.shard_name(t.shard_prefix, slot);
+    name text := substring(sql FROM '^[^%]*%INDEX ([^%]*)%');
+BEGIN
+    IF name IS NOT NULL THEN
+        sql := replace(sql, '%INDEX ' || name || '%', quote_ident(atoll.index_name(shard, name::name)));
+    END IF;
+    RETURN replace(sql, '%SHARD%', format('%I.%I', t.shard_schema, shard));
+END $$;
+
+-- What is unique is known to the nodes only: a question for one table of each that has changed.
+CREATE FUNCTION unique_questions() RETURNS TABLE (relid oid, node_id int4, sql text) LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp AS $$
+    SELECT DISTINCT ON (t.relid) t.relid::oid, s.node_id, format(
+        'SELECT ARRAY (SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = %1$L::regclass AND contype IN (''p'', ''u'') ORDER BY contype, conname),
+            ARRAY (SELECT ''CREATE UNIQUE INDEX ON %%SHARD%%'' || atoll.index_tail(i.indexrelid) FROM pg_index i
+                WHERE i.indrelid = %1$L::regclass AND i.indisunique AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = i.indexrelid AND contype IN (''p'', ''u'')) ORDER BY i.indexrelid)',
+        format('%I.%I', t.shard_schema, atoll.shard_name(t.shard_prefix, s.slot)))
+    FROM atoll.distributed_table t JOIN atoll.slot s USING (group_id) WHERE t.relid IN (SELECT d.relid FROM atoll.differences() d) ORDER BY t.relid, s.slot;
+$$;
+
+-- The shape is now as the nodes have it.
+CREATE FUNCTION note_shape(rel regclass, uniques text, unique_indexes text) RETURNS void LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE pending atoll.shape[];
+BEGIN
+    UPDATE atoll.distributed_table t SET key = s.name FROM atoll.differences() d, LATERAL (SELECT (d.new).name, (d.old).name AS before) s
+        WHERE t.relid = rel AND d.relid = rel AND d.kind = 'column' AND s.before = t.key AND s.name <> t.key;
+    SELECT array_agg(s) INTO pending FROM atoll.shape s WHERE s.relid = rel AND s.kind = 'index';
+    DELETE FROM atoll.shape s WHERE s.relid = rel;
+    INSERT INTO atoll.shape SELECT c.*, CASE c.kind WHEN 'index' THEN coalesce((SELECT p.there FROM unnest(pending) p WHERE p.number = c.number OR p.number = 0 AND p.name = c.name LIMIT 1), replace(c.name, '%', '_')) END
+        FROM atoll.current_shape() c WHERE c.relid = rel;
+    INSERT INTO atoll.shape SELECT (p).* FROM unnest(pending) p WHERE p.number = 0 AND NOT EXISTS (SELECT FROM atoll.shape s WHERE s.relid = rel AND s.kind = 'index' AND s.name = p.name);
+    IF uniques IS NOT NULL THEN
+        UPDATE atoll.distributed_table t SET constraints = uniques::text[] || ARRAY (SELECT format('CONSTRAINT %I %s', s.name, s.definition) FROM atoll.shape s WHERE s.relid = rel AND s.kind = 'check' ORDER BY s.name),
+            indexes = unique_indexes::text[] WHERE t.relid = rel;
+    END IF;
+END $$;
+
+-- Dropping and changing a distributed table does the same on the nodes, in the same transaction; what cannot be
+-- done there is refused. In a database that is being restored the rows of the catalog come after the tables.
+CREATE FUNCTION on_drop() RETURNS event_trigger LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF to_regclass('atoll.shape') IS NOT NULL AND EXISTS (SELECT FROM atoll.distributed_table) THEN
+        PERFORM atoll.carry_over();
+    END IF;
+END $$;
+CREATE FUNCTION on_change() RETURNS event_trigger LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE o record;
+BEGIN
+    IF to_regclass('atoll.shape') IS NULL OR NOT EXISTS (SELECT FROM atoll.distributed_table) OR atoll.is_changing() THEN
+        RETURN;
+    END IF;
+    FOR o IN SELECT d.relid, e.command_tag, e.object_identity FROM pg_event_trigger_ddl_commands() e
+        JOIN pg_inherits h ON h.inhrelid = e.objid JOIN atoll.distributed_table d ON d.relid = h.inhparent
+        WHERE e.classid = 'pg_class'::regclass AND e.command_tag <> 'COMMENT' LOOP
+        RAISE EXCEPTION '% is refused on %, a part of distributed table %', o.command_tag, o.object_identity, o.relid USING ERRCODE = '0A000',
+            HINT = format('Change table %s: its parts and the tables on the nodes follow.', o.relid);
+    END LOOP;
+    PERFORM atoll.carry_over();
+END $$;
+CREATE EVENT TRIGGER atoll_drop ON sql_drop EXECUTE FUNCTION on_drop();
+CREATE EVENT TRIGGER atoll_change ON ddl_command_end EXECUTE FUNCTION on_change();
+
+REVOKE ALL ON FUNCTION current_shape(), differences(), index_name(text, name), drops(), forget_drops(), new_defaults(), alterations(jsonb), for_shard(text, distributed_table, int4),
+    unique_questions(), note_shape(regclass, text, text), on_drop(), on_change(), is_volatile(text) FROM PUBLIC;
 
 -- finalize
 -- Causal order is partial: there is no operator class of btree, and no operator is the negation of another

@@ -10,6 +10,7 @@
 
 #![expect(unsafe_code, reason = "reads the role of the running statement")]
 
+mod ddl;
 pub(crate) mod progress;
 mod run;
 
@@ -54,17 +55,6 @@ fn first_row(answer: Option<Answer>) -> Vec<Option<String>> {
     (0..answer.columns())
         .map(|column| answer.text(0, column))
         .collect()
-}
-
-/// `node_run(node, sql)`: runs statements on a node as part of the local transaction; the first row of the
-/// last answer.
-#[pg_extern(volatile, strict, parallel_unsafe)]
-fn node_run(node_id: i32, sql: &str) -> Vec<Option<String>> {
-    let session = transaction::session(&node(node_id), user(), true);
-    match session.run(&statement(sql), Patience::Interruptible) {
-        Ok(answer) => first_row(answer),
-        Err(trouble) => trouble.raise(sql),
-    }
 }
 
 /// `node_ask(node, sql)`: asks a node on a session of its own, outside of the local transaction. The first
@@ -148,7 +138,7 @@ extension_sql_file!(
 extension_sql_file!(
     "catalog/nodes.sql",
     name = "catalog_nodes",
-    requires = ["catalog_tables", "atoll_fdw", node_run, node_ask],
+    requires = ["catalog_tables", "atoll_fdw", node_ask],
 );
 extension_sql_file!(
     "catalog/distribute.sql",
@@ -171,4 +161,9 @@ extension_sql_file!(
         run::act_on_nodes,
         topology_bytes
     ],
+);
+extension_sql_file!(
+    "catalog/ddl.sql",
+    name = "catalog_ddl",
+    requires = ["catalog_distribute", ddl::carry_over, ddl::is_volatile],
 );

@@ -31,6 +31,11 @@ use std::cell::Cell;
 use pgrx::pg_sys::ffi::pg_guard_ffi_boundary;
 use pgrx::prelude::*;
 
+/// Values become text that every server reads alike while this is kept.
+pub(crate) fn portable_formats() -> impl Drop {
+    convert::Formats::new()
+}
+
 /// At the end of a transaction.
 pub(crate) fn forget() {
     task::forget();

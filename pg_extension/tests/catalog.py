@@ -100,7 +100,7 @@ def statements_run_on_every_node_or_slot():
 @test
 def asking_is_for_those_who_are_allowed():
     same(ask("CREATE ROLE plain"), "")
-    for call in ("run_on_nodes('SELECT 1')", "run_on_slots('r', 'SELECT 1 FROM %s')", "topology('r')", "verify('r')", "shard_of('r', 1)", "ask_nodes('{1}', '{SELECT 1}', 'read')", "act_on_nodes('{1}', '{SELECT 1}', 10)", "run_as(10, 'SELECT 1')", "node_run(1, 'SELECT 1')", "changing(true)"):
+    for call in ("run_on_nodes('SELECT 1')", "run_on_slots('r', 'SELECT 1 FROM %s')", "topology('r')", "verify('r')", "shard_of('r', 1)", "ask_nodes('{1}', '{SELECT 1}', 'read')", "act_on_nodes('{1}', '{SELECT 1}', 10)", "run_as(10, 'SELECT 1')", "changing(true)"):
         holds(ask(f"SET ROLE plain; SELECT atoll.{call}"), "42501", "permission denied")
     holds(ask("GRANT EXECUTE ON FUNCTION atoll.run_on_nodes, atoll.ask_nodes TO plain; SET ROLE plain; SELECT * FROM atoll.run_on_nodes('SELECT 1')"), "08001", "needs a password")
     holds(ask("GRANT EXECUTE ON FUNCTION atoll.topology, atoll.topology_bytes, atoll.distributed TO plain; SET ROLE plain; SELECT length(atoll.topology('r')) > 50; SELECT conninfo FROM atoll.node"), "t\n", "42501")
@@ -238,6 +238,115 @@ def ranges_of_text_follow_their_bytes():
         same(ask(f"CREATE TABLE w_{kind} AS SELECT {keys} AS id FROM generate_series(1, 300) i; SET bytea_output = 'escape'; SELECT atoll.distribute_table('w_{kind}', 'id', 5, 'range'); SELECT count(*) FROM atoll.topology('w_{kind}'); SELECT count(*), min(rows) > 40, count(problem), count(DISTINCT (SELECT node FROM atoll.locate('w_{kind}', id))) FROM atoll.verify('w_{kind}'), w_{kind} LIMIT 1"), "1\n1500|t|0|3")
     holds(ask("CREATE TABLE x (id int8); SELECT atoll.distribute_table('x', 'id', method => 'range', splits => '{5,3}')"), "42P17")
     same((ask("SELECT count(*) FROM atoll.tables WHERE \"table\" = 'x'::regclass"), left_over("x_0")), ("0", 0))
+
+
+def refused(sql, *parts):
+    """Refused with these words, and nothing of it stays here or there."""
+    before = ask(DDL_STATE)
+    holds(ask(sql), *parts)
+    same((ask(DDL_STATE), problems("d")), (before, ""))
+
+
+DDL_STATE = "SELECT atoll.table_facts('d'), t FROM atoll.tables t WHERE \"table\" = 'd'::regclass; SELECT count(*), sum(id) FROM d"
+
+
+@test
+def columns_are_added_renamed_and_dropped_everywhere():
+    ask("""CREATE TABLE d (id int8 PRIMARY KEY, gone int, v text DEFAULT 'x', "A b" int, UNIQUE (v, id), CONSTRAINT positive CHECK (id > 0)); ALTER TABLE d DROP COLUMN gone; CREATE INDEX d_v ON d (v); CREATE UNIQUE INDEX ON d (("A b" + 1), id); INSERT INTO d SELECT i, 'v' || i, i % 5 FROM generate_series(1, 400) i; SELECT atoll.distribute_table('d', 'id', 7)""")
+    same(problems("d"), "")
+    for sql in (
+        "ADD COLUMN n int",
+        "ADD COLUMN c text NOT NULL DEFAULT 'a''b%'",
+        "ADD COLUMN at timestamptz DEFAULT now(), ADD COLUMN g int8 GENERATED ALWAYS AS (id * 2) STORED, ADD COLUMN l text[] DEFAULT ARRAY['x', NULL]",
+        'RENAME COLUMN "A b" TO ab',
+        "RENAME v TO w",
+        "RENAME id TO key",
+        "DROP COLUMN n, ADD COLUMN n text COLLATE \"C\"",
+        "ALTER COLUMN c DROP NOT NULL, ALTER COLUMN ab SET NOT NULL, ALTER COLUMN c SET DEFAULT 'later', ALTER w DROP DEFAULT",
+        "RENAME key TO id",
+    ):
+        same(ask(f"SET datestyle = 'German'; ALTER TABLE d {sql}"), "")
+        same(problems("d"), "")
+    same(ask("SELECT count(*), count(DISTINCT at), min(c), sum(g) - 2 * sum(id), min(l::text) FROM d"), "400|1|a'b%|0|{x,NULL}")
+    same(ask("INSERT INTO d (id, ab) VALUES (1000, 7) RETURNING c, g, w; SELECT key FROM atoll.tables WHERE \"table\" = 'd'::regclass; SELECT atoll.shard_of('d', 1000) IS NOT NULL; DELETE FROM d WHERE id = 1000"), "later|2000|\nid\nt")
+    holds(ask("INSERT INTO d (id, w, ab) VALUES (1001, 'v1', 1), (1, 'v1', 1)"), "23505")
+    holds(ask("INSERT INTO d (id) VALUES (1001)"), "23502")
+    same(ask("ALTER TABLE d DROP COLUMN w; SELECT constraints, cardinality(indexes) FROM atoll.tables WHERE \"table\" = 'd'::regclass"), '{"PRIMARY KEY (id)","CONSTRAINT positive CHECK ((id > 0))"}|1')
+    same(problems("d"), "")
+
+
+@test
+def indexes_and_checks_are_made_and_dropped_everywhere():
+    long = "i" + "x" * 62
+    same(ask(f"CREATE INDEX d_ab ON d (ab); CREATE INDEX {long} ON d USING hash (c); CREATE INDEX ON d (id, (ab + 1)) WHERE ab > 2; ALTER INDEX d_ab RENAME TO d_other; ALTER TABLE d ADD CONSTRAINT small CHECK (ab < 100) NOT VALID, ADD CHECK (length(c) < 50)"), "")
+    same(problems("d"), "")
+    same(ask("SELECT count(*) FROM atoll.run_on_nodes($$SELECT indexrelid::regclass FROM pg_index WHERE indrelid::regclass::text LIKE 'public.d\\_0%' AND NOT indisprimary$$)"), "28")
+    holds(ask("INSERT INTO d (id, ab) VALUES (2000, 100)"), "23514", "small")
+    same(ask(f"ALTER TABLE d VALIDATE CONSTRAINT small; ALTER TABLE d RENAME CONSTRAINT small TO smaller; DROP INDEX d_other, {long}; ALTER TABLE d DROP CONSTRAINT d_c_check"), "")
+    same(problems("d"), "")
+    same(ask("SELECT count(*) FROM atoll.run_on_nodes($$SELECT 1 FROM pg_constraint WHERE conname IN ('smaller', 'small', 'd_c_check') AND contype = 'c'$$) WHERE answer IS NOT NULL"), "7")
+    # What hangs on something that is dropped goes with it.
+    ask("CREATE FUNCTION odd(int) RETURNS bool IMMUTABLE LANGUAGE sql AS 'SELECT $1 % 2 = 1'")
+    for shard in shards:
+        shard.ask("CREATE FUNCTION odd(int) RETURNS bool IMMUTABLE LANGUAGE sql AS 'SELECT $1 % 2 = 1'; CREATE DOMAIN word AS text")
+    same(ask("CREATE DOMAIN word AS text; ALTER TABLE d ADD COLUMN o word; ALTER TABLE d ADD CONSTRAINT odds CHECK (odd(ab) OR true); SELECT count(*) FROM atoll.verify('d') WHERE problem IS NULL; SET client_min_messages = warning; DROP DOMAIN word CASCADE; DROP FUNCTION odd CASCADE"), "7")
+    same(problems("d"), "")
+
+
+@test
+def a_table_is_renamed_moved_and_truncated():
+    same(ask("CREATE SCHEMA elsewhere; ALTER TABLE d RENAME TO d_new; ALTER TABLE d_new SET SCHEMA elsewhere; INSERT INTO elsewhere.d_new (id, ab) VALUES (3000, 1); SELECT count(*) FROM elsewhere.d_new; ALTER TABLE elsewhere.d_new ADD COLUMN late int DEFAULT 3; CREATE INDEX late ON elsewhere.d_new (late)"), "401")
+    same(problems("elsewhere.d_new"), "")
+    same(ask("ALTER TABLE elsewhere.d_new SET SCHEMA public; ALTER TABLE d_new RENAME TO d; SELECT sum(late) FROM d; BEGIN; TRUNCATE d; SELECT count(*) FROM d; ROLLBACK; SELECT count(*) FROM d; DELETE FROM d WHERE id = 3000"), "1203\n0\n401")
+    same(problems("d"), "")
+
+
+@test
+def what_cannot_be_carried_over_is_refused():
+    for sql, word in (
+        ("ALTER TABLE d ALTER COLUMN ab TYPE int8", 'the type of column "ab" stays'),
+        ("ALTER TABLE d ENABLE ROW LEVEL SECURITY", "row security"),
+        ("ALTER TABLE d ADD COLUMN fine int, ENABLE ROW LEVEL SECURITY", "row security"),
+        ("ALTER TABLE d REPLICA IDENTITY FULL", "replica identity"),
+        ("ALTER TABLE d ALTER COLUMN id DROP NOT NULL", "distributes the table"),
+        ("ALTER TABLE d ALTER COLUMN c SET STORAGE EXTERNAL", "storage"),
+        ("ALTER TABLE d ADD COLUMN r float8 DEFAULT random()", "volatile"),
+        ("ALTER TABLE d ADD COLUMN s serial", "volatile"),
+        ("ALTER TABLE d ADD COLUMN n2 int GENERATED ALWAYS AS IDENTITY", ""),
+        ("ALTER TABLE d DETACH PARTITION d_0001", ""),
+        ("CREATE TABLE more PARTITION OF d DEFAULT", ""),
+        ("ALTER FOREIGN TABLE d_0001 ADD CHECK (id > 5)", "a part of distributed table"),
+        ("ALTER TABLE d_0001 ALTER ab DROP NOT NULL", ""),
+        ("DROP FOREIGN TABLE d_0001", "parts"),
+        ("ALTER TABLE d ADD CONSTRAINT atoll_slot CHECK (id > 0)", "atoll_slot"),
+        ("DO $$BEGIN EXECUTE 'ALTER TABLE d ADD COLUMN x int'; EXECUTE 'ALTER TABLE d ALTER ab TYPE int2'; END$$", "type"),
+        # The nodes look at their rows.
+        ("ALTER TABLE d ADD COLUMN must int NOT NULL", "contains null values"),
+        ("ALTER TABLE d ADD CHECK (id > 10)", "is violated by some row"),
+        ("ALTER TABLE d ALTER COLUMN n SET NOT NULL", "contains null values"),
+    ):
+        refused(sql, "ERROR", word)
+    same(ask("BEGIN; ALTER TABLE d ADD COLUMN x int; CREATE INDEX ON d (x); INSERT INTO d (id, ab, x) VALUES (5000, 1, 1); SELECT sum(x) FROM d; SAVEPOINT s; ALTER TABLE d DROP COLUMN x; ROLLBACK TO s; SELECT sum(x) FROM d; ROLLBACK"), "1\n1")
+    same(problems("d"), "")
+
+
+@test
+def a_change_with_a_dead_node_changes_nothing():
+    state = ask(DDL_STATE.split(";")[0])
+    shards[1].stop()
+    try:
+        for sql in ("ALTER TABLE d ADD COLUMN dead int", "CREATE INDEX ON d (ab)", "DROP TABLE d", "TRUNCATE d", "ALTER TABLE d RENAME ab TO ba"):
+            holds(ask(sql), "08001", 'could not connect to node "n2"')
+    finally:
+        shards[1].start()
+    same(ask(DDL_STATE.split(";")[0]), state)
+    same(problems("d"), "")
+    # A node that dies while it is told.
+    session = coordinator.open("BEGIN; ALTER TABLE d ADD COLUMN dead int; SELECT pg_sleep(1); COMMIT")
+    shards[1].wait_for("SELECT count(*) > 0 FROM pg_stat_activity WHERE application_name = 'atoll' AND state = 'idle in transaction'")
+    shards[1].ask("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'atoll'")
+    holds(session.stdout.read(), "08006", "n2")
+    same((ask(DDL_STATE.split(";")[0]), problems("d"), left_over("none")), (state, "", 0))
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ LANGUAGE sql STABLE STRICT SET search_path = pg_catalog, pg_temp AS $$
             WHERE a.attrelid = rel AND a.attnum > 0 AND NOT a.attisdropped),
         ARRAY (SELECT d FROM (SELECT pg_get_constraintdef(oid) FROM pg_constraint
             WHERE conrelid = rel AND contype IN ('p', 'u', 'c') AND conname <> 'atoll_slot') x (d) ORDER BY d COLLATE "C"),
-        ARRAY (SELECT d FROM (SELECT CASE WHEN i.indisunique THEN 'UNIQUE' ELSE '' END || substring(pg_get_indexdef(i.indexrelid) FROM ' USING .*') FROM pg_index i
+        ARRAY (SELECT d FROM (SELECT CASE WHEN i.indisunique THEN 'UNIQUE' ELSE '' END || atoll.index_tail(i.indexrelid) FROM pg_index i
             WHERE i.indrelid = rel AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = i.indexrelid AND contype IN ('p', 'u'))) x (d) ORDER BY d COLLATE "C"),
         EXISTS (SELECT FROM pg_constraint WHERE conrelid = rel AND contype = 'c' AND conname = 'atoll_slot' AND convalidated);
 $$;
@@ -119,7 +119,8 @@ DECLARE
     counts jsonb[];
 BEGIN
     SELECT f.columns, ARRAY (SELECT c FROM (SELECT regexp_replace(d, '^CONSTRAINT ("([^"]|"")+"|[^ ]+) ', '') FROM unnest(t.constraints) d) x (c) ORDER BY c COLLATE "C") AS constraints,
-            ARRAY (SELECT c FROM (SELECT CASE WHEN d LIKE 'CREATE UNIQUE %' THEN 'UNIQUE' ELSE '' END || substring(d FROM ' USING .*') FROM unnest(t.indexes) d) x (c) ORDER BY c COLLATE "C") AS indexes
+            ARRAY (SELECT c FROM (SELECT replace(d, 'CREATE UNIQUE INDEX ON %SHARD%', 'UNIQUE') FROM unnest(t.indexes) d
+                UNION ALL SELECT s.definition FROM atoll.shape s WHERE s.relid = rel AND s.kind = 'index') x (c) ORDER BY c COLLATE "C") AS indexes
         INTO here FROM atoll.table_facts(rel) f;
     SELECT coalesce(array_agg(s.slot ORDER BY s.slot), '{}'), coalesce(array_agg(s.node_id ORDER BY s.slot), '{}'), array_agg(n.name ORDER BY s.slot),
             coalesce(array_agg(format('%I.%I', t.shard_schema, atoll.shard_name(t.shard_prefix, s.slot)) ORDER BY s.slot), '{}')

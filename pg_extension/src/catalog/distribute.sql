@@ -64,7 +64,8 @@ BEGIN
         WHERE a.attrelid = rel AND a.attnum > 0 AND NOT a.attisdropped;
     ddl := format('CREATE TABLE %s (%s%s, CONSTRAINT atoll_slot CHECK (%s))', shard, columns,
         (SELECT coalesce(string_agg(', ' || c, ''), '') FROM unnest(t.constraints) c), atoll.slot_condition(t, slot));
-    RETURN ddl || (SELECT coalesce(string_agg('; ' || replace(i, '%SHARD%', shard), ''), '') FROM unnest(t.indexes) i);
+    RETURN ddl || (SELECT coalesce(string_agg('; ' || atoll.for_shard(i, t, slot), ''), '') FROM (SELECT unnest(t.indexes)
+        UNION ALL SELECT format('CREATE INDEX %%INDEX %s%% ON %%SHARD%%%s', s.there, s.definition) FROM atoll.shape s WHERE s.relid = rel AND s.kind = 'index') x (i));
 END $$;
 
 -- Makes the tables of one slot, or of all, on their nodes as the owner of the table, and the parts that stand
@@ -213,12 +214,15 @@ BEGIN
     INSERT INTO atoll.distributed_table VALUES (made, key, col.atttypid, method, grp.slots, grp.group_id, schema, c.relname,
         ARRAY (SELECT CASE contype WHEN 'c' THEN format('CONSTRAINT %I ', conname) ELSE '' END || pg_get_constraintdef(oid)
             FROM pg_constraint WHERE conrelid = kept AND contype IN ('p', 'u', 'c') ORDER BY contype, conname),
-        -- Names of indexes are the node's own choice: there is one for each slot.
-        ARRAY (SELECT format('CREATE %sINDEX ON %%SHARD%% ', CASE WHEN i.indisunique THEN 'UNIQUE ' ELSE '' END)
-                || substr(pg_get_indexdef(i.indexrelid), 1 + length(format('CREATE %sINDEX %I ON %I.%I ', CASE WHEN i.indisunique THEN 'UNIQUE ' ELSE '' END,
-                    (SELECT relname FROM pg_class WHERE oid = i.indexrelid), schema, old_name)))
-            FROM pg_index i WHERE i.indrelid = kept AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = i.indexrelid AND contype IN ('p', 'u'))
+        -- Names of unique indexes are the node's own choice: there is none here.
+        ARRAY (SELECT 'CREATE UNIQUE INDEX ON %SHARD%' || atoll.index_tail(i.indexrelid)
+            FROM pg_index i WHERE i.indrelid = kept AND i.indisunique AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = i.indexrelid AND contype IN ('p', 'u'))
             ORDER BY i.indexrelid));
+    FOR n IN SELECT i.indexrelid, x.relname FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid WHERE i.indrelid = kept AND NOT i.indisunique LOOP
+        EXECUTE format('ALTER INDEX %I.%I RENAME TO %I', schema, n.relname, 'atoll_old_' || n.indexrelid);
+        EXECUTE format('CREATE INDEX %I ON %s%s', n.relname, made, atoll.index_tail(n.indexrelid));
+    END LOOP;
+    PERFORM atoll.note_shape(made, NULL, NULL);
     PERFORM atoll.make_slots(made, NULL);
     EXECUTE format('SELECT count(*) FROM %s', kept) INTO before;
     PERFORM atoll.progress_begin(kept, before);
@@ -292,6 +296,7 @@ DECLARE
     n record;
     definition text;
     columns text;
+    named text[];
     new_name CONSTANT name := 'atoll_new_' || rel::oid;
 BEGIN
     EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', rel);
@@ -319,12 +324,13 @@ BEGIN
     SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) INTO columns FROM pg_attribute
         WHERE attrelid = rel AND attnum > 0 AND NOT attisdropped AND attgenerated = '';
     PERFORM atoll.run_as(c.relowner, format('INSERT INTO %s (%3$s) SELECT %3$s FROM %2$s', made, rel, columns));
+    SELECT array_agg(format('CREATE INDEX %I ON %%SHARD%%%s', s.name, s.definition)) INTO named FROM atoll.shape s WHERE s.relid = rel AND s.kind = 'index';
     EXECUTE format('DROP TABLE %s', rel);
     EXECUTE format('ALTER TABLE %s RENAME TO %I', made, c.relname);
     FOREACH definition IN ARRAY t.constraints LOOP
         EXECUTE format('ALTER TABLE %s ADD %s', made, definition);
     END LOOP;
-    FOREACH definition IN ARRAY t.indexes LOOP
+    FOREACH definition IN ARRAY t.indexes || coalesce(named, '{}') LOOP
         EXECUTE replace(definition, '%SHARD%', made::text);
     END LOOP;
 END $$;
@@ -351,58 +357,6 @@ SET search_path = pg_catalog, pg_temp AS $$
     SELECT l.slot, l.node, l.shard FROM atoll.locate(rel, key::text) l;
 $$;
 
--- Dropping a distributed table drops its tables on the nodes, in the same transaction; dropping a part alone
--- is refused.
-CREATE FUNCTION on_drop() RETURNS event_trigger LANGUAGE plpgsql
-SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    t atoll.distributed_table;
-    n record;
-    dropped oid[];
-BEGIN
-    IF NOT EXISTS (SELECT FROM pg_event_trigger_dropped_objects() o WHERE o.object_type IN ('table', 'foreign table')) OR to_regclass('atoll.distributed_table') IS NULL THEN
-        RETURN;
-    END IF;
-    SELECT array_agg(o.objid) INTO dropped FROM pg_event_trigger_dropped_objects() o WHERE o.classid = 'pg_class'::regclass AND o.objsubid = 0;
-    FOR t IN SELECT * FROM atoll.distributed_table WHERE relid::oid = ANY (dropped) LOOP
-        FOR n IN SELECT s.node_id, string_agg(format('%I.%I', t.shard_schema, atoll.shard_name(t.shard_prefix, s.slot)), ', ') AS shards
-            FROM atoll.slot s WHERE s.group_id = t.group_id GROUP BY s.node_id ORDER BY s.node_id LOOP
-            PERFORM atoll.node_run(n.node_id, 'DROP TABLE ' || n.shards);
-        END LOOP;
-        DELETE FROM atoll.distributed_table WHERE relid = t.relid;
-        IF NOT EXISTS (SELECT FROM atoll.distributed_table WHERE group_id = t.group_id) THEN
-            FOR n IN SELECT slot FROM atoll.slot WHERE group_id = t.group_id LOOP
-                EXECUTE format('DROP SERVER %I', format('atoll_g%s_s%s', t.group_id, n.slot));
-            END LOOP;
-            DELETE FROM atoll.colocation_group WHERE group_id = t.group_id;
-        END IF;
-    END LOOP;
-    FOR t IN SELECT * FROM atoll.distributed_table LOOP
-        IF (SELECT count(*) FROM pg_inherits WHERE inhparent = t.relid) <> t.slots THEN
-            RAISE EXCEPTION 'a part of distributed table % cannot be dropped', t.relid USING ERRCODE = '0A000';
-        END IF;
-    END LOOP;
-END $$;
-
--- What would make the tables on the nodes differ is refused.
-CREATE FUNCTION on_change() RETURNS event_trigger LANGUAGE plpgsql
-SET search_path = pg_catalog, pg_temp AS $$
-DECLARE o record;
-BEGIN
-    IF atoll.is_changing() OR to_regclass('atoll.distributed_table') IS NULL THEN
-        RETURN;
-    END IF;
-    FOR o IN SELECT d.relid, e.command_tag FROM pg_event_trigger_ddl_commands() e
-        LEFT JOIN pg_index i ON i.indexrelid = e.objid LEFT JOIN pg_inherits h ON h.inhrelid = e.objid
-        JOIN atoll.distributed_table d ON d.relid IN (e.objid, i.indrelid, h.inhparent)
-        WHERE e.classid = 'pg_class'::regclass AND e.command_tag IN ('ALTER TABLE', 'ALTER FOREIGN TABLE', 'CREATE INDEX', 'CREATE TABLE', 'CREATE FOREIGN TABLE') LOOP
-        RAISE EXCEPTION '% is refused on distributed table %', o.command_tag, o.relid USING ERRCODE = '0A000',
-            HINT = 'Call atoll.undistribute_table first and atoll.distribute_table afterwards.';
-    END LOOP;
-END $$;
-CREATE EVENT TRIGGER atoll_drop ON sql_drop EXECUTE FUNCTION on_drop();
-CREATE EVENT TRIGGER atoll_change ON ddl_command_end EXECUTE FUNCTION on_change();
-
 -- Tables that are being filled, as others see them; only whoever may read the statistics of other roles sees theirs.
 CREATE VIEW moves AS
     SELECT p.pid, p.relid::regclass AS "table", p.param3 AS rows_done, p.param7 AS rows_total
@@ -411,4 +365,4 @@ CREATE VIEW moves AS
 GRANT SELECT ON moves TO PUBLIC;
 
 REVOKE ALL ON FUNCTION act_on_nodes(int4[], text[], oid), run_as(oid, text), changing(bool), progress_begin(oid, int8), progress_end(), shard_name(name, int4), slot_condition(distributed_table, int4), shard_ddl(regclass, int4), distribute_table(regclass, name, int4, text, regclass, text[]), make_slots(regclass, int4), key_type(distributed_table), part_ddl(regclass, int4), add_range(regclass, text, text, text), add_range(regclass, anycompatible, anycompatible, text),
-    undistribute_table(regclass), locate(regclass, text), locate(regclass, anyelement), on_drop(), on_change() FROM PUBLIC;
+    undistribute_table(regclass), locate(regclass, text), locate(regclass, anyelement) FROM PUBLIC;

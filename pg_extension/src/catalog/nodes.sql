@@ -1,4 +1,4 @@
-REVOKE ALL ON FUNCTION node_run(int4, text), node_ask(int4, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION node_ask(int4, text) FROM PUBLIC;
 
 -- What is wrong with a node, a line each; none when it can hold slots.
 CREATE FUNCTION node_problems(which int4) RETURNS SETOF text LANGUAGE plpgsql
@@ -113,7 +113,10 @@ $$;
 CREATE VIEW nodes AS
     SELECT n.node_id, n.name, n.enabled, (SELECT pg_catalog.count(*) FROM slot s WHERE s.node_id OPERATOR(pg_catalog.=) n.node_id) AS slots FROM node n;
 CREATE VIEW tables AS
-    SELECT relid AS "table", key, key_type, method, slots, group_id AS "group", constraints, indexes FROM distributed_table;
+    SELECT relid AS "table", key, key_type, method, slots, group_id AS "group", constraints,
+        indexes OPERATOR(pg_catalog.||) ARRAY (SELECT pg_catalog.format('CREATE INDEX %I ON %%SHARD%%%s', s.name, s.definition) FROM shape s
+            WHERE s.relid OPERATOR(pg_catalog.=) d.relid AND s.kind OPERATOR(pg_catalog.=) 'index' ORDER BY s.name) AS indexes
+    FROM distributed_table d;
 CREATE VIEW slots AS
     SELECT t.relid AS "table", s.slot, n.name AS node,
         pg_catalog.format('%I.%I', t.shard_schema, t.shard_prefix::text OPERATOR(pg_catalog.||) '_' OPERATOR(pg_catalog.||) pg_catalog.lpad(s.slot::text, 4, '0')) AS shard

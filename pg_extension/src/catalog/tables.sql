@@ -37,7 +37,34 @@ CREATE TABLE distributed_table (
     constraints text[] NOT NULL,
     indexes text[] NOT NULL
 );
-REVOKE ALL ON node, colocation_group, slot, distributed_table FROM PUBLIC;
+-- Columns, CHECK constraints and indexes of the distributed tables as they were when the nodes were last told.
+CREATE TABLE shape (
+    relid regclass NOT NULL,
+    kind text NOT NULL,
+    number int8 NOT NULL,
+    name name NOT NULL,
+    definition text NOT NULL,
+    filled bool NOT NULL,
+    detail text NOT NULL,
+    -- What the names of an index on the nodes are made of: renaming it here leaves them as they are.
+    there name
+);
+CREATE INDEX shape_relid ON shape (relid);
+-- Numbers are others in a restored database. An index that is restored later has 0 until then.
+CREATE FUNCTION number_shape() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    NEW.number := coalesce(CASE NEW.kind
+        WHEN 'column' THEN (SELECT attnum::int8 FROM pg_attribute WHERE attrelid = NEW.relid AND attname = NEW.name)
+        WHEN 'check' THEN (SELECT oid::int8 FROM pg_constraint WHERE conrelid = NEW.relid AND conname = NEW.name)
+        WHEN 'index' THEN (SELECT indexrelid::int8 FROM pg_index JOIN pg_class c ON c.oid = indexrelid WHERE indrelid = NEW.relid AND c.relname = NEW.name)
+    END, 0);
+    RETURN NEW;
+END $$;
+CREATE TRIGGER number BEFORE INSERT ON shape FOR EACH ROW EXECUTE FUNCTION number_shape();
+ALTER TABLE shape ENABLE ALWAYS TRIGGER number;
+REVOKE ALL ON FUNCTION number_shape() FROM PUBLIC;
+
+REVOKE ALL ON node, colocation_group, slot, distributed_table, shape FROM PUBLIC;
 -- The event triggers read it as whoever runs the command.
 GRANT SELECT ON distributed_table TO PUBLIC;
 
@@ -59,3 +86,10 @@ SELECT pg_catalog.pg_extension_config_dump('colocation_group', '');
 SELECT pg_catalog.pg_extension_config_dump('colocation_group_group_id_seq', '');
 SELECT pg_catalog.pg_extension_config_dump('slot', '');
 SELECT pg_catalog.pg_extension_config_dump('distributed_table', '');
+SELECT pg_catalog.pg_extension_config_dump('shape', '');
+
+-- The definition of an index behind the names of index and table: the same for every table that has it.
+CREATE FUNCTION index_tail(index oid) RETURNS text LANGUAGE sql STABLE STRICT
+SET search_path = pg_catalog, pg_temp AS $$
+    SELECT regexp_replace(pg_get_indexdef(index), '^CREATE (UNIQUE )?INDEX ("([^"]|"")+"|[^ "]+) ON (ONLY )?("([^"]|"")+"|[^ ".]+)\.("([^"]|"")+"|[^ "]+)', '');
+$$;

@@ -255,10 +255,10 @@ impl Outputs {
 }
 
 /// Formats that every server reads alike, until dropped.
-struct Formats(i32);
+pub(super) struct Formats(i32);
 
 impl Formats {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         // SAFETY: sets settings of the session for a nesting level that `drop` ends; the end of a
         // transaction ends it as well.
         unsafe {
