@@ -72,6 +72,24 @@ fn node_ask(
     })
 }
 
+/// `conninfo_problem(conninfo)`: what keeps a connection string out of the catalog, which everybody with a
+/// dump can read; NULL if nothing does. Repeats nothing of the string.
+#[pg_extern(volatile, strict, parallel_unsafe)]
+fn conninfo_problem(conninfo: &str) -> Option<&'static str> {
+    let Some(settings) = nodes::settings(conninfo) else {
+        return Some("cannot be read");
+    };
+    settings.iter().find_map(|(key, value)| match key.as_str() {
+        "password" | "sslpassword" if !value.is_empty() => Some("holds a password"),
+        "passfile" => Some("names a file of passwords"),
+        // libpq is never asked to look into it, but a password may stand there.
+        "dbname" if value.contains('=') || value.contains("://") => {
+            Some("has a connection string for its dbname")
+        }
+        _ => None,
+    })
+}
+
 thread_local! {
     /// Nesting of the transaction in which a function of `catalog/distribute.sql` is changing distributed
     /// tables itself, or 0. Not a setting: whoever may set one could switch the guard off.
@@ -138,7 +156,7 @@ extension_sql_file!(
 extension_sql_file!(
     "catalog/nodes.sql",
     name = "catalog_nodes",
-    requires = ["catalog_tables", "atoll_fdw", node_ask],
+    requires = ["catalog_tables", "atoll_fdw", node_ask, conninfo_problem],
 );
 extension_sql_file!(
     "catalog/distribute.sql",

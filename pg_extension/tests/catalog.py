@@ -153,7 +153,8 @@ def a_copy_is_seen_by_its_own_transaction_and_by_its_triggers():
 @test
 def many_rows_are_copied_into_many_slots():
     path = f"{coordinator.home}/c.many"
-    ask(f"COPY (SELECT i, 'value ' || i, i % 100 FROM generate_series(1, 50000) i) TO '{path}'; CREATE TABLE m (id int8 PRIMARY KEY, v text, a int); SELECT atoll.distribute_table('m', 'id')")
+    ask(f"COPY (SELECT i, 'value ' || i, i % 100 FROM generate_series(1, 50000) i) TO '{path}'; CREATE TABLE m (id int8 PRIMARY KEY, v text, a int)")
+    same(ask("SELECT atoll.distribute_table('m', 'id'); SELECT count(*) FROM atoll.slots WHERE \"table\" = 'm'::regclass"), "64")
     times = []
     for _ in range(3):
         answer = ask(f"SELECT count(*) FROM m; SELECT clock_timestamp() AS started \\gset\nCOPY m FROM '{path}'; SELECT (extract(epoch FROM clock_timestamp() - :'started'::timestamptz) * 1000)::int; SELECT count(*), sum(a) FROM m; TRUNCATE m")
@@ -347,6 +348,104 @@ def a_change_with_a_dead_node_changes_nothing():
     shards[1].ask("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'atoll'")
     holds(session.stdout.read(), "08006", "n2")
     same((ask(DDL_STATE.split(";")[0]), problems("d"), left_over("none")), (state, "", 0))
+
+
+@test
+def a_connection_string_holds_no_password():
+    good = conninfo(shards[0])
+    for bad in (good + " password=secret1", good + " password='se cret1'", f"postgres://postgres:secret1@127.0.0.1:{shards[0].port}/postgres", "postgresql://127.0.0.1/postgres?password=secret1", good + " passfile=/tmp/secret1", good + " sslpassword=secret1", good + " PASSWORD=secret1", "dbname='host=x password=secret1'", "password=secret1 '"):
+        answer = ask("SELECT atoll.add_node('bad', $c$" + bad + "$c$)")
+        holds(answer, "22023", "the connection string of node")
+        if "secret1" in answer:
+            raise AssertionError(f"shown: {answer}")
+    # The word alone is no password.
+    same(ask(f"BEGIN; SELECT atoll.add_node('word', '{good} application_name=password_check'); SELECT atoll.remove_node('word'); ROLLBACK").split("\n")[0].isdigit(), True)
+
+
+def restored(name, *restore):
+    """A database made of a dump of the coordinator's."""
+    same(ask(f"CREATE DATABASE {name}"), "")
+    answer = subprocess.run(coordinator.arguments(restore[0], name) + list(restore[1:]), capture_output=True, text=True, check=False)
+    same((answer.returncode, answer.stderr), (0, ""))
+    return lambda sql: coordinator.ask(sql, name)
+
+
+def on_nodes():
+    """Every table on the nodes, as it looks."""
+    return [shard.ask("SELECT c.oid, c.relname, atoll.table_facts(c.oid), pg_relation_filenode(c.oid) FROM pg_class c WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace ORDER BY 1") for shard in shards]
+
+
+@test
+def a_dump_of_the_coordinator_is_restored_and_goes_on():
+    ask("CREATE TABLE dg (id int8 PRIMARY KEY, v text); SELECT atoll.distribute_table('dg', 'id', method => 'range', splits => '{10,20}'); INSERT INTO dg SELECT i, 'r' || i FROM generate_series(1, 30) i; CREATE INDEX dg_v ON dg (v)")
+    tables = ask("SELECT \"table\" FROM atoll.tables ORDER BY 1::text").split("\n")
+    questions = "; ".join(f"SELECT '{t}', count(*), md5(string_agg(x::text, ',' ORDER BY x::text)), md5(atoll.topology('{t}')) FROM {t} x" for t in tables) + "; SELECT * FROM atoll.slots ORDER BY \"table\"::text, slot; SELECT * FROM atoll.tables ORDER BY 1::text"
+    wanted, before = ask(questions), on_nodes()
+    plain, custom = f"{coordinator.home}/dump.sql", f"{coordinator.home}/dump.custom"
+    for command in (["-f", plain], ["-Fc", "-f", custom]):
+        dumped = subprocess.run(coordinator.arguments("pg_dump") + command, capture_output=True, text=True, check=False)
+        same((dumped.returncode, dumped.stderr), (0, ""))
+    for there in (
+        restored("by_psql", "psql", "-Xq", "-o", "/dev/null", "-v", "ON_ERROR_STOP=1", "-f", plain),
+        restored("by_restore", "pg_restore", "--exit-on-error", "-j", "2", custom),
+    ):
+        # The nodes have not noticed.
+        same(on_nodes() == before, True)
+        same(there(questions), wanted)
+        for table in tables:
+            same((table, there(f"SELECT count(problem) FROM atoll.verify('{table}')")), (table, "0"))
+        same(there("SELECT count(*) FROM atoll.differences()"), "0")
+        same(there("EXPLAIN (COSTS OFF, VERBOSE) SELECT * FROM dg WHERE id = 15").count("Remote SQL"), 1)
+    # It is the coordinator now: a change in the first statement of a session, and what was made after.
+    same(there("ALTER TABLE d ADD COLUMN restored int DEFAULT 9"), "")
+    same(there("SELECT sum(restored) / 9 = count(*) FROM d; SELECT count(problem) FROM atoll.verify('d')"), "t\n0")
+    same(there("DROP INDEX dg_v; ALTER TABLE d DROP COLUMN restored; SELECT count(problem) FROM atoll.verify('dg'); SELECT count(problem) FROM atoll.verify('d')"), "0\n0")
+    same(there("CREATE INDEX dg_v ON dg (v); CREATE TABLE fresh (id int8 PRIMARY KEY); SELECT atoll.distribute_table('fresh', 'id', 4); INSERT INTO fresh SELECT generate_series(1, 9); SELECT atoll.add_node('again', '" + conninfo(shards[0]) + "') > 3; DROP TABLE fresh; SELECT atoll.remove_node('again')"), "t")
+
+
+@test
+def an_owner_who_is_no_superuser_needs_only_its_mappings():
+    before = []
+    try:
+        for shard in shards:
+            hba = f"{shard.data}/pg_hba.conf"
+            with open(hba, encoding="ascii") as file:
+                before.append((hba, file.read()))
+            with open(hba, "w", encoding="ascii") as file:
+                file.write("host all app,other 127.0.0.1/32 scram-sha-256\n" + before[-1][1])
+            same(shard.ask("CREATE ROLE app LOGIN PASSWORD 'appsecret'; CREATE ROLE other LOGIN PASSWORD 'othersecret'; GRANT CREATE ON SCHEMA public TO app; SELECT pg_reload_conf() AND pg_sleep(0.2)::text = ''"), "t")
+        same(ask("CREATE ROLE app; CREATE ROLE other; GRANT CREATE ON SCHEMA public TO app"), "")
+        ask("SET ROLE app; CREATE TABLE own (id int8 PRIMARY KEY, v text); INSERT INTO own SELECT i, 'o' || i FROM generate_series(1, 500) i")
+        holds(ask("SET ROLE app; SELECT atoll.distribute_table('own', 'id')"), "42501")
+        holds(ask("SELECT atoll.distribute_table('own', 'id', 6)"), "08001", "needs a password in its user mapping")
+        for role in ("app", "other"):
+            for n in (1, 2, 3):
+                ask(f"CREATE USER MAPPING FOR {role} SERVER atoll_node_n{n} OPTIONS (user '{role}', password '{role}secret')")
+        same(ask("SELECT atoll.distribute_table('own', 'id', 6)"), "")
+        same(shards[0].ask("SELECT DISTINCT tableowner FROM pg_tables WHERE tablename LIKE 'own\\_%'"), "app")
+        same(ask("SET ROLE app; SELECT count(*) FROM own"), "500")
+        for sql in (
+            "UPDATE own SET v = 'x' WHERE id = 5", "INSERT INTO own SELECT i FROM generate_series(501, 700) i",
+            "ALTER TABLE own ADD COLUMN n int DEFAULT 4", "CREATE INDEX own_n ON own (n)", "ALTER TABLE own RENAME v TO w",
+            "ALTER TABLE own ADD CHECK (id > 0)", "DROP INDEX own_n", "BEGIN; TRUNCATE own; ROLLBACK",
+        ):
+            same(ask(f"SET ROLE app; {sql}"), "")
+        same((problems("own"), ask("SET ROLE app; SELECT count(*), sum(n) FROM own")), ("", "700|2800"))
+        # Others have the rights that they were given, here and there.
+        holds(ask("SET ROLE other; SELECT count(*) FROM own"), "42501")
+        holds(ask("GRANT SELECT ON own TO other; SET ROLE other; SELECT count(*) FROM own"), "42501", "Node: n")
+        holds(ask("SET ROLE other; ALTER TABLE own ADD COLUMN no int"), "42501")
+        # A default of somebody's runs with nobody's rights but the caller's.
+        same(ask("CREATE FUNCTION who() RETURNS text STABLE LANGUAGE sql AS 'SELECT current_user::text'; SET ROLE app; ALTER TABLE own ADD COLUMN who text DEFAULT who(); SELECT DISTINCT who FROM own"), "app")
+        same(ask("SET ROLE app; SELECT atoll.carry_over(); SELECT count(*) FROM atoll.tables WHERE \"table\" = 'own'::regclass"), "1")
+        same(ask("SET ROLE app; DROP TABLE own"), "")
+        same((left_over("own"), ask("SELECT count(*) FROM atoll.shape WHERE NOT EXISTS (SELECT FROM pg_class WHERE oid = relid)")), (0, "0"))
+    finally:
+        for hba, text in before:
+            with open(hba, "w", encoding="ascii") as file:
+                file.write(text)
+        for shard in shards:
+            shard.ask("SELECT pg_reload_conf()")
 
 
 if __name__ == "__main__":

@@ -54,6 +54,7 @@ BEGIN
     FOR n IN SELECT s.group_id, s.slot FROM atoll.slot s WHERE s.group_id = ANY (empty) LOOP
         EXECUTE format('DROP SERVER %I', format('atoll_g%s_s%s', n.group_id, n.slot));
     END LOOP;
+    DELETE FROM atoll.slot WHERE group_id = ANY (empty);
     DELETE FROM atoll.colocation_group WHERE group_id = ANY (empty);
 END $$;
 

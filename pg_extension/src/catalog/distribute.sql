@@ -167,6 +167,8 @@ BEGIN
     END IF;
 
     IF colocate_with IS NOT NULL THEN
+        -- Held, so that nobody drops the other table meanwhile and the group with it.
+        EXECUTE format('LOCK TABLE %s IN SHARE UPDATE EXCLUSIVE MODE', colocate_with);
         SELECT g.* INTO grp FROM atoll.colocation_group g JOIN atoll.distributed_table d USING (group_id) WHERE d.relid = colocate_with;
         IF NOT FOUND THEN
             RAISE EXCEPTION 'table % is not distributed', colocate_with USING ERRCODE = '55000';
@@ -174,7 +176,8 @@ BEGIN
             RAISE EXCEPTION 'tables % and % have keys or methods of different kinds', rel, colocate_with USING ERRCODE = '42804';
         END IF;
     ELSE
-        IF NOT EXISTS (SELECT FROM atoll.node WHERE enabled) THEN
+        PERFORM FROM atoll.node held WHERE held.enabled ORDER BY held.node_id FOR KEY SHARE;
+        IF NOT FOUND THEN
             RAISE EXCEPTION 'there is no enabled node' USING ERRCODE = '55000', HINT = 'Call atoll.add_node(name, conninfo).';
         END IF;
         IF method = 'range' THEN
@@ -269,6 +272,10 @@ BEGIN
         ELSE atoll.node_id_of(node) END;
     IF chosen IS NULL THEN
         RAISE EXCEPTION 'there is no enabled node' USING ERRCODE = '55000', HINT = 'Call atoll.add_node(name, conninfo).';
+    END IF;
+    PERFORM FROM atoll.node n WHERE n.node_id = chosen FOR KEY SHARE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'node % was removed', chosen USING ERRCODE = '55000';
     END IF;
     UPDATE atoll.colocation_group g SET slots = g.slots + 1, version = version + 1 WHERE g.group_id = t.group_id;
     INSERT INTO atoll.slot VALUES (t.group_id, made, chosen, "from", "to");

@@ -55,6 +55,14 @@ impl Trouble {
         }
     }
 
+    /// A role whose mapping cannot be used.
+    pub(super) fn without_password(node: &str) -> Self {
+        Trouble::Unreachable {
+            node: node.to_owned(),
+            reason: "a role that is no superuser needs a password in its user mapping".to_owned(),
+        }
+    }
+
     /// A node that must not be asked.
     pub(crate) fn disabled(node: &str) -> Self {
         Trouble::Disabled {

@@ -14,6 +14,7 @@ use std::rc::Rc;
 use pgrx::Spi;
 use pgrx::prelude::*;
 
+use super::libpq::parse_conninfo;
 use crate::error::{raise, raise_with_hint};
 use crate::fdw::list;
 
@@ -249,6 +250,18 @@ pub(crate) unsafe fn options_of(list: *const pg_sys::List) -> Vec<(String, CStri
             })
             .collect()
     }
+}
+
+/// The settings of a connection string, or `None` if libpq cannot read it.
+pub(crate) fn settings(conninfo: &str) -> Option<Vec<(String, String)>> {
+    let settings = parse_conninfo(&CString::new(conninfo).ok()?).ok()?;
+    let text = |text: CString| text.to_string_lossy().into_owned();
+    Some(
+        settings
+            .into_iter()
+            .map(|(key, value)| (text(key), text(value)))
+            .collect(),
+    )
 }
 
 /// User and password that a role has for a node: the mapping of its server `atoll_node_<name>`.

@@ -11,6 +11,7 @@
 #![expect(unsafe_code, reason = "reads the role and the state of the local transaction")]
 
 use std::cell::{Cell, RefCell};
+use std::ffi::CString;
 use std::rc::Rc;
 
 use pgrx::{PgSqlErrorCode, pg_sys};
@@ -74,6 +75,11 @@ fn connect(node: &Rc<Node>, user: pg_sys::Oid) -> Result<Rc<Connection>, Trouble
     let login = nodes::login(node, user);
     // SAFETY: asks about a role that exists.
     let superuser = unsafe { pg_sys::superuser_arg(user) };
+    // Without one, libpq would look for passwords in files and variables of the server's own account.
+    let given = |(key, value): &(CString, CString)| key.as_c_str() == c"password" && !value.is_empty();
+    if !superuser && !login.iter().any(given) {
+        return Err(Trouble::without_password(&node.name));
+    }
     Connection::open(Rc::clone(node), user, &login, !superuser).map(Rc::new)
 }
 
