@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use atoll::cluster::{Cluster, WriteDurability};
 use atoll::log::format::{MAX_KEY_BYTES, MAX_VALUE_BYTES};
+use atoll::store::Expires;
 use clap::Args;
 use serde::Serialize;
 
@@ -39,6 +40,7 @@ Examples:
   atoll import data users.csv --key email
   atoll import data /var/lib/dpkg/status --key Package
   zcat events.jsonl.gz | atoll import data - --format jsonl --key id
+  atoll import data all.jsonl --key key --value value --expires expires_at_ms
 
 The value is the record as a JSON object; of records with the same key the last one wins. A JSON
 line is stored as it stands. An import that was interrupted goes on where it was when the same
@@ -60,6 +62,11 @@ pub struct ImportArgs {
     /// Store only the text of this column, not the whole record
     #[arg(long, value_name = "COLUMN")]
     value: Option<String>,
+
+    /// Column that says when a value is gone, in milliseconds since 1970; where it is empty, null or
+    /// missing the value stays
+    #[arg(long, value_name = "COLUMN")]
+    expires: Option<String>,
 
     /// Format of the file [default: by its name]
     #[arg(long, value_enum)]
@@ -218,6 +225,7 @@ pub fn run(args: &ImportArgs) -> Outcome {
             format,
             key: args.key.clone(),
             value: args.value.clone(),
+            expires: args.expires.clone(),
             quotes: !args.no_quotes,
         },
         batch: args.batch,
@@ -429,6 +437,9 @@ fn go_on(job: &Job, reader: &mut dyn RecordReader, earlier: &Checkpoint) -> Outc
     Ok(())
 }
 
+/// Key, value, and how long it stays.
+type Pair = (Vec<u8>, Vec<u8>, Expires);
+
 /// The loop from records to durable batches.
 struct Loader<'l> {
     cluster: &'l Cluster,
@@ -443,7 +454,7 @@ impl Loader<'_> {
     /// Returns whether the last thing in the input was a record.
     fn run(&mut self, reader: &mut dyn RecordReader) -> Outcome<bool> {
         let mut ends_with_record = false;
-        let mut batch: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
+        let mut batch: Vec<Pair> = Vec::new();
         let mut batch_bytes = 0;
         // Rejects that were written and belong to no checkpoint yet.
         let mut loose_rejects = 0;
@@ -471,7 +482,8 @@ impl Loader<'_> {
                         loose_rejects += 1;
                     } else {
                         batch_bytes += record.key.len() + record.value.len();
-                        batch.push((record.key, record.value));
+                        let expires = record.expires_at_ms.map_or(Expires::Never, Expires::AtMs);
+                        batch.push((record.key, record.value, expires));
                     }
                 }
             }
@@ -512,13 +524,8 @@ impl Loader<'_> {
     }
 
     /// Writes a batch, and when it is durable the checkpoint that says so.
-    fn write(
-        &mut self,
-        batch: &mut Vec<(Vec<u8>, Vec<u8>)>,
-        reader: &dyn RecordReader,
-        last: bool,
-    ) -> Outcome {
-        self.cluster.put_many(batch, self.job.durability)?;
+    fn write(&mut self, batch: &mut Vec<Pair>, reader: &dyn RecordReader, last: bool) -> Outcome {
+        self.cluster.put_many_expiring(batch, self.job.durability)?;
         self.rejects.sync()?;
         self.state.records += batch.len() as u64;
         self.state.position = reader.position();
