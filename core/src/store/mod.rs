@@ -11,6 +11,7 @@
 pub mod apply;
 mod approximate;
 pub mod backup;
+mod bulk;
 pub mod compact;
 pub mod conditional;
 mod cuts;
@@ -45,6 +46,7 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
 pub use approximate::Approximate;
+pub use bulk::{BulkLoad, BulkLoaded};
 pub use compact::{CompactionHealth, CompactionLimits, CompactionReport, CompactionStep, StepKind};
 pub use conditional::{CompareAndSet, Expected};
 pub use error::{ConflictCause, Damage, StoreError, TooOld};
@@ -300,6 +302,12 @@ impl Store {
                 )
             }
         };
+        // Versions of a bulk load may be newer than any record, where a crash came in between.
+        if files.reach > files.through {
+            files
+                .tables()
+                .for_each(|table| log.observe(table.footer().hlcs.1));
+        }
         let log = Arc::new(log);
         // A machine without threads, a simulated one, replays the same steps from the same seed.
         let background = (env.disk.allows_threads())
