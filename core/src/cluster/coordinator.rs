@@ -23,7 +23,7 @@ const GROUP_BYTES: usize = 1 << 20;
 impl Inner {
     /// Appends to the shard that owns `slots`, once it takes writes. `None` when the slots have
     /// been parted by a hand-over: nothing was written then. Not synced.
-    fn append(
+    pub(super) fn append(
         &self,
         slots: &[SlotId],
         write: impl Fn(&Store) -> Result<Written, StoreError>,
