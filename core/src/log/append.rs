@@ -382,6 +382,14 @@ impl Log {
         Ok(state.tail)
     }
 
+    /// A stamp above every one given so far.
+    pub(crate) fn stamp(&self) -> Hlc {
+        let wall_ms = self.env.clock.wall_ms();
+        let mut state = self.append.lock();
+        state.hlc = state.hlc.tick(wall_ms);
+        state.hlc
+    }
+
     /// Raises the clock so that later stamps are above `hlc`.
     pub fn observe(&self, hlc: Hlc) {
         let mut state = self.append.lock();

@@ -12,6 +12,7 @@ pub mod apply;
 mod approximate;
 pub mod backup;
 mod batch;
+mod bulk;
 pub mod compact;
 pub mod conditional;
 mod cuts;
@@ -47,6 +48,7 @@ use parking_lot::Mutex;
 
 pub use approximate::Approximate;
 pub use batch::WriteBatch;
+pub use bulk::{BulkLoad, BulkLoaded};
 pub use compact::{CompactionHealth, CompactionLimits, CompactionReport, CompactionStep, StepKind};
 pub use conditional::{CompareAndSet, Expected};
 pub use error::{ConflictCause, Damage, StoreError, TooOld};
@@ -302,6 +304,12 @@ impl Store {
                 )
             }
         };
+        // Versions of a bulk load may be newer than any record, where a crash came in between.
+        if files.reach > files.through {
+            files
+                .tables()
+                .for_each(|table| log.observe(table.footer().hlcs.1));
+        }
         let log = Arc::new(log);
         // A machine without threads, a simulated one, replays the same steps from the same seed.
         let background = (env.disk.allows_threads())

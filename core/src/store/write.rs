@@ -287,11 +287,14 @@ impl Store {
     /// Stale epoch unless it is newer than every epoch of the log.
     pub fn begin_epoch(&self, epoch: Epoch, holder: u64, incarnation: u32) -> Result<Written, StoreError> {
         let appended = self.log.begin_epoch(epoch, holder, incarnation)?;
-        Ok(Written {
+        let written = Written {
             lsn: appended.lsn,
             end: appended.end,
             epoch: appended.epoch,
-        })
+        };
+        drop(appended);
+        self.make_up_for_ingest(written.lsn)?;
+        Ok(written)
     }
 
     /// Goes on as primary of the epoch the log ends with, after a clean close.

@@ -33,6 +33,7 @@ use super::write::{Durability, Written};
 use super::{ConflictCause, Store, StoreError, Value, WriteBatch, for_each_version};
 use crate::ids::{Epoch, Lsn};
 use crate::log::LogError;
+use crate::log::format::RecordKind;
 use ranges::{Bounds, KeyRanges};
 
 /// First pause of [`Store::transact`] after a conflict, and the longest one.
@@ -427,6 +428,13 @@ impl<'s> Transaction<'s> {
         log.wait_stable(upto);
         let mut found: Result<(), StoreError> = Ok(());
         log.walk(from, upto, false, |segment, record| {
+            if found.is_ok() && record.kind() == RecordKind::Ingest {
+                // Its keys are not in the log. To look them up costs more than to run again.
+                found = Err(StoreError::Conflict {
+                    key: ranges.start().to_vec(),
+                    cause: ConflictCause::LoadedInRange { at: record.lsn() },
+                });
+            }
             if found.is_ok() {
                 found = for_each_version(&record, segment, |version| {
                     if version.is_system() || !ranges.contains(version.key()) {
