@@ -28,8 +28,11 @@ static PyObject *make_error;
 /* Raises what a call answered, and frees its error; NULL. */
 static PyObject *raise_status(atoll_status status, atoll_error *err)
 {
-    PyObject *exception =
-        PyObject_CallFunction(make_error, "isi", (int)status, atoll_error_message(err), (int)atoll_error_os_errno(err));
+    PyObject *make = make_error, *exception;
+    /* It may be exchanged while it runs. */
+    Py_XINCREF(make);
+    exception = PyObject_CallFunction(make, "isi", (int)status, atoll_error_message(err), (int)atoll_error_os_errno(err));
+    Py_XDECREF(make);
     atoll_error_free(err);
     if (exception) {
         PyErr_SetObject((PyObject *)Py_TYPE(exception), exception);
@@ -55,17 +58,23 @@ static PyObject *raise_invalid(const char *message)
 
 /* ---- arguments ---- */
 
-/* Bytes of an argument: of bytes, str (its UTF-8) or anything with a buffer. */
+/*
+ * Bytes of an argument: of bytes, str (its UTF-8) or anything with a buffer.
+ *
+ * Taking them may run code of the program, which may close, release and change whatever the call was given; so handles that can be let
+ * go are looked at after everything was taken. Giving them back runs none. A buffer is copied, since its owner may change it in
+ * another thread: the engine would write bytes that do not fit their checksum.
+ */
 typedef struct {
     const char *data;
     Py_ssize_t len;
-    Py_buffer view;
-    int is_view;
+    char *copy;
 } bytes_arg;
 
 static int take_bytes(PyObject *object, bytes_arg *arg)
 {
-    arg->is_view = 0;
+    Py_buffer view;
+    arg->copy = NULL;
     if (PyBytes_Check(object)) {
         char *data;
         if (PyBytes_AsStringAndSize(object, &data, &arg->len) != 0) {
@@ -78,22 +87,28 @@ static int take_bytes(PyObject *object, bytes_arg *arg)
         arg->data = PyUnicode_AsUTF8AndSize(object, &arg->len);
         return arg->data ? 0 : -1;
     }
-    if (PyObject_GetBuffer(object, &arg->view, PyBUF_SIMPLE) != 0) {
-        PyErr_Clear();
-        PyErr_Format(PyExc_TypeError, "bytes, str or a buffer is needed, not %R", (PyObject *)Py_TYPE(object));
+    if (PyObject_GetBuffer(object, &view, PyBUF_SIMPLE) != 0) {
+        if (PyErr_ExceptionMatches(PyExc_TypeError)) {
+            PyErr_Clear();
+            PyErr_Format(PyExc_TypeError, "bytes, str or a buffer is needed, not %R", (PyObject *)Py_TYPE(object));
+        }
         return -1;
     }
-    arg->data = (const char *)arg->view.buf;
-    arg->len = arg->view.len;
-    arg->is_view = 1;
-    return 0;
+    arg->len = view.len;
+    arg->copy = PyMem_Malloc(view.len > 0 ? (size_t)view.len : 1);
+    if (arg->copy) {
+        memcpy(arg->copy, view.buf, (size_t)view.len);
+    } else {
+        PyErr_NoMemory();
+    }
+    arg->data = arg->copy;
+    PyBuffer_Release(&view);
+    return arg->copy ? 0 : -1;
 }
 
 static void give_back(bytes_arg *arg)
 {
-    if (arg->is_view) {
-        PyBuffer_Release(&arg->view);
-    }
+    PyMem_Free(arg->copy);
 }
 
 static PyObject *bytes_of(atoll_bytes view)
@@ -197,13 +212,15 @@ typedef struct {
 typedef struct {
     PyObject_HEAD
     atoll_snapshot *snapshot;
-    /* Calls that use it without the interpreter's lock. */
+    /* Calls that use it: it is not let go meanwhile. */
     int users;
 } SnapshotObject;
 
 typedef struct {
     PyObject_HEAD
     atoll_batch *batch;
+    /* Writes that read it without the interpreter's lock. */
+    int users;
 } BatchObject;
 
 typedef struct {
@@ -453,16 +470,12 @@ static PyType_Slot snapshot_slots[] = {
 };
 static PyType_Spec snapshot_spec = {"atoll._core.Snapshot", sizeof(SnapshotObject), 0, Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_DISALLOW_INSTANTIATION, snapshot_slots};
 
-/* Keeps a snapshot (or None) from being released during a call without the interpreter's lock, or lets it go again. */
-static void use_snapshot(PyObject *object, int by)
-{
-    if (object != Py_None) {
-        ((SnapshotObject *)object)->users += by;
-    }
-}
-
-/* The options of a read at `object`: a snapshot or None. */
-static int take_snapshot(PyObject *object, atoll_read_opts *room, const atoll_read_opts **options)
+/*
+ * The options of a read at `object`: a snapshot, which is kept from being released until unhold_snapshot(), or None.
+ *
+ * Comes after everything that runs code of the program: that may release the snapshot.
+ */
+static int hold_snapshot(PyObject *object, atoll_read_opts *room, const atoll_read_opts **options)
 {
     const atoll_read_opts fresh = ATOLL_READ_OPTS_INIT;
     *options = NULL;
@@ -479,8 +492,16 @@ static int take_snapshot(PyObject *object, atoll_read_opts *room, const atoll_re
         raise_status(ATOLL_E_CLOSED, NULL);
         return -1;
     }
+    ((SnapshotObject *)object)->users++;
     *options = room;
     return 0;
+}
+
+static void unhold_snapshot(PyObject *object)
+{
+    if (object != Py_None) {
+        ((SnapshotObject *)object)->users--;
+    }
 }
 
 /* ---- stores ---- */
@@ -549,16 +570,22 @@ static PyObject *db_close(PyObject *self, PyObject *unused)
     return none_or_raise(status, err);
 }
 
-/* The value as bytes, or `missing` with a new reference. */
-static PyObject *get_bytes(atoll_db *db, const atoll_read_opts *options, PyObject *key_object, PyObject *missing)
+/* The value as bytes, or `missing` with a new reference; as of a snapshot or None. */
+static PyObject *get_bytes(atoll_db *db, PyObject *snapshot, PyObject *key_object, PyObject *missing)
 {
     char small[SMALL_VALUE];
     size_t len = 0;
     bytes_arg key;
+    atoll_read_opts room;
+    const atoll_read_opts *options;
     atoll_error *err = NULL;
     atoll_status status;
     PyObject *answer;
     if (take_bytes(key_object, &key) != 0) {
+        return NULL;
+    }
+    if (hold_snapshot(snapshot, &room, &options) != 0) {
+        give_back(&key);
         return NULL;
     }
     status = atoll_get_into(db, options, key.data, (size_t)key.len, small, sizeof small, &len, &err);
@@ -584,6 +611,7 @@ static PyObject *get_bytes(atoll_db *db, const atoll_read_opts *options, PyObjec
     } else {
         answer = raise_status(status, err);
     }
+    unhold_snapshot(snapshot);
     give_back(&key);
     return answer;
 }
@@ -593,22 +621,20 @@ static PyObject *db_get(PyObject *self, PyObject *const *args, Py_ssize_t n)
     if (n < 1 || n > 2) {
         return raise_invalid("get(key, default=None) takes one or two arguments");
     }
-    return get_bytes(((DbObject *)self)->db, NULL, args[0], n == 2 ? args[1] : Py_None);
+    return get_bytes(((DbObject *)self)->db, Py_None, args[0], n == 2 ? args[1] : Py_None);
 }
 
 static PyObject *db_get_at(PyObject *self, PyObject *const *args, Py_ssize_t n)
 {
-    atoll_read_opts room;
-    const atoll_read_opts *options;
-    if (n != 3 || take_snapshot(args[1], &room, &options) != 0) {
-        return NULL;
+    if (n != 3) {
+        return raise_invalid("get_at takes key, snapshot, default");
     }
-    return get_bytes(((DbObject *)self)->db, options, args[0], args[2]);
+    return get_bytes(((DbObject *)self)->db, args[1], args[0], args[2]);
 }
 
 static PyObject *db_subscript(PyObject *self, PyObject *key)
 {
-    PyObject *value = get_bytes(((DbObject *)self)->db, NULL, key, NULL);
+    PyObject *value = get_bytes(((DbObject *)self)->db, Py_None, key, NULL);
     if (!value && !PyErr_Occurred()) {
         PyErr_SetObject(PyExc_KeyError, key);
     }
@@ -676,8 +702,15 @@ static PyObject *db_get_many(PyObject *self, PyObject *const *args, Py_ssize_t n
     atoll_db *db = ((DbObject *)self)->db;
     PyObject *answer = NULL;
     Py_ssize_t i;
-    if (n != 2 || take_snapshot(args[1], &opts, &options) != 0 || pack(args[0], &keys) != 0) {
-        return n == 2 ? NULL : raise_invalid("get_many takes keys and a snapshot or None");
+    if (n != 2) {
+        return raise_invalid("get_many takes keys and a snapshot or None");
+    }
+    if (pack(args[0], &keys) != 0) {
+        return NULL;
+    }
+    if (hold_snapshot(args[1], &opts, &options) != 0) {
+        free_packed(&keys);
+        return NULL;
     }
     room = 256 * (size_t)keys.n + 64;
     ends = PyMem_Malloc(((size_t)keys.n + 1) * sizeof *ends);
@@ -688,12 +721,10 @@ static PyObject *db_get_many(PyObject *self, PyObject *const *args, Py_ssize_t n
             PyErr_NoMemory();
             goto done;
         }
-        use_snapshot(args[1], 1);
         Py_BEGIN_ALLOW_THREADS
         status = atoll_multi_get(db, options, (const uint8_t *)keys.bytes, keys.offsets, (size_t)keys.n, values, room, ends,
                                  found, &needed, &err);
         Py_END_ALLOW_THREADS
-        use_snapshot(args[1], -1);
         if (status == ATOLL_BUFFER_TOO_SMALL) {
             room = needed;
             PyMem_Free(values);
@@ -718,6 +749,7 @@ static PyObject *db_get_many(PyObject *self, PyObject *const *args, Py_ssize_t n
         }
     }
 done:
+    unhold_snapshot(args[1]);
     PyMem_Free(ends);
     PyMem_Free(found);
     PyMem_Free(values);
@@ -816,7 +848,7 @@ static PyObject *db_compare_and_set(PyObject *self, PyObject *const *args, Py_ss
     atoll_write_opts options;
     atoll_expected expected = {ATOLL_EXPECT_ABSENT, 0, {NULL, 0}, 0, 0};
     atoll_bytes next = {NULL, 0};
-    bytes_arg key, old = {NULL, 0, {0}, 0}, value = {NULL, 0, {0}, 0};
+    bytes_arg key, old = {NULL, 0, NULL}, value = {NULL, 0, NULL};
     atoll_error *err = NULL;
     atoll_status status;
     atoll_db *db = ((DbObject *)self)->db;
@@ -874,9 +906,11 @@ static PyObject *db_write(PyObject *self, PyObject *const *args, Py_ssize_t n)
         return NULL;
     }
     batch = ((BatchObject *)args[0])->batch;
+    ((BatchObject *)args[0])->users++;
     Py_BEGIN_ALLOW_THREADS
     status = atoll_write(db, &options, batch, &lsn, &err);
     Py_END_ALLOW_THREADS
+    ((BatchObject *)args[0])->users--;
     return status == ATOLL_OK ? PyLong_FromUnsignedLongLong(lsn) : raise_status(status, err);
 }
 
@@ -892,14 +926,17 @@ static PyObject *db_scan(PyObject *self, PyObject *const *args, Py_ssize_t n)
     if (n != 6) {
         return raise_invalid("scan takes start, end, flags, limit, keys_only, snapshot");
     }
-    if (take_snapshot(args[5], &room, &options) != 0 || take_range(args, &arg) != 0) {
+    if (take_range(args, &arg) != 0) {
         return NULL;
     }
-    use_snapshot(args[5], 1);
+    if (hold_snapshot(args[5], &room, &options) != 0) {
+        scan_done(&arg);
+        return NULL;
+    }
     Py_BEGIN_ALLOW_THREADS
     status = atoll_scan(db, options, &arg.range, &iter, &err);
     Py_END_ALLOW_THREADS
-    use_snapshot(args[5], -1);
+    unhold_snapshot(args[5]);
     scan_done(&arg);
     return status == ATOLL_OK ? scan_of(iter, arg.keys_only) : raise_status(status, err);
 }
@@ -1086,12 +1123,19 @@ static PyObject *batch_delete(PyObject *self, PyObject *key_object)
 static PyObject *batch_clear(PyObject *self, PyObject *unused)
 {
     (void)unused;
+    if (((BatchObject *)self)->users > 0) {
+        return raise_status(ATOLL_E_BUSY, NULL);
+    }
     atoll_batch_clear(((BatchObject *)self)->batch);
     Py_RETURN_NONE;
 }
 
 static Py_ssize_t batch_len(PyObject *self)
 {
+    if (((BatchObject *)self)->users > 0) {
+        raise_status(ATOLL_E_BUSY, NULL);
+        return -1;
+    }
     return (Py_ssize_t)atoll_batch_len(((BatchObject *)self)->batch);
 }
 
@@ -1251,56 +1295,60 @@ static PyObject *router_of(PyTypeObject *type, atoll_router *router)
 static PyObject *router_make(PyObject *type, PyObject *args)
 {
     const char *algorithm;
-    PyObject *nodes, *settings, *splits, *items;
+    PyObject *node_list, *settings, *split_list, *nodes, *splits, *items = NULL;
     atoll_router_spec *spec = NULL;
     atoll_router *router = NULL;
     atoll_error *err = NULL;
     atoll_status status;
+    PyObject *answer = NULL;
     Py_ssize_t i;
-    if (!PyArg_ParseTuple(args, "sO!O!O!", &algorithm, &PyList_Type, &nodes, &PyDict_Type, &settings, &PyList_Type, &splits)) {
+    if (!PyArg_ParseTuple(args, "sO!O!O!", &algorithm, &PyList_Type, &node_list, &PyDict_Type, &settings, &PyList_Type, &split_list)) {
         return NULL;
     }
+    /* Of their own: reading a weight or a split may change the lists. */
+    nodes = PySequence_Tuple(node_list);
+    splits = PySequence_Tuple(split_list);
+    items = PyDict_Items(settings);
+    if (!nodes || !splits || !items) {
+        goto raised;
+    }
     status = atoll_router_spec_new(algorithm, &spec, &err);
-    for (i = 0; status == ATOLL_OK && i < PyList_Size(nodes); i++) {
+    for (i = 0; status == ATOLL_OK && i < PyTuple_Size(nodes); i++) {
         const char *name, *zone, *rack;
         Py_ssize_t len;
         unsigned int weight;
-        if (!PyArg_ParseTuple(PyList_GetItem(nodes, i), "s#Izz", &name, &len, &weight, &zone, &rack)) {
-            atoll_router_spec_free(spec);
-            return NULL;
+        if (!PyArg_ParseTuple(PyTuple_GetItem(nodes, i), "s#Izz", &name, &len, &weight, &zone, &rack)) {
+            goto raised;
         }
         status = atoll_router_spec_add_node(spec, name, (size_t)len, weight, zone, rack, &err);
     }
-    for (i = 0; status == ATOLL_OK && i < PyList_Size(splits); i++) {
+    for (i = 0; status == ATOLL_OK && i < PyTuple_Size(splits); i++) {
         bytes_arg split;
-        if (take_bytes(PyList_GetItem(splits, i), &split) != 0) {
-            atoll_router_spec_free(spec);
-            return NULL;
+        if (take_bytes(PyTuple_GetItem(splits, i), &split) != 0) {
+            goto raised;
         }
         status = atoll_router_spec_add_split(spec, split.data, (size_t)split.len, &err);
         give_back(&split);
     }
-    items = PyDict_Items(settings);
-    for (i = 0; items && status == ATOLL_OK && i < PyList_Size(items); i++) {
+    for (i = 0; status == ATOLL_OK && i < PyList_Size(items); i++) {
         const char *name, *value;
         if (!PyArg_ParseTuple(PyList_GetItem(items, i), "ss", &name, &value)) {
-            Py_CLEAR(items);
-            break;
+            goto raised;
         }
         status = atoll_router_spec_set(spec, name, value, &err);
     }
-    if (!items) {
-        atoll_router_spec_free(spec);
-        return NULL;
-    }
-    Py_DECREF(items);
     if (status == ATOLL_OK) {
         Py_BEGIN_ALLOW_THREADS
         status = atoll_router_new(spec, &router, &err);
         Py_END_ALLOW_THREADS
     }
+    answer = status == ATOLL_OK ? router_of((PyTypeObject *)type, router) : raise_status(status, err);
+raised:
     atoll_router_spec_free(spec);
-    return status == ATOLL_OK ? router_of((PyTypeObject *)type, router) : raise_status(status, err);
+    Py_XDECREF(nodes);
+    Py_XDECREF(splits);
+    Py_XDECREF(items);
+    return answer;
 }
 
 static PyObject *router_from_bytes(PyObject *type, PyObject *object)
@@ -1642,7 +1690,7 @@ static PyObject *cluster_close(PyObject *self, PyObject *unused)
 static PyObject *cluster_put(PyObject *self, PyObject *const *args, Py_ssize_t n)
 {
     atoll_cluster_write_opts options = ATOLL_CLUSTER_WRITE_OPTS_INIT;
-    bytes_arg key, value = {NULL, 0, {0}, 0};
+    bytes_arg key, value = {NULL, 0, NULL};
     atoll_buf *token = NULL;
     atoll_error *err = NULL;
     atoll_status status;
@@ -1689,9 +1737,11 @@ static PyObject *cluster_write(PyObject *self, PyObject *const *args, Py_ssize_t
         return NULL;
     }
     batch = ((BatchObject *)args[0])->batch;
+    ((BatchObject *)args[0])->users++;
     Py_BEGIN_ALLOW_THREADS
     status = atoll_cluster_write(cluster, &options, batch, &token, &err);
     Py_END_ALLOW_THREADS
+    ((BatchObject *)args[0])->users--;
     return status == ATOLL_OK ? bytes_of_buf(token) : raise_status(status, err);
 }
 
@@ -1700,7 +1750,7 @@ static int take_read(PyObject *consistency, PyObject *token_object, atoll_cluste
 {
     const atoll_cluster_read_opts fresh = ATOLL_CLUSTER_READ_OPTS_INIT;
     *options = fresh;
-    token->is_view = 0;
+    token->copy = NULL;
     options->consistency = (uint32_t)PyLong_AsUnsignedLong(consistency);
     if (PyErr_Occurred()) {
         return -1;
@@ -1970,8 +2020,9 @@ static PyObject *clock_text(PyObject *self)
 
 static PyObject *clock_copy(PyObject *self, PyObject *unused)
 {
+    atoll_vclock *copy = atoll_vclock_clone(((ClockObject *)self)->clock);
     (void)unused;
-    return clock_of(Py_TYPE(self), atoll_vclock_clone(((ClockObject *)self)->clock));
+    return copy ? clock_of(Py_TYPE(self), copy) : raise_status(ATOLL_E_BUSY, NULL);
 }
 
 static PyMethodDef clock_methods[] = {
@@ -1998,7 +2049,7 @@ static PyType_Spec clock_spec = {"atoll._core.VectorClock", sizeof(ClockObject),
 /* encode_key([(kind, integer, bytes)], encoding) -> bytes */
 static PyObject *encode_key(PyObject *module, PyObject *args)
 {
-    PyObject *list;
+    PyObject *list, *tuple;
     unsigned int encoding;
     Py_ssize_t n, i;
     atoll_key_part *parts;
@@ -2009,9 +2060,15 @@ static PyObject *encode_key(PyObject *module, PyObject *args)
     if (!PyArg_ParseTuple(args, "O!I", &PyList_Type, &list, &encoding)) {
         return NULL;
     }
-    n = PyList_Size(list);
+    /* Of its own: reading a number may change the list. */
+    tuple = PySequence_Tuple(list);
+    if (!tuple) {
+        return NULL;
+    }
+    n = PyTuple_Size(tuple);
     parts = PyMem_Calloc((size_t)n + 1, sizeof *parts);
     if (!parts) {
+        Py_DECREF(tuple);
         return PyErr_NoMemory();
     }
     for (i = 0; i < n; i++) {
@@ -2019,8 +2076,9 @@ static PyObject *encode_key(PyObject *module, PyObject *args)
         long long integer;
         const char *data;
         Py_ssize_t len;
-        if (!PyArg_ParseTuple(PyList_GetItem(list, i), "ILy#", &kind, &integer, &data, &len)) {
+        if (!PyArg_ParseTuple(PyTuple_GetItem(tuple, i), "ILy#", &kind, &integer, &data, &len)) {
             PyMem_Free(parts);
+            Py_DECREF(tuple);
             return NULL;
         }
         parts[i].kind = kind;
@@ -2030,6 +2088,7 @@ static PyObject *encode_key(PyObject *module, PyObject *args)
     }
     status = atoll_encode_key(parts, (size_t)n, encoding, &key, &err);
     PyMem_Free(parts);
+    Py_DECREF(tuple);
     return status == ATOLL_OK ? bytes_of_buf(key) : raise_status(status, err);
 }
 
