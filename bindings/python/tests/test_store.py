@@ -338,28 +338,3 @@ def test_one_scan_for_several_threads_loses_nothing(db):
     for thread in threads:
         thread.join()
     assert sorted(taken) == [(b"%05d" % i, b"v") for i in range(5000)]
-
-
-def test_nothing_leaks(db):
-    def anonymous():  # KiB; mapped files come and go with the segments
-        with open("/proc/self/status") as status:
-            return next(int(line.split()[1]) for line in status if line.startswith("RssAnon:"))
-
-    def work(times):
-        for _ in range(times):
-            db[b"k"] = b"v" * 5000
-            db.get(b"k"), db.get(b"none"), db.get_many([b"k"] * 10), bytes(db.get_view(b"k"))
-            list(db.scan()), db.snapshot().get(b"k"), db.transaction().get(b"k")
-            with contextlib.suppress(atoll.Error):
-                db.put(b"k" * 70000, b"")
-            with contextlib.suppress(KeyError):
-                db[b"none"]
-            atoll.Router.ring(["a", "b"]).route_many([b"x", b"y"])
-            atoll.VectorClock({"A": 1}).copy().to_bytes()
-
-    work(200)
-    before = anonymous()
-    work(1000)
-    grown = anonymous() - before
-    # A value kept in each round would be 5,000 KiB.
-    assert grown < 4 * 1024, f"{grown} KiB"
