@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, NamedTuple, TypeVar
 
@@ -128,6 +128,11 @@ class Batch(_core.Batch):
     def put(self, key: Bytes, value: Bytes, *, ttl: float | None = None) -> None:
         """Gives a key a value; `ttl` in seconds takes it away again."""
         self._put(key, value, ttl_ms(ttl))
+
+    def put_many(self, entries: Mapping[Bytes, Bytes] | Iterable[tuple[Bytes, Bytes]]) -> None:
+        """As put() of each entry, all of them or none, in one call: several times as fast."""
+        pairs = list(entries.items() if isinstance(entries, Mapping) else entries)
+        self._put_many([key for key, _ in pairs], [value for _, value in pairs])
 
     def __setitem__(self, key: Bytes, value: Bytes) -> None:
         self._put(key, value, 0)

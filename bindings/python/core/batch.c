@@ -44,6 +44,33 @@ static PyObject *batch_put(PyObject *self, PyObject *const *args, Py_ssize_t n)
     return none_or_raise(status, err);
 }
 
+/* (keys, values): key i with value i, all of them or none */
+static PyObject *batch_put_many(PyObject *self, PyObject *const *args, Py_ssize_t n)
+{
+    packed keys, values;
+    atoll_error *err = NULL;
+    atoll_status status = ATOLL_OK;
+    if (n != 2) {
+        return raise_invalid("put_many takes keys, values");
+    }
+    if (pack(args[0], &keys) != 0) {
+        return NULL;
+    }
+    if (pack(args[1], &values) != 0) {
+        free_packed(&keys);
+        return NULL;
+    }
+    if (keys.n != values.n) {
+        raise_refused("there are %zd keys and %zd values", keys.n, values.n);
+    } else {
+        status = atoll_batch_put_packed(((BatchObject *)self)->batch, (const uint8_t *)keys.bytes, keys.offsets,
+                                        (const uint8_t *)values.bytes, values.offsets, (size_t)keys.n, &err);
+    }
+    free_packed(&keys);
+    free_packed(&values);
+    return PyErr_Occurred() ? NULL : none_or_raise(status, err);
+}
+
 static PyObject *batch_delete(PyObject *self, PyObject *key_object)
 {
     bytes_arg key;
@@ -78,6 +105,7 @@ static Py_ssize_t batch_len(PyObject *self)
 
 static PyMethodDef batch_methods[] = {
     {"_put", FAST(batch_put), METH_FASTCALL, NULL},
+    {"_put_many", FAST(batch_put_many), METH_FASTCALL, NULL},
     {"delete", batch_delete, METH_O, "Takes a key's value away when the batch is written."},
     {"clear", batch_clear, METH_NOARGS, "Takes everything out of the batch."},
     {NULL, NULL, 0, NULL},

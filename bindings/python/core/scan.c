@@ -82,7 +82,38 @@ static PyObject *scan_iter(PyObject *self)
     return self;
 }
 
+static PyObject *scan_seek(PyObject *self, PyObject *object)
+{
+    ScanObject *scan = (ScanObject *)self;
+    bytes_arg key;
+    atoll_error *err = NULL;
+    atoll_status status;
+    if (take_bytes(object, &key) != 0) {
+        return NULL;
+    }
+    if (scan->busy) {
+        give_back(&key);
+        return raise_status(ATOLL_E_BUSY, NULL);
+    }
+    scan->busy = 1;
+    Py_BEGIN_ALLOW_THREADS
+    status = atoll_iter_seek(scan->iter, key.data, (size_t)key.len, &err);
+    Py_END_ALLOW_THREADS
+    scan->busy = 0;
+    give_back(&key);
+    if (status == ATOLL_OK) {
+        scan->n = scan->at = 0;
+        scan->over = 0;
+    }
+    return none_or_raise(status, err);
+}
+
+static PyMethodDef scan_methods[] = {
+    {"seek", scan_seek, METH_O, "Goes on at a key, or at the next one there is, forward or back within the range. The limit counts anew."},
+    {NULL, NULL, 0, NULL},
+};
 static PyType_Slot scan_slots[] = {
+    {Py_tp_methods, scan_methods},
     {Py_tp_dealloc, scan_dealloc},
     {Py_tp_iter, scan_iter},
     {Py_tp_iternext, scan_next},
