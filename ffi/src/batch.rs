@@ -151,6 +151,9 @@ pub unsafe extern "C" fn atoll_batch_put_packed(
             )
         };
         debug_assert_eq!(keys.len(), values.len());
+        for (key, value) in keys.iter().zip(values.iter()) {
+            bytes::check_lengths(key, value)?;
+        }
         let mut operations = exclusive("batch", &batch.operations)?;
         for (key, value) in keys.iter().zip(values.iter()) {
             operations.put(key, value);
