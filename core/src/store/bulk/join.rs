@@ -246,11 +246,14 @@ impl Store {
             ..RecordParts::new(RecordKind::Ingest, &[], &value, Lsn::ZERO)
         };
         let appended = self.log.append(&parts)?;
-        Ok(Written {
+        let written = Written {
             lsn: appended.lsn,
             end: appended.end,
             epoch: appended.epoch,
-        })
+        };
+        drop(appended);
+        self.waiters.wake(|| self.log.stable());
+        Ok(written)
     }
 
     /// After a crash between manifest and record: the record is made up for, behind the first one of an
