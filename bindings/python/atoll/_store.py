@@ -245,6 +245,8 @@ class Store(_core.Db):
         A `Stored` of get_version() means that very write: another one of the same value is refused. One step that no other
         write comes between; whether it was done.
         """
+        if isinstance(expected, tuple) and not isinstance(expected, Stored):
+            raise TypeError(f"what is expected is bytes, str, a Stored or None, not {expected!r}")
         wanted = (expected.lsn, expected.hlc) if isinstance(expected, Stored) else expected
         return self._compare_and_set(key, wanted, value, durability_of(durability), ttl_ms(ttl))
 

@@ -192,6 +192,8 @@ def test_a_write_can_depend_on_a_version(db):
     second = db.get_version(b"k")
     assert second.value == first.value and second != first and second.expires_at is None
     assert not db.compare_and_set(b"k", first, b"lost")
+    with pytest.raises(TypeError):
+        db.compare_and_set(b"k", (second.lsn, second.hlc), b"lost")
     with db.snapshot() as snapshot:
         assert db.compare_and_set(b"k", second, b"won") and db[b"k"] == b"won"
         assert snapshot.get_version(b"k") == second
