@@ -54,7 +54,7 @@ pub unsafe extern "C" fn atoll_batch_clear(batch: *mut atoll_batch) {
         // SAFETY: the contract of the header.
         let batch = unsafe { batch.as_ref() };
         if let Some(mut operations) = batch.and_then(|batch| batch.operations.try_lock()) {
-            *operations = WriteBatch::new();
+            operations.clear();
         }
     });
 }
