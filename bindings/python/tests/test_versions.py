@@ -3,6 +3,7 @@
 import gc
 import json
 import threading
+import weakref
 
 import pytest
 
@@ -162,13 +163,10 @@ def test_a_rule_lets_go_of_its_function():
             return found[0]
 
     rule = Rule()
-    before = gc.get_referrers(rule)
     made = atoll.resolver(rule, name="rule")
     assert made.resolve(b"k", versions(b"a", b"b"))
-    import weakref
-
     gone = weakref.ref(rule)
-    del rule, made, before
+    del rule, made
     gc.collect()
     assert gone() is None
 
