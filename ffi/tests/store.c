@@ -57,6 +57,8 @@ static void many(void)
     uint8_t values[16];
     size_t needed = 0;
     atoll_batch *batch = atoll_batch_new();
+    const uint32_t offsets[] = {0, 1, ATOLL_MAX_KEY_BYTES + 2}, no_bytes[] = {0, 0, 0};
+    char *long_key = (char *)calloc(1, ATOLL_MAX_KEY_BYTES + 2);
     uint64_t lsn = 0;
 
     check_status(atoll_batch_put(batch, "a", 1, "one", 3, 0, &err), ATOLL_OK, &err, "batch_put");
@@ -69,6 +71,10 @@ static void many(void)
     check(lsn > 0, "write tells a position");
     atoll_batch_clear(batch);
     check(atoll_batch_len(batch) == 0, "a cleared batch is empty");
+    check_status(atoll_batch_put_packed(batch, (const uint8_t *)long_key, offsets, (const uint8_t *)long_key, no_bytes, 2, &err),
+                 ATOLL_E_INVALID, &err, "batch_put_packed of a key that is too long");
+    check(atoll_batch_len(batch) == 0, "adds all of them or none");
+    free(long_key);
     check_status(atoll_write(db, NULL, batch, &lsn, &err), ATOLL_OK, &err, "write of an empty batch");
     check(lsn == 0, "an empty batch has no position");
     atoll_batch_free(batch);

@@ -43,7 +43,7 @@ from ._errors import (
 )
 from ._keys import decode_key, encode_key
 from ._routing import Location, Node, Router
-from ._store import Approximate, Batch, Option, Snapshot, Store, Stored, Transaction, open, options
+from ._store import Approximate, Batch, Option, Scan, Snapshot, Store, Stored, Transaction, open, options
 from ._versions import Resolver, Version, compare_contexts, merge_contexts, resolver
 
 __version__: str = _core.version()
@@ -51,7 +51,7 @@ __version__: str = _core.version()
 __all__ = [
     "AllNodesFailed", "Approximate", "Batch", "Busy", "CallbackFailed", "Closed", "Cluster", "Conflict", "Corrupt", "CrossSlot",
     "DiskFull", "Error", "Forked", "Indeterminate", "InvalidArgument", "Location", "Locked", "Node", "NotPrimary", "Option",
-    "Resolver", "Router", "Session", "Snapshot", "StaleEpoch", "Stamp", "Store", "Stored", "TooOld", "Transaction",
+    "Resolver", "Router", "Scan", "Session", "Snapshot", "StaleEpoch", "Stamp", "Store", "Stored", "TooOld", "Transaction",
     "Unavailable", "VectorClock", "Version", "WriteLost", "compare_contexts", "compare_stamps", "decode_key", "encode_key",
     "merge_contexts", "merge_tokens", "open", "open_cluster", "options", "resolver",
 ]  # fmt: skip

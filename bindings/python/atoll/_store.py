@@ -10,13 +10,14 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import TracebackType
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from . import _core
 from ._arguments import Bytes, durability_of, range_of, text_of, ttl_ms, whole
 from ._errors import Conflict, InvalidArgument
 
 T = TypeVar("T")
+E = TypeVar("E", covariant=True)
 
 
 class Option(NamedTuple):
@@ -63,6 +64,14 @@ def open(path: str | os.PathLike[str], *, create: bool = True, read_only: bool =
     return Store._open(os.fsdecode(path), texts, read_only)
 
 
+class Scan(Iterator[E], Protocol[E]):
+    """Keys in order, with their values, as they were when it began. One thread at a time: others get Busy."""
+
+    def seek(self, key: Bytes, /) -> None:
+        """Goes on at a key, or at the next one there is, forward or back within the range. The limit counts anew."""
+        ...
+
+
 class Stored(NamedTuple):
     """A value and which write it is of; `expires_at` is its end in seconds since 1970, None if it stays."""
 
@@ -105,7 +114,7 @@ class Snapshot(_core.Snapshot):
     def scan(
         self, start: Bytes | None = None, end: Bytes | None = None, *, prefix: Bytes | None = None,
         limit: int | None = None, reverse: bool = False,
-    ) -> Iterator[tuple[bytes, bytes]]:  # fmt: skip
+    ) -> Scan[tuple[bytes, bytes]]:  # fmt: skip
         """As Store.scan(), of the store as it was then."""
         return self._store._scan(*range_of(start, end, prefix, limit, reverse), False, self)
 
@@ -245,13 +254,15 @@ class Store(_core.Db):
         A `Stored` of get_version() means that very write: another one of the same value is refused. One step that no other
         write comes between; whether it was done.
         """
+        if isinstance(expected, tuple) and not isinstance(expected, Stored):
+            raise TypeError(f"what is expected is bytes, str, a Stored or None, not {expected!r}")
         wanted = (expected.lsn, expected.hlc) if isinstance(expected, Stored) else expected
         return self._compare_and_set(key, wanted, value, durability_of(durability), ttl_ms(ttl))
 
     def scan(
         self, start: Bytes | None = None, end: Bytes | None = None, *, prefix: Bytes | None = None,
         limit: int | None = None, reverse: bool = False,
-    ) -> Iterator[tuple[bytes, bytes]]:  # fmt: skip
+    ) -> Scan[tuple[bytes, bytes]]:  # fmt: skip
         """Keys from `start` to `end` (exclusive) in byte order, with their values, as they are now.
 
         What is written while it goes on does not show. Open bounds are None.
@@ -261,7 +272,7 @@ class Store(_core.Db):
     def keys(
         self, start: Bytes | None = None, end: Bytes | None = None, *, prefix: Bytes | None = None,
         limit: int | None = None, reverse: bool = False,
-    ) -> Iterator[bytes]:  # fmt: skip
+    ) -> Scan[bytes]:  # fmt: skip
         """As scan(), keys only."""
         return self._scan(*range_of(start, end, prefix, limit, reverse), True, None)
 

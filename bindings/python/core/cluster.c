@@ -264,18 +264,26 @@ static PyObject *cluster_router(PyObject *self, PyObject *type)
     return status == ATOLL_OK ? router_of((PyTypeObject *)type, router) : raise_status(status, err);
 }
 
-PyObject *token_merge(PyObject *module, PyObject *args)
+PyObject *token_merge(PyObject *module, PyObject *const *args, Py_ssize_t n)
 {
-    const char *a, *b;
-    Py_ssize_t a_len, b_len;
+    bytes_arg a, b;
     atoll_buf *token = NULL;
     atoll_error *err = NULL;
     atoll_status status;
     (void)module;
-    if (!PyArg_ParseTuple(args, "y#y#", &a, &a_len, &b, &b_len)) {
+    if (n != 2) {
+        return raise_invalid("two tokens are needed");
+    }
+    if (take_bytes(args[0], &a) != 0) {
         return NULL;
     }
-    status = atoll_token_merge(a, (size_t)a_len, b, (size_t)b_len, &token, &err);
+    if (take_bytes(args[1], &b) != 0) {
+        give_back(&a);
+        return NULL;
+    }
+    status = atoll_token_merge(a.data, (size_t)a.len, b.data, (size_t)b.len, &token, &err);
+    give_back(&a);
+    give_back(&b);
     return status == ATOLL_OK ? bytes_of_buf(token) : raise_status(status, err);
 }
 

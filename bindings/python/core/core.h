@@ -213,7 +213,7 @@ PyObject *router_shard_nodes(PyObject *self, PyObject *shard);
 
 /* ---- functions of the module ---- */
 
-PyObject *token_merge(PyObject *module, PyObject *args);
+PyObject *token_merge(PyObject *module, PyObject *const *args, Py_ssize_t n);
 PyObject *encode_key(PyObject *module, PyObject *const *args, Py_ssize_t n);
 PyObject *decode_key(PyObject *module, PyObject *key);
 PyObject *hlc_pack(PyObject *module, PyObject *const *args, Py_ssize_t n);

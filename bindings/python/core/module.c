@@ -52,7 +52,7 @@ static PyMethodDef module_methods[] = {
     {"version_encode", FAST(version_encode), METH_FASTCALL, NULL},
     {"version_decode", version_decode, METH_O, NULL},
     {"options", options_table, METH_NOARGS, NULL},
-    {"token_merge", token_merge, METH_VARARGS, NULL},
+    {"token_merge", FAST(token_merge), METH_FASTCALL, NULL},
     {"set_make_error", set_make_error, METH_O, NULL},
     {"status_name", status_name, METH_O, NULL},
     {"version", version, METH_NOARGS, NULL},

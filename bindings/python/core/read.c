@@ -220,6 +220,7 @@ PyObject *db_get_many(PyObject *self, PyObject *const *args, Py_ssize_t n)
     values = PyMem_Malloc(room);
     do {
         if (!ends || !found || !values) {
+            unhold_snapshot(args[1]);
             PyErr_NoMemory();
             goto done;
         }
@@ -233,6 +234,7 @@ PyObject *db_get_many(PyObject *self, PyObject *const *args, Py_ssize_t n)
             values = PyMem_Malloc(room);
         }
     } while (status == ATOLL_BUFFER_TOO_SMALL);
+    unhold_snapshot(args[1]);
     if (status != ATOLL_OK) {
         raise_status(status, err);
         goto done;
@@ -251,7 +253,6 @@ PyObject *db_get_many(PyObject *self, PyObject *const *args, Py_ssize_t n)
         }
     }
 done:
-    unhold_snapshot(args[1]);
     PyMem_Free(ends);
     PyMem_Free(found);
     PyMem_Free(values);

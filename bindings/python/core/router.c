@@ -47,10 +47,10 @@ static PyObject *router_make(PyObject *type, PyObject *args)
     for (i = 0; status == ATOLL_OK && i < PyTuple_Size(nodes); i++) {
         const char *name, *zone, *rack;
         Py_ssize_t len;
-        PyObject *weight_object;
+        PyObject *name_object, *weight_object;
         uint32_t weight;
-        if (!PyArg_ParseTuple(PyTuple_GetItem(nodes, i), "s#Ozz", &name, &len, &weight_object, &zone, &rack) ||
-            take_u32(weight_object, "weight", &weight) != 0) {
+        if (!PyArg_ParseTuple(PyTuple_GetItem(nodes, i), "UOzz", &name_object, &weight_object, &zone, &rack) ||
+            take_u32(weight_object, "weight", &weight) != 0 || !(name = PyUnicode_AsUTF8AndSize(name_object, &len))) {
             goto raised;
         }
         status = atoll_router_spec_add_node(spec, name, (size_t)len, weight, zone, rack, &err);
@@ -134,7 +134,7 @@ static PyObject *router_plan(PyObject *self, PyObject *args)
 {
     const char *name, *change;
     Py_ssize_t len;
-    PyObject *weight_object;
+    PyObject *name_object, *weight_object;
     uint32_t weight;
     int want_after;
     atoll_buf *json = NULL;
@@ -142,8 +142,8 @@ static PyObject *router_plan(PyObject *self, PyObject *args)
     atoll_error *err = NULL;
     atoll_status status;
     const atoll_router *router = ((RouterObject *)self)->router;
-    if (!PyArg_ParseTuple(args, "pss#O", &want_after, &change, &name, &len, &weight_object) ||
-        take_u32(weight_object, "weight", &weight) != 0) {
+    if (!PyArg_ParseTuple(args, "psUO", &want_after, &change, &name_object, &weight_object) ||
+        take_u32(weight_object, "weight", &weight) != 0 || !(name = PyUnicode_AsUTF8AndSize(name_object, &len))) {
         return NULL;
     }
     Py_BEGIN_ALLOW_THREADS

@@ -7,12 +7,6 @@ type is made through the interpreter's own C interface.
 import ctypes
 
 
-class _Buffer(ctypes.Structure):
-    """The begin of Py_buffer: FillInfo sets the rest."""
-
-    _fields_ = [("buf", ctypes.c_void_p), ("obj", ctypes.c_void_p), ("rest", ctypes.c_byte * 64)]
-
-
 class _Slot(ctypes.Structure):
     _fields_ = [("slot", ctypes.c_int), ("function", ctypes.c_void_p)]
 

@@ -61,7 +61,7 @@ def test_one_name_is_no_list_of_names(path):
     for use in (
         lambda: atoll.Router.ring("abc"), lambda: atoll.Router.jump("abc"), lambda: atoll.Router.ring(b"abc"),
         lambda: atoll.Router.range("bcd"), lambda: atoll.Router.range(b"bcd"), lambda: atoll.Router.ring([1, 2]),
-        lambda: atoll.Router.ring([("a", 1)]), lambda: atoll.Router.modulo(8.0), lambda: atoll.Router.modulo(True),
+        lambda: atoll.Router.ring([("a", 1)]), lambda: atoll.Router.ring([atoll.Node(b"a")]), lambda: atoll.Router.modulo(8.0), lambda: atoll.Router.modulo(True),
         lambda: atoll.open_cluster(path, shards=2, nodes="n1,n2"), lambda: atoll.open_cluster(path, shards=2, nodes=[1, 2]),
         lambda: atoll.resolver("node_priority", nodes="ab"),
     ):  # fmt: skip

@@ -7,6 +7,7 @@ import threading
 import pytest
 
 import atoll
+from atoll import _core
 from hooked import hooked
 
 
@@ -97,8 +98,6 @@ def test_lists_may_change_while_they_are_read():
         def __index__(self):
             self.nodes.clear()
             return 1
-
-    from atoll import _core
 
     for _ in range(50):
         nodes = []

@@ -3,6 +3,7 @@
 import gc
 import json
 import threading
+import weakref
 
 import pytest
 
@@ -162,13 +163,10 @@ def test_a_rule_lets_go_of_its_function():
             return found[0]
 
     rule = Rule()
-    before = gc.get_referrers(rule)
     made = atoll.resolver(rule, name="rule")
     assert made.resolve(b"k", versions(b"a", b"b"))
-    import weakref
-
     gone = weakref.ref(rule)
-    del rule, made, before
+    del rule, made
     gc.collect()
     assert gone() is None
 
@@ -192,6 +190,8 @@ def test_a_write_can_depend_on_a_version(db):
     second = db.get_version(b"k")
     assert second.value == first.value and second != first and second.expires_at is None
     assert not db.compare_and_set(b"k", first, b"lost")
+    with pytest.raises(TypeError):
+        db.compare_and_set(b"k", (second.lsn, second.hlc), b"lost")
     with db.snapshot() as snapshot:
         assert db.compare_and_set(b"k", second, b"won") and db[b"k"] == b"won"
         assert snapshot.get_version(b"k") == second
