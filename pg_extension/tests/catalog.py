@@ -351,6 +351,26 @@ def a_change_with_a_dead_node_changes_nothing():
 
 
 @test
+def an_update_of_the_key_is_refused_or_moves_the_row():
+    ask("CREATE TABLE mv (id int8 PRIMARY KEY, v text, g int8 GENERATED ALWAYS AS (id + 1) STORED); CREATE TABLE rg (id text COLLATE \"C\" PRIMARY KEY, v text); INSERT INTO mv SELECT i, E'tab\\t' || i FROM generate_series(1, 100) i; INSERT INTO rg SELECT 'k' || i, NULL FROM generate_series(1, 100) i; SELECT atoll.distribute_table('mv', 'id', 8); SELECT atoll.distribute_table('rg', 'id', 4, 'range', splits => '{k3,k6}')")
+    holds(ask("UPDATE mv SET id = 1000 WHERE id = 7"), "0A000", "atoll.allow_key_update")
+    holds(ask("PREPARE u AS UPDATE mv SET id = id + 1000 WHERE id = 7; SET atoll.allow_key_update = on; SET plan_cache_mode = force_generic_plan; PREPARE w AS UPDATE mv SET id = id + 1000 WHERE id = 7; SET atoll.allow_key_update = off; EXECUTE w"), "0A000")
+    move = "SET atoll.allow_key_update = on;"
+    returned = ask(f"{move} UPDATE mv SET id = id + 1000, v = v || '!' WHERE id <= 50 RETURNING id, g").split("\n")
+    same(sorted(returned), [f"{i}|{i + 1}" for i in range(1001, 1051)])
+    same(ask("SELECT count(*), sum(id), count(*) FILTER (WHERE v = E'tab\\t' || id - 1000 || '!'), sum(g) - sum(id) FROM mv; SELECT v FROM mv WHERE id = 1007"), "100|55050|50|100\ntab\t7!")
+    same(problems("mv"), "")
+    # Every row once, though it comes to slots that are read later.
+    same(ask(f"{move} UPDATE mv SET id = id + 10000; SELECT count(*), sum(id) FROM mv; BEGIN; UPDATE mv SET id = id + 50000; ROLLBACK; SELECT count(*), sum(id) FROM mv"), "100|1055050\n100|1055050")
+    same((problems("mv"), left_over("none")), ("", 0))
+    holds(ask(f"{move} UPDATE mv SET id = 11002 WHERE id = 10060"), "23505")
+    holds(ask(f"{move} UPDATE mv SET id = NULL WHERE id = 10060"), "23502")
+    same(ask(f"{move} UPDATE mv SET id = 7000 WHERE id = 10061 RETURNING 1; UPDATE mv SET id = 61 WHERE id = 7000"), "1")
+    same(ask(f"{move} UPDATE rg SET id = 'z' || id, v = 'moved' WHERE id < 'k2'; SELECT count(*) FROM rg WHERE id >= 'z'; SELECT count(*) FROM rg"), "12\n100")
+    same(problems("rg"), "")
+
+
+@test
 def a_connection_string_holds_no_password():
     good = conninfo(shards[0])
     for bad in (good + " password=secret1", good + " password='se cret1'", f"postgres://postgres:secret1@127.0.0.1:{shards[0].port}/postgres", "postgresql://127.0.0.1/postgres?password=secret1", good + " passfile=/tmp/secret1", good + " sslpassword=secret1", good + " PASSWORD=secret1", "dbname='host=x password=secret1'", "password=secret1 '"):

@@ -64,7 +64,7 @@ fn jobs(rows: &[Row]) -> Vec<(i32, CString)> {
 }
 
 fn literal(text: Option<&str>) -> String {
-    text.map_or_else(|| "NULL".to_owned(), |text| pgrx::spi::quote_literal(text))
+    text.map_or_else(|| "NULL".to_owned(), pgrx::spi::quote_literal)
 }
 
 /// `carry_over()`: does on the nodes what was done to distributed tables here. Nothing, when nothing was.
