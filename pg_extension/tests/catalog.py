@@ -332,6 +332,19 @@ def what_cannot_be_carried_over_is_refused():
 
 
 @test
+def sessions_that_change_other_tables_do_not_meet():
+    # A snapshot from before a change, and names from after it.
+    session = coordinator.open("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1 FROM pg_class LIMIT 1; SELECT pg_sleep(1.5); CREATE TEMP TABLE mine (id int); COMMIT; SELECT 'done'")
+    coordinator.wait_for("SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'")
+    same(ask("ALTER TABLE d RENAME ab TO renamed"), "")
+    holds(session.stdout.read(), "done")
+    same(ask("ALTER TABLE d RENAME renamed TO ab; SET session_replication_role = replica; ALTER TABLE d ADD COLUMN always int; ALTER TABLE d DROP COLUMN always"), "")
+    sessions = [coordinator.open(f"ALTER TABLE d ADD COLUMN side{n} int DEFAULT {n}; CREATE INDEX ON d (side{n}); ALTER TABLE d DROP COLUMN side{n};") for n in range(4)]
+    same([session.stdout.read() for session in sessions], [""] * 4)
+    same(problems("d"), "")
+
+
+@test
 def a_change_with_a_dead_node_changes_nothing():
     state = ask(DDL_STATE.split(";")[0])
     shards[1].stop()
