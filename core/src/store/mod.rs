@@ -15,6 +15,7 @@ mod bulk;
 pub mod compact;
 pub mod conditional;
 mod cuts;
+mod delete_range;
 mod error;
 mod expiry;
 mod files;
