@@ -95,10 +95,11 @@ dump_and_restore() {
 }
 
 # Distributed tables over four servers of their own, which the script starts and stops.
-servers() {
-    "$PYTHON" pg_extension/tests/fanout.py "$bindir" >"$results/fanout.out" 2>&1 || failed=1
-    grep -E '^(not )?ok ' "$results/fanout.out" || true
-    if ! grep -q '^ok ' "$results/fanout.out" || grep -q '^not ok ' "$results/fanout.out"; then tail -n 30 "$results/fanout.out"; fi
+servers() { # NAME
+    local name=$1
+    "$PYTHON" "pg_extension/tests/$name.py" "$bindir" >"$results/$name.out" 2>&1 || failed=1
+    grep -E '^(not )?ok ' "$results/$name.out" || true
+    if ! grep -q '^ok ' "$results/$name.out" || grep -q '^not ok ' "$results/$name.out"; then tail -n 30 "$results/$name.out"; fi
 }
 
 regress surface pg_extension/tests
@@ -109,6 +110,8 @@ script vectors "$(grep -c "THEN 'ok '" "$results/vectors.sql")" --file="$results
 rm "$results/vectors.sql"
 cargo run --quiet --package atoll-pg --example histories 1000 >"$results/histories.sql"
 script histories 1 --file="$results/histories.sql"
-servers
+servers fanout
+cargo build --quiet --package atoll-pg --example router
+ATOLL_ROUTER=$TARGET/debug/examples/router servers catalog
 script rows 7 --variable=rows="$rows" --file=pg_extension/tests/rows.sql
 exit $failed

@@ -11,6 +11,7 @@
 pub mod apply;
 mod approximate;
 pub mod backup;
+mod batch;
 mod bulk;
 pub mod compact;
 pub mod conditional;
@@ -47,6 +48,7 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
 pub use approximate::Approximate;
+pub use batch::WriteBatch;
 pub use bulk::{BulkLoad, BulkLoaded};
 pub use compact::{CompactionHealth, CompactionLimits, CompactionReport, CompactionStep, StepKind};
 pub use conditional::{CompareAndSet, Expected};
@@ -60,7 +62,7 @@ pub use slots::{READER_SLOTS, READERS_FILE, ReaderInfo};
 pub use transaction::{Committed, Transaction, TransactionEntry, TransactionScan, TransactionValue};
 pub use verify::VerifyReport;
 pub use version::Value;
-pub use write::{Durability, WriteBatch, Written};
+pub use write::{Durability, Written};
 
 pub use crate::log::expiry::Expiry;
 pub use crate::log::payload::{SlotsFrozen, SlotsOwned};
@@ -535,10 +537,12 @@ impl Store {
         Ok(())
     }
 
+    #[inline]
     fn hash(&self, key: &[u8], system: bool) -> u64 {
         hash_key(self.index_seed, key, system)
     }
 
+    #[inline]
     fn location(segment: &Segment, lsn: Lsn) -> Location {
         let offset = segment.offset_of(lsn).expect("the record lies in this segment");
         let slot = segment.header().number % crate::log::SEGMENT_SLOTS;
@@ -547,10 +551,12 @@ impl Store {
     }
 
     /// Where the newest version of `key` stands, its header and key checked.
+    #[inline]
     fn lookup(&self, key: &[u8], system: bool) -> Result<Option<(Location, Place)>, StoreError> {
         self.lookup_hashed(self.hash(key, system), key, system)
     }
 
+    #[inline]
     fn lookup_hashed(
         &self,
         hash: u64,

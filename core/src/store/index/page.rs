@@ -86,6 +86,7 @@ impl Target {
     /// their limit at about the same time, and the space per key would swing by a factor of two as
     /// the store grows. Bent, there are pages of every fill at any time, and divisions are spread
     /// evenly (the idea of G. N. N. Martin, "Spiral storage", 1979).
+    #[inline]
     pub(super) fn of(hash: u64) -> Target {
         const ONE: u64 = 1 << 32;
         let x = hash >> 32;
@@ -96,6 +97,7 @@ impl Target {
     }
 
     /// Upper 22 bits of the slot of this key, `step` buckets after its home.
+    #[inline]
     fn mark(self, step: usize) -> u64 {
         let tag = u64::from(self.position) & ((1 << TAG_BITS) - 1);
         ((step as u64) << TAG_BITS) | tag
@@ -131,6 +133,7 @@ impl Area {
     }
 
     /// Reverses [`Area::to_bits`]; `None` for what no page can have.
+    #[inline]
     pub(super) fn from_bits(bits: u32) -> Option<Area> {
         let area = Area {
             depth: bits & 0xFF,
@@ -140,6 +143,7 @@ impl Area {
         valid.then_some(area)
     }
 
+    #[inline]
     pub(super) fn covers(self, target: Target) -> bool {
         target.position >> (MAX_DEPTH - self.depth) == self.prefix
     }
@@ -165,6 +169,12 @@ impl<'a> Page<'a> {
         Page(words.try_into().expect("the caller cuts out exactly one page"))
     }
 
+    #[inline]
+    pub(super) fn of(words: &'a [AtomicU64; PAGE_WORDS]) -> Page<'a> {
+        Page(words)
+    }
+
+    #[inline]
     fn word(self, index: usize) -> u64 {
         u64::from_le(self.0[index].load(Ordering::Acquire))
     }
@@ -173,9 +183,10 @@ impl<'a> Page<'a> {
         self.0[index].store(value.to_le(), Ordering::Release);
     }
 
-    fn bucket(self, bucket: usize) -> &'a [AtomicU64] {
-        let first = FIRST_SLOT + bucket * BUCKET_SLOTS;
-        &self.0[first..first + BUCKET_SLOTS]
+    #[inline]
+    fn bucket(self, bucket: usize) -> &'a [AtomicU64; BUCKET_SLOTS] {
+        // The header takes the place of one bucket.
+        &self.0.as_chunks().0[bucket + FIRST_SLOT / BUCKET_SLOTS]
     }
 
     /// Prepares a page of zeros. Nobody may know of the page yet.
@@ -185,17 +196,20 @@ impl<'a> Page<'a> {
     }
 
     /// The sequence now; pass it to [`Page::unchanged_since`] after looking.
+    #[inline]
     pub(super) fn sequence(self) -> u64 {
         self.word(SEQUENCE)
     }
 
     /// Whether nobody wrote since `sequence` was read, and the page was responsible for `target`.
+    #[inline]
     pub(super) fn unchanged_since(self, sequence: u64, target: Target) -> bool {
         // The area is read before the sequence is read again, so that it belongs to the same state.
         let covers = self.area().is_some_and(|area| area.covers(target));
         sequence.is_multiple_of(2) && covers && self.sequence() == sequence
     }
 
+    #[inline]
     pub(super) fn area(self) -> Option<Area> {
         u32::try_from(self.word(AREA)).ok().and_then(Area::from_bits)
     }
@@ -337,6 +351,7 @@ impl<'a> Page<'a> {
     }
 
     /// Waits until no other writer holds the page, then holds it.
+    #[inline]
     pub(super) fn lock(self) -> PageGuard<'a> {
         let backoff = Backoff::new();
         loop {
@@ -387,6 +402,7 @@ impl PageGuard<'_> {
     }
 
     /// Puts a key that is known to be absent; `false` if all its buckets are full.
+    #[inline]
     pub(super) fn insert(&self, target: Target, location: Location) -> bool {
         let mut passed = 0u64;
         for (step, bucket) in target.buckets() {
@@ -412,6 +428,7 @@ impl PageGuard<'_> {
     }
 
     /// Makes the slot of `target` that shows `old` show `new`; `false` if there is none.
+    #[inline]
     pub(super) fn replace(&self, target: Target, old: Location, new: Location) -> bool {
         match self.slot_of(target, old) {
             Some((index, step)) => {
@@ -435,6 +452,7 @@ impl PageGuard<'_> {
         true
     }
 
+    #[inline]
     fn slot_of(&self, target: Target, location: Location) -> Option<(usize, usize)> {
         for (step, bucket) in target.buckets() {
             let wanted = target.slot(step, location);
