@@ -6,8 +6,9 @@
 
 use std::ops::Bound;
 
+use super::batch::WriteBatch;
 use super::scan::ScanOptions;
-use super::write::{Durability, WriteBatch, Written};
+use super::write::{Durability, Written};
 use super::{Store, StoreError};
 
 /// Keys of a batch.
