@@ -16,6 +16,7 @@ mod bulk;
 pub mod compact;
 pub mod conditional;
 mod cuts;
+mod delete_range;
 mod error;
 mod expiry;
 mod files;
