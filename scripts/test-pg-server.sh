@@ -94,11 +94,13 @@ dump_and_restore() {
     fi
 }
 
-# Distributed tables over four servers of their own, which the script starts and stops.
-servers() {
-    "$PYTHON" pg_extension/tests/fanout.py "$bindir" >"$results/fanout.out" 2>&1 || failed=1
-    grep -E '^(not )?ok ' "$results/fanout.out" || true
-    if ! grep -q '^ok ' "$results/fanout.out" || grep -q '^not ok ' "$results/fanout.out"; then tail -n 30 "$results/fanout.out"; fi
+# A test over servers of its own, which it starts and stops.
+servers() { # NAME ARGUMENTS...
+    local name=$1
+    shift
+    PYTHONDONTWRITEBYTECODE=1 "$PYTHON" "pg_extension/tests/$name.py" "$bindir" "$@" >"$results/$name.out" 2>&1 || failed=1
+    grep -E '^(not )?ok ' "$results/$name.out" || true
+    if ! grep -q '^ok ' "$results/$name.out" || grep -q '^not ok ' "$results/$name.out"; then tail -n 30 "$results/$name.out"; fi
 }
 
 regress surface pg_extension/tests
@@ -109,6 +111,7 @@ script vectors "$(grep -c "THEN 'ok '" "$results/vectors.sql")" --file="$results
 rm "$results/vectors.sql"
 cargo run --quiet --package atoll-pg --example histories 1000 >"$results/histories.sql"
 script histories 1 --file="$results/histories.sql"
-servers
+servers fanout
+servers demo
 script rows 7 --variable=rows="$rows" --file=pg_extension/tests/rows.sql
 exit $failed
