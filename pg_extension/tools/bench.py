@@ -237,7 +237,7 @@ CREATE FUNCTION proxy_add(k int8) RETURNS int4 LANGUAGE sql AS 'UPDATE proxy_t S
             for who, table in tables.items():
                 session = Session(self.coordinator)
                 asked = "".join(f"EXPLAIN (SUMMARY) SELECT v FROM {table} WHERE id = {key};\n" for key in range(40, 60))
-                warm[who] = min(self.planning_times(session.run(asked))[5:])
+                warm[who] = statistics.median(self.planning_times(session.run(asked))[5:])
                 session.close()
                 session = Session(self.coordinator)
                 session.run(f"SELECT v FROM {table} WHERE id = 1;\nSET plan_cache_mode = force_generic_plan;\nPREPARE q(int8) AS SELECT v FROM {table} WHERE id = $1;")
