@@ -4,7 +4,7 @@
 #   scripts/test-pg-server.sh RESULTS BINDIR
 #
 # In: PGHOST and the other variables of the server, which has the extension's files; its programs in
-# BINDIR; atoll of the debug profile. ATOLL_PG_KEYS and ATOLL_PG_ROWS set how many keys and rows of each
+# BINDIR; atoll and the example writer of the debug profile. ATOLL_PG_KEYS and ATOLL_PG_ROWS set how many keys and rows of each
 # type are compared.
 # Out: lines `ok NAME` and `not ok NAME`, status 1 if one is `not ok`; everything else in RESULTS.
 # Must never: leave an object in the server that a later test stumbles over.
@@ -113,5 +113,6 @@ cargo run --quiet --package atoll-pg --example histories 1000 >"$results/histori
 script histories 1 --file="$results/histories.sql"
 servers fanout
 servers demo
+servers store "$TARGET/debug"
 script rows 7 --variable=rows="$rows" --file=pg_extension/tests/rows.sql
 exit $failed

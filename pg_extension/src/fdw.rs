@@ -14,7 +14,7 @@
     reason = "calls postgres_fdw's handler and builds PostgreSQL's table of callbacks"
 )]
 
-mod convert;
+pub(crate) mod convert;
 mod direct;
 mod explain;
 mod key;

@@ -14,6 +14,7 @@ mod functions;
 mod opclass;
 mod remote;
 mod routing;
+mod store;
 mod transaction;
 mod version;
 
