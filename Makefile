@@ -1,7 +1,7 @@
 # Every target is a line or two into scripts/ or cargo; the work is done there.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-pg test test-pg-large test-large vectors histories hostile kills loom fuzz plan-report check fix bench bench-peers bench-pg bench-pg-functions instructions install wheel deb test-deb install-pg clean
+.PHONY: help demo demo-pg test test-pg-large test-large vectors histories hostile kills loom fuzz plan-report check fix bench bench-peers bench-pg bench-pg-functions bench-python instructions install wheel deb test-deb install-pg clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
@@ -74,6 +74,10 @@ bench-pg: ## a table over three servers beside postgres_fdw and PL/Proxy, into d
 	@scripts/setup.sh bench-pg
 	@scripts/cargo.sh build --release --package atoll-pg
 	@ROWS=$(ROWS) SECONDS_EACH=$(SECONDS) ROUNDS=$(ROUNDS) PAGE=docs/benchmarks.md scripts/bench-pg.sh
+
+bench-python: ## the Python package beside py-lmdb, RocksDict and plyvel, as ratios, into docs/benchmarks.md (FLAGS="--rounds 3")
+	@scripts/setup.sh test
+	@scripts/bench-python.sh
 
 install: ## builds and installs library, headers, pkg-config, CMake files and tool (PREFIX=/usr/local DESTDIR=)
 	@scripts/setup.sh demo

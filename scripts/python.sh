@@ -20,8 +20,8 @@ build)
     cp "$TARGET/debug/libatoll.so" "$out/lib/libatoll.so.0"
     headers=$("$PYTHON" -c 'import sysconfig; print(sysconfig.get_path("include"))')
     # shellcheck disable=SC2086  # a list of flags
-    gcc -std=c99 -O2 -g -Wall -Wextra -Wno-missing-field-initializers -Werror ${CFLAGS:-} -shared -fPIC \
-        "-I$headers" -Iinclude "$package/atoll/_core.c" -o "$out/atoll/_core.abi3.so" \
+    gcc -std=c99 -O2 -g -Wall -Wextra -Wshadow -Wno-missing-field-initializers -Werror ${CFLAGS:-} -shared -fPIC -fvisibility=hidden \
+        "-I$headers" -Iinclude "$package"/core/*.c -o "$out/atoll/_core.abi3.so" \
         "$out/lib/libatoll.so.0" "-Wl,-rpath,$out/lib"
     ;;
 wheel)

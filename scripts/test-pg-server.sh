@@ -112,6 +112,8 @@ rm "$results/vectors.sql"
 cargo run --quiet --package atoll-pg --example histories 1000 >"$results/histories.sql"
 script histories 1 --file="$results/histories.sql"
 servers fanout
+cargo build --quiet --package atoll-pg --example router --example writer
+ATOLL_ROUTER=$TARGET/debug/examples/router servers catalog
 servers demo
 servers store "$TARGET/debug"
 script rows 7 --variable=rows="$rows" --file=pg_extension/tests/rows.sql

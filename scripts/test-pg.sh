@@ -20,6 +20,5 @@ results=$LOGS/pg
 rm -rf "$results"
 mkdir -p "$results"
 cargo build --quiet --package atoll-cli
-cargo build --quiet --package atoll-pg --example writer
 scripts/pg-copy.sh debug scripts/test-pg-server.sh "$results" || failed=1
 exit $failed

@@ -20,11 +20,13 @@ pytest() { # LABEL, then the environment and arguments
 }
 documented() { # PYTHON
     "$1" - <<'DOCTESTS'
-import doctest, sys
+import doctest, importlib, pkgutil, sys
 import atoll
 
-failed = doctest.testmod(atoll).failed + doctest.testfile("bindings/python/README.md", module_relative=False).failed
-sys.exit(failed > 0)
+modules = [atoll] + [importlib.import_module(f"atoll.{found.name}") for found in pkgutil.iter_modules(atoll.__path__)]
+results = [doctest.testmod(module) for module in modules] + [doctest.testfile("bindings/python/README.md", module_relative=False)]
+assert sum(result.attempted for result in results) > 50
+sys.exit(any(result.failed for result in results))
 DOCTESTS
 }
 case_of() { # NAME COMMAND...
@@ -48,6 +50,11 @@ wheel=$(PROFILE=debug scripts/python.sh wheel)
 "$TARGET/clean-venv/bin/pip" install --quiet --disable-pip-version-check --no-index "$wheel"
 case_of "the wheel needs no library beside it" bash -c "! ldd '$TARGET'/clean-venv/lib/python3*/site-packages/atoll/_core*.so | grep -q libatoll"
 case_of "the wheel works without the sources" documented "$TARGET/clean-venv/bin/python"
+# pytest is borrowed; the package is the wheel's.
+borrowed=$("$python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+from_wheel() { (cd "$TARGET/clean-venv" && PYTHONPATH=$borrowed bin/python -c 'import atoll, sys; assert atoll.__file__.startswith(sys.prefix), atoll.__file__'); }
+case_of "the tests of the wheel are of the wheel" from_wheel
+pytest wheel "PYTHONPATH=$borrowed" "$TARGET/clean-venv/bin/python"
 story=$(cd "$TARGET/clean-venv" && bin/python "$ROOT/examples/python/story.py" "$(mktemp -d)/data")
 case_of "the story is that of every language" diff <(printf '%s\n' "$story") examples/story.txt
 exit $failed

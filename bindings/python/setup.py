@@ -24,7 +24,9 @@ setup(
     ext_modules=[
         Extension(
             "atoll._core",
-            ["atoll/_core.c"],
+            sorted(str(source) for source in pathlib.Path("core").glob("*.c")),
+            depends=["core/core.h"],
+            extra_compile_args=["-fvisibility=hidden"],
             include_dirs=[str(include)],
             extra_objects=[static],
             # What Rust's standard library needs. Its symbols stay inside: another extension may bring its own.

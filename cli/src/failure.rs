@@ -152,6 +152,7 @@ fn next_step(error: &ClusterError) -> Option<String> {
         ClusterError::Unavailable { .. } => "`atoll status DIR` shows which replicas are missing".into(),
         ClusterError::RebalanceUnderWay { .. } => "`atoll rebalance DIR` finishes it".into(),
         ClusterError::HandOver { .. } => "`atoll rebalance DIR` goes on where it stopped".into(),
+        ClusterError::SeveralReplicas { .. } => "leave out --sorted".into(),
         ClusterError::UnknownNode { .. } => "`atoll status DIR` lists the nodes".into(),
         ClusterError::Indeterminate { .. } => "read the key before writing it again".into(),
         ClusterError::WriteLost { .. } => "write it again; reads without the token show what stands".into(),

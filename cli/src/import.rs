@@ -12,8 +12,9 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use atoll::cluster::{Cluster, WriteDurability};
+use atoll::cluster::{Cluster, ClusterError, ClusterLoad, WriteDurability};
 use atoll::log::format::{MAX_KEY_BYTES, MAX_VALUE_BYTES};
+use atoll::store::{Expires, StoreError};
 use clap::Args;
 use serde::Serialize;
 
@@ -39,10 +40,15 @@ Examples:
   atoll import data users.csv --key email
   atoll import data /var/lib/dpkg/status --key Package
   zcat events.jsonl.gz | atoll import data - --format jsonl --key id
+  atoll import data all.jsonl --key key --value value --expires expires_at_ms
+  atoll import data sorted.csv --key id --sorted
 
 The value is the record as a JSON object; of records with the same key the last one wins. A JSON
 line is stored as it stands. An import that was interrupted goes on where it was when the same
 command is given again; standard input cannot be resumed.
+
+With --sorted, keys must ascend by their bytes, each once (`LC_ALL=C sort`). Each shard gets its part
+whole or not at all, straight into tables. That needs shards with one replica (init --replicas 1).
 
 What is no record goes to the reject file with its line number, and the exit code is 1.")]
 pub struct ImportArgs {
@@ -61,6 +67,11 @@ pub struct ImportArgs {
     #[arg(long, value_name = "COLUMN")]
     value: Option<String>,
 
+    /// Column that says when a value is gone, in milliseconds since 1970; where it is empty, null or
+    /// missing the value stays
+    #[arg(long, value_name = "COLUMN")]
+    expires: Option<String>,
+
     /// Format of the file [default: by its name]
     #[arg(long, value_enum)]
     format: Option<Format>,
@@ -72,6 +83,10 @@ pub struct ImportArgs {
     /// Records that are written and made durable together
     #[arg(long, value_name = "N", default_value_t = BATCH_RECORDS, value_parser = at_least_one)]
     batch: usize,
+
+    /// The input is sorted by key: load it in one piece, which writes every record once instead of twice
+    #[arg(long)]
+    sorted: bool,
 
     /// Where rejects go [default: FILE.rejects in the current directory]
     #[arg(long, value_name = "FILE")]
@@ -134,6 +149,8 @@ pub struct Job<'j> {
     pub restart: bool,
     /// When a batch counts as done.
     pub durability: WriteDurability,
+    /// One bulk load instead of batches.
+    pub sorted: bool,
 }
 
 impl<'j> Job<'j> {
@@ -147,6 +164,7 @@ impl<'j> Job<'j> {
             rejects,
             restart: false,
             durability: WriteDurability::Replicated,
+            sorted: false,
         }
     }
 
@@ -218,12 +236,14 @@ pub fn run(args: &ImportArgs) -> Outcome {
             format,
             key: args.key.clone(),
             value: args.value.clone(),
+            expires: args.expires.clone(),
             quotes: !args.no_quotes,
         },
         batch: args.batch,
         rejects: args.rejects.clone().unwrap_or_else(default_rejects),
         restart: args.restart,
         durability: args.durability,
+        sorted: args.sorted,
     };
     // A file that cannot be read is told before a cluster is opened for it.
     let input = Input::open(&job)?;
@@ -361,13 +381,16 @@ pub fn load(cluster: &Cluster, job: &Job, input: Input) -> Outcome<Report> {
     let progress = Progress::new("import", total, state.position.offset);
     let began = Instant::now();
     let records_before = state.records;
+    let load = job.sorted.then(|| cluster.bulk_load()).transpose()?;
     let mut loader = Loader {
+        load,
         cluster,
         job,
         place,
         state,
         rejects,
         progress,
+        loaded: 0,
     };
     let ends_with_record = loader.run(reader.as_mut())?;
     let Loader {
@@ -429,21 +452,28 @@ fn go_on(job: &Job, reader: &mut dyn RecordReader, earlier: &Checkpoint) -> Outc
     Ok(())
 }
 
+/// Key, value, and how long it stays.
+type Pair = (Vec<u8>, Vec<u8>, Expires);
+
 /// The loop from records to durable batches.
 struct Loader<'l> {
     cluster: &'l Cluster,
+    /// Where records go that are sorted.
+    load: Option<ClusterLoad<'l>>,
     job: &'l Job<'l>,
     place: Option<Place>,
     state: Checkpoint,
     rejects: RejectFile,
     progress: Progress,
+    /// Records of the load so far.
+    loaded: u64,
 }
 
 impl Loader<'_> {
     /// Returns whether the last thing in the input was a record.
     fn run(&mut self, reader: &mut dyn RecordReader) -> Outcome<bool> {
         let mut ends_with_record = false;
-        let mut batch: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
+        let mut batch: Vec<Pair> = Vec::new();
         let mut batch_bytes = 0;
         // Rejects that were written and belong to no checkpoint yet.
         let mut loose_rejects = 0;
@@ -470,13 +500,26 @@ impl Loader<'_> {
                         })?;
                         loose_rejects += 1;
                     } else {
+                        let expires = record.expires_at_ms.map_or(Expires::Never, Expires::AtMs);
+                        if let Some(load) = &mut self.load {
+                            let put = load.put(&record.key, &record.value, expires);
+                            put.map_err(|error| unsorted(self.job, reader.position().lines, error))?;
+                            self.loaded += 1;
+                            if self.loaded.is_multiple_of(BATCH_RECORDS as u64) {
+                                self.show(reader.position().offset);
+                            }
+                            continue;
+                        }
                         batch_bytes += record.key.len() + record.value.len();
-                        batch.push((record.key, record.value));
+                        batch.push((record.key, record.value, expires));
                     }
                 }
             }
-            if batch.len() >= self.job.batch || batch_bytes >= BATCH_BYTES || loose_rejects >= self.job.batch
-            {
+            let is_due = batch.len() >= self.job.batch
+                || batch_bytes >= BATCH_BYTES
+                || loose_rejects >= self.job.batch;
+            // A load takes effect in one piece, so nothing on the way to it is worth a checkpoint.
+            if is_due && self.load.is_none() {
                 self.write(&mut batch, reader, false)?;
                 (batch_bytes, loose_rejects) = (0, 0);
             }
@@ -512,15 +555,13 @@ impl Loader<'_> {
     }
 
     /// Writes a batch, and when it is durable the checkpoint that says so.
-    fn write(
-        &mut self,
-        batch: &mut Vec<(Vec<u8>, Vec<u8>)>,
-        reader: &dyn RecordReader,
-        last: bool,
-    ) -> Outcome {
-        self.cluster.put_many(batch, self.job.durability)?;
+    fn write(&mut self, batch: &mut Vec<Pair>, reader: &dyn RecordReader, last: bool) -> Outcome {
+        self.cluster.put_many_expiring(batch, self.job.durability)?;
+        if let Some(load) = self.load.take() {
+            load.finish()?;
+        }
         self.rejects.sync()?;
-        self.state.records += batch.len() as u64;
+        self.state.records += batch.len() as u64 + std::mem::take(&mut self.loaded);
         self.state.position = reader.position();
         self.state.rejects_bytes = self.rejects.bytes();
         self.state.finished = last;
@@ -528,15 +569,30 @@ impl Loader<'_> {
             place.save(&self.state)?;
         }
         batch.clear();
-        let state = &self.state;
-        self.progress.at(state.position.offset, || {
-            let mut note = counted(state.records, "record");
+        self.show(self.state.position.offset);
+        Ok(())
+    }
+
+    fn show(&mut self, offset: u64) {
+        let (state, loaded) = (&self.state, self.loaded);
+        self.progress.at(offset, || {
+            let mut note = counted(state.records + loaded, "record");
             if state.rejected > 0 {
                 note.push_str(&format!(", {} rejected", count(state.rejected)));
             }
             note
         });
-        Ok(())
+    }
+}
+
+/// Names the line of a record that a bulk load refuses.
+fn unsorted(job: &Job, line: u64, error: ClusterError) -> Failure {
+    match &error {
+        ClusterError::Store {
+            source: source @ StoreError::Unsorted { .. },
+            ..
+        } => Failure::usage(format!("{}, line {line}: {source}", job.name())),
+        _ => error.into(),
     }
 }
 

@@ -280,10 +280,11 @@ enum ExportFormat {
 Examples:
   atoll export data > all.jsonl
   atoll export data --format tsv -o all.tsv
-  atoll export data | atoll import copy - --format jsonl --key key --value value
+  atoll export data | atoll import copy - --format jsonl --key key --value value --expires expires_at_ms
 
 A stored JSON object is embedded as it stands, other text is a string. Bytes that are not UTF-8
-appear in hexadecimal as key_hex and value_hex (TSV keeps them as they are).")]
+appear in hexadecimal as key_hex and value_hex (TSV keeps them as they are). Values that expire
+have expires_at_ms, in milliseconds since 1970; in TSV that is a third column, with --expires.")]
 pub struct ExportArgs {
     #[command(flatten)]
     dir: DirArg,
@@ -291,6 +292,10 @@ pub struct ExportArgs {
     /// Shape of the records
     #[arg(long, value_enum, default_value_t = ExportFormat::Jsonl)]
     format: ExportFormat,
+
+    /// A third column of TSV: when the value is gone, empty if it stays
+    #[arg(long)]
+    expires: bool,
 
     /// Write to a new file instead of standard output
     #[arg(short, long, value_name = "FILE")]
@@ -303,12 +308,17 @@ pub struct ExportArgs {
 /// Writes all records.
 pub fn export(args: &ExportArgs) -> Outcome {
     let options = args.read.options()?;
+    if args.expires && args.format != ExportFormat::Tsv {
+        return Err(Failure::usage(
+            "--expires adds a column to TSV; JSON lines have expires_at_ms wherever a value expires",
+        ));
+    }
     let exported = session::with(&args.dir.dir, |cluster| match &args.output {
-        None => export_to(cluster, &options, args.format, &mut output::stdout()),
+        None => export_to(cluster, &options, args, &mut output::stdout()),
         Some(path) => {
             let file = File::create_new(path).map_err(|error| Failure::file("create", path, &error))?;
             let mut out = BufWriter::with_capacity(1 << 20, Named { path, file });
-            let exported = export_to(cluster, &options, args.format, &mut out)?;
+            let exported = export_to(cluster, &options, args, &mut out)?;
             let synced = out.get_ref().file.sync_all();
             synced.map_err(|error| Failure::file("write", path, &error))?;
             Ok(exported)
@@ -339,29 +349,43 @@ impl Write for Named<'_> {
 fn export_to(
     cluster: &Cluster,
     options: &ReadOptions,
-    format: ExportFormat,
+    args: &ExportArgs,
     out: &mut dyn Write,
 ) -> Outcome<u64> {
-    let all = (Bound::Unbounded, Bound::Unbounded);
-    let mut exported = 0;
-    match format {
-        ExportFormat::Jsonl => visit(cluster, &all, options, |key, value| {
-            exported += 1;
-            write_json_line(out, key, Some(value))?;
-            Ok(true)
-        })?,
-        ExportFormat::Tsv => {
-            let mut rows = csv::WriterBuilder::new().delimiter(b'\t').from_writer(&mut *out);
-            rows.write_record(["key", "value"]).map_err(io::Error::from)?;
-            visit(cluster, &all, options, |key, value| {
+    let (mut exported, mut expiring) = (0, 0);
+    let all = cluster.scan(Bound::Unbounded, Bound::Unbounded, options)?;
+    match args.format {
+        ExportFormat::Jsonl => {
+            for entry in all {
+                let entry = entry?;
                 exported += 1;
-                rows.write_record([key, value]).map_err(io::Error::from)?;
-                Ok(true)
-            })?;
+                write_json(out, &entry.key, Some(&entry.value), entry.value.expires_at_ms())?;
+            }
+        }
+        ExportFormat::Tsv => {
+            let columns = 2 + usize::from(args.expires);
+            let mut rows = csv::WriterBuilder::new().delimiter(b'\t').from_writer(&mut *out);
+            rows.write_record(&["key", "value", "expires_at_ms"][..columns])
+                .map_err(io::Error::from)?;
+            for entry in all {
+                let entry = entry?;
+                exported += 1;
+                let expires = entry.value.expires_at_ms();
+                expiring += u64::from(expires.is_some());
+                let expires = expires.map_or_else(String::new, |ms| ms.to_string());
+                let row: [&[u8]; 3] = [&entry.key, &entry.value, expires.as_bytes()];
+                rows.write_record(&row[..columns]).map_err(io::Error::from)?;
+            }
             rows.flush()?;
         }
     }
     out.flush()?;
+    if expiring > 0 && !args.expires {
+        output::warn(&format!(
+            "{} will expire, which this file does not say: --expires adds the column",
+            output::counted(expiring, "value")
+        ));
+    }
     Ok(exported)
 }
 
@@ -375,11 +399,23 @@ fn write_plain(out: &mut dyn Write, key: &[u8], value: Option<&[u8]>) -> io::Res
 }
 
 fn write_json_line(out: &mut dyn Write, key: &[u8], value: Option<&[u8]>) -> io::Result<()> {
+    write_json(out, key, value, None)
+}
+
+fn write_json(
+    out: &mut dyn Write,
+    key: &[u8],
+    value: Option<&[u8]>,
+    expires_at_ms: Option<u64>,
+) -> io::Result<()> {
     out.write_all(b"{")?;
     write_json_field(out, "key", key, false)?;
     if let Some(value) = value {
         out.write_all(b",")?;
         write_json_field(out, "value", value, true)?;
+    }
+    if let Some(ms) = expires_at_ms {
+        write!(out, ",\"expires_at_ms\":{ms}")?;
     }
     out.write_all(b"}\n")
 }

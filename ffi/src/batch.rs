@@ -54,7 +54,7 @@ pub unsafe extern "C" fn atoll_batch_clear(batch: *mut atoll_batch) {
         // SAFETY: the contract of the header.
         let batch = unsafe { batch.as_ref() };
         if let Some(mut operations) = batch.and_then(|batch| batch.operations.try_lock()) {
-            *operations = WriteBatch::new();
+            operations.clear();
         }
     });
 }
@@ -151,6 +151,9 @@ pub unsafe extern "C" fn atoll_batch_put_packed(
             )
         };
         debug_assert_eq!(keys.len(), values.len());
+        for (key, value) in keys.iter().zip(values.iter()) {
+            bytes::check_lengths(key, value)?;
+        }
         let mut operations = exclusive("batch", &batch.operations)?;
         for (key, value) in keys.iter().zip(values.iter()) {
             operations.put(key, value);

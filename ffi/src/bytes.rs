@@ -109,6 +109,17 @@ pub(crate) unsafe fn key<'a>(data: *const c_void, len: usize) -> Result<&'a [u8]
     unsafe { slice("key", data, len) }
 }
 
+/// Refuses a key or a value that is longer than any can be.
+pub(crate) fn check_lengths(key: &[u8], value: &[u8]) -> Result<(), Failure> {
+    if key.len() > ATOLL_MAX_KEY_BYTES {
+        return Err(too_long("key", key.len(), ATOLL_MAX_KEY_BYTES));
+    }
+    if value.len() > ATOLL_MAX_VALUE_BYTES {
+        return Err(too_long("value", value.len(), ATOLL_MAX_VALUE_BYTES));
+    }
+    Ok(())
+}
+
 /// A value, no longer than any can be.
 ///
 /// # Safety

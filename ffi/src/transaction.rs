@@ -33,14 +33,14 @@ pub struct atoll_transaction {
 
 struct State {
     held: Mutex<Option<Held>>,
+    /// The value that was read last. Not of what goes when the store is closed: its view lasts until the next call.
+    lent: Mutex<Vec<u8>>,
     db: Arc<atoll_db>,
 }
 
 struct Held {
     /// Of the engine below; first, so that it goes first.
     transaction: Transaction<'static>,
-    /// The value that was read last, where it is no longer anywhere else.
-    lent: Vec<u8>,
     _engine: Arc<Engine>,
 }
 
@@ -87,9 +87,9 @@ pub unsafe extern "C" fn atoll_transaction_begin(
         let state = Arc::new(State {
             held: Mutex::new(Some(Held {
                 transaction: lasting.writer()?.transaction(),
-                lent: Vec::new(),
                 _engine: engine,
             })),
+            lent: Mutex::new(Vec::new()),
             db,
         });
         let child: Weak<State> = Arc::downgrade(&state);
@@ -122,19 +122,18 @@ pub unsafe extern "C" fn atoll_transaction_get(
                 out("value", value)?,
             )
         };
-        let mut held = transaction.state.held()?;
-        let Some(Held {
-            transaction, lent, ..
-        }) = &mut *held
-        else {
+        let state = &transaction.state;
+        let mut held = state.held()?;
+        let Some(Held { transaction, .. }) = &mut *held else {
             return Err(Failure::closed("transaction"));
         };
+        let mut lent = exclusive("transaction", &state.lent)?;
         let Some(found) = transaction.get(key)? else {
             return Ok(ATOLL_NOT_FOUND);
         };
         lent.clear();
         lent.extend_from_slice(&found);
-        *value = atoll_bytes::of(lent);
+        *value = atoll_bytes::of(&lent);
         Ok(ATOLL_OK)
     })
 }

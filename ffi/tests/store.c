@@ -278,7 +278,7 @@ static void misuse(const char *dir)
 static void closing(const char *dir)
 {
     atoll_pin *pin = atoll_pin_new();
-    atoll_bytes value, unread = {NULL, 0};
+    atoll_bytes value, unread = {NULL, 0}, lent;
     atoll_snapshot *snapshot = NULL;
     atoll_transaction *transaction = NULL;
     atoll_iter *iter = NULL;
@@ -287,6 +287,8 @@ static void closing(const char *dir)
     atoll_db *again = NULL;
     atoll_buf *json = NULL;
     uint64_t durable = 0;
+    char first[64];
+    size_t first_len;
 
     check_status(atoll_get(db, NULL, "a", 1, pin, &value, &err), ATOLL_OK, &err, "a value is pinned");
     check_status(atoll_snapshot_new(db, &snapshot, &err), ATOLL_OK, &err, "a snapshot");
@@ -298,9 +300,15 @@ static void closing(const char *dir)
     check_status(atoll_sync(db, &durable, &err), ATOLL_OK, &err, "sync");
     check(durable > 0, "sync tells a position");
     check_status(atoll_compact(db, &err), ATOLL_OK, &err, "compact");
+    check_status(atoll_transaction_get(transaction, "a", 1, &lent, &err), ATOLL_OK, &err, "a transaction before close");
+    check_status(atoll_iter_next(iter, &entry, &err), ATOLL_OK, &err, "a scan before close");
+    first_len = entry.key.len < sizeof first ? entry.key.len : sizeof first;
+    memcpy(first, entry.key.data, first_len);
     check_status(atoll_db_close(db, &err), ATOLL_OK, &err, "close");
     check_status(atoll_db_close(db, &err), ATOLL_OK, &err, "close again");
     check(view_is(value, "uno"), "what is pinned stays");
+    check(view_is(lent, "uno"), "what a transaction has lent stays until its next call");
+    check(entry.key.len == first_len && memcmp(entry.key.data, first, first_len) == 0, "and what a scan has lent");
     check_status(atoll_put(db, NULL, "a", 1, "x", 1, &err), ATOLL_E_CLOSED, &err, "put after close");
     options.snapshot = snapshot;
     check_status(atoll_get(db, &options, "a", 1, pin, &unread, &err), ATOLL_E_CLOSED, &err, "a snapshot after close");

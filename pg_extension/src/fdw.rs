@@ -5,7 +5,7 @@
 //!
 //! Planning and deparsing are postgres_fdw's, reached through its handler only; every callback that would
 //! connect is replaced. `options.rs` checks options, `scan.rs` reads, `modify.rs` writes row by row,
-//! `direct.rs` runs whole UPDATE and DELETE statements there, `task.rs` starts statements together,
+//! `bulk.rs` copies many rows, `direct.rs` runs whole UPDATE and DELETE statements there, `task.rs` starts statements together,
 //! `key.rs` keeps the distribution key from being updated, `maintain.rs` truncates and samples,
 //! `explain.rs` shows where a plan goes.
 
@@ -14,6 +14,7 @@
     reason = "calls postgres_fdw's handler and builds PostgreSQL's table of callbacks"
 )]
 
+mod bulk;
 pub(crate) mod convert;
 mod direct;
 mod explain;
@@ -30,8 +31,25 @@ use std::cell::Cell;
 use pgrx::pg_sys::ffi::pg_guard_ffi_boundary;
 use pgrx::prelude::*;
 
+/// Values become text that every server reads alike while this is kept.
+pub(crate) fn portable_formats() -> impl Drop {
+    convert::Formats::new()
+}
+
+/// At the end of a transaction.
 pub(crate) fn forget() {
     task::forget();
+    bulk::forget(0);
+}
+
+/// When a subtransaction is rolled back.
+pub(crate) fn forget_rows(depth: i32) {
+    bulk::forget(depth);
+}
+
+/// Brings rows that were put aside to their nodes, before anything else is asked of one.
+pub(crate) fn settle_rows() {
+    bulk::settle();
 }
 
 thread_local! {

@@ -85,7 +85,15 @@ pub(crate) fn opening(session: &Connection) -> String {
 /// The session of a node in the local transaction, with nothing running on it: statements sent on it end
 /// with the transaction. `writes` makes it count at commit.
 pub(crate) fn session(node: &Rc<Node>, user: pg_sys::Oid, writes: bool) -> Rc<Connection> {
-    let session = pool::idle_writer(node, user);
+    join(pool::idle_writer(node, user), writes)
+}
+
+/// The same for rows that were put aside.
+pub(crate) fn session_for_copy(node: &Rc<Node>, user: pg_sys::Oid) -> Rc<Connection> {
+    join(pool::copy_writer(node, user), true)
+}
+
+fn join(session: Rc<Connection>, writes: bool) -> Rc<Connection> {
     let sql = opening(&session);
     if !sql.is_empty()
         && let Err(trouble) = session.run(&command(&sql), Patience::Interruptible)
@@ -289,6 +297,7 @@ fn clean_up() {
     }
     pool::sweep();
     crate::fdw::forget();
+    crate::catalog::stop_changing(0);
     crate::store::session::forget();
 }
 
@@ -327,6 +336,8 @@ unsafe extern "C-unwind" fn at_subtransaction(
             }
         }
         pg_sys::SubXactEvent::SUBXACT_EVENT_ABORT_SUB => {
+            crate::fdw::forget_rows(depth);
+            crate::catalog::stop_changing(depth);
             sessions.iter().for_each(|session| session.stop());
             let sound: Vec<_> = sessions
                 .iter()

@@ -15,7 +15,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tools"))
-from servers import Session, private_servers  # noqa: E402
+from cluster import Session, private_servers  # noqa: E402
 
 BINDIR, PROGRAMS = sys.argv[1], sys.argv[2]
 failed = 0

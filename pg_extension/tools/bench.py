@@ -17,7 +17,7 @@ import subprocess
 import sys
 import time
 
-from servers import INTERRUPTS, Session, Trouble, four_servers, private_servers, run_guarded
+from cluster import INTERRUPTS, Session, Trouble, four_servers, private_servers, run_guarded
 
 SLOTS = 32
 COPY_ROWS = 50_000

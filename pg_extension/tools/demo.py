@@ -16,7 +16,7 @@ import re
 import subprocess
 import time
 
-from servers import Session, Trouble, four_servers, private_servers, run_guarded
+from cluster import Session, Trouble, four_servers, private_servers, run_guarded
 
 SLOTS = 32
 WANTED_ROWS = 50_000

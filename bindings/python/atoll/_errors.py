@@ -64,6 +64,10 @@ class CrossSlot(Error):
     """The keys of one atomic operation live in different places."""
 
 
+class CallbackFailed(Error):
+    """A function of the program could not do its part; what it raised is the cause."""
+
+
 class Conflict(Error):
     """What a transaction has read is no longer so; nothing was written. Run it again."""
 
@@ -80,6 +84,7 @@ _BY_NAME: dict[str, type[Error]] = {
     "ATOLL_CONFLICT": Conflict,
     "ATOLL_E_INVALID": InvalidArgument,
     "ATOLL_E_CORRUPT": Corrupt,
+    "ATOLL_E_CALLBACK": CallbackFailed,
     "ATOLL_E_CLOSED": Closed,
     "ATOLL_E_BUSY": Busy,
     "ATOLL_E_LOCKED": Locked,

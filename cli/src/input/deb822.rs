@@ -8,7 +8,7 @@ use std::io::Read;
 
 use super::source::{LineEnd, Source};
 use super::{
-    InputError, Item, Position, Record, RecordReader, Rejected, Selection, not_utf8, too_long,
+    InputError, Item, Position, Record, RecordReader, Rejected, Selection, expiry_of, not_utf8, too_long,
     without_newline,
 };
 
@@ -17,6 +17,7 @@ pub struct Deb822 {
     source: Source,
     key: String,
     value: Option<String>,
+    expires: Option<String>,
     max_bytes: usize,
     /// The stanza as it stands.
     text: Vec<u8>,
@@ -29,6 +30,7 @@ impl Deb822 {
             source,
             key: select.key.clone(),
             value: select.value.clone(),
+            expires: select.expires.clone(),
             max_bytes,
             text: Vec::new(),
         }
@@ -58,9 +60,14 @@ impl Deb822 {
             }
             None => object(&fields).map_err(|error| error.to_string())?,
         };
+        let expires_at_ms = match &self.expires {
+            Some(name) => expiry_of(name, find(name).map_or("", String::as_str))?,
+            None => None,
+        };
         Ok(Record {
             key: key.as_bytes().to_vec(),
             value,
+            expires_at_ms,
         })
     }
 }

@@ -9,7 +9,7 @@ use std::io::{self, Read};
 
 use super::source::Source;
 use super::{
-    InputError, Item, Position, Record, RecordReader, Rejected, Selection, not_utf8, too_long,
+    InputError, Item, Position, Record, RecordReader, Rejected, Selection, expiry_of, not_utf8, too_long,
     without_newline,
 };
 
@@ -80,6 +80,8 @@ pub struct Delimited {
     key: usize,
     key_name: String,
     value: Option<usize>,
+    expires: Option<usize>,
+    expires_name: String,
     row: Row,
 }
 
@@ -100,6 +102,8 @@ impl Delimited {
             key: 0,
             key_name: select.key.clone(),
             value: None,
+            expires: None,
+            expires_name: select.expires.clone().unwrap_or_default(),
             row: Row::default(),
         };
         match reader.read_row()? {
@@ -128,6 +132,7 @@ impl Delimited {
         };
         reader.key = find(&select.key)?;
         reader.value = select.value.as_deref().map(find).transpose()?;
+        reader.expires = select.expires.as_deref().map(find).transpose()?;
         reader.labels = names
             .iter()
             .map(|name| format!("{}:", serde_json::Value::from(name.as_str())))
@@ -267,9 +272,14 @@ impl Delimited {
             Some(column) => fields[column].as_bytes().to_vec(),
             None => self.object(&fields)?,
         };
+        let expires_at_ms = match self.expires {
+            Some(column) => expiry_of(&self.expires_name, fields[column])?,
+            None => None,
+        };
         Ok(Record {
             key: key.as_bytes().to_vec(),
             value,
+            expires_at_ms,
         })
     }
 

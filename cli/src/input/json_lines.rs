@@ -12,8 +12,8 @@ use serde_json::value::RawValue;
 
 use super::source::{LineEnd, Source};
 use super::{
-    InputError, Item, Position, Record, RecordReader, Rejected, Selection, not_utf8, too_long,
-    without_newline,
+    InputError, Item, Position, Record, RecordReader, Rejected, Selection, expiry_of, not_utf8, shortened,
+    too_long, without_newline,
 };
 
 const ARRAY_HINT: &str = "; if the file is one JSON array, `jq -c '.[]' FILE` makes lines of it";
@@ -23,6 +23,7 @@ pub struct JsonLines {
     source: Source,
     key: String,
     value: Option<String>,
+    expires: Option<String>,
     max_bytes: usize,
     line: Vec<u8>,
 }
@@ -34,6 +35,7 @@ impl JsonLines {
             source,
             key: select.key.clone(),
             value: select.value.clone(),
+            expires: select.expires.clone(),
             max_bytes,
             line: Vec::new(),
         }
@@ -60,7 +62,18 @@ impl JsonLines {
             (Some(column), None) => return Err(format!("the value field {column:?} is missing")),
             (Some(_), Some(raw)) => scalar(raw.get()).unwrap_or_else(|| raw.get().as_bytes().to_vec()),
         };
-        Ok(Record { key, value })
+        let expires_at_ms = match (&self.expires, found.expires.map(RawValue::get)) {
+            (None, _) | (_, None | Some("null")) => None,
+            (Some(column), Some(raw)) => match scalar(raw).map(String::from_utf8) {
+                Some(Ok(text)) => expiry_of(column, &text)?,
+                _ => expiry_of(column, raw)?,
+            },
+        };
+        Ok(Record {
+            key,
+            value,
+            expires_at_ms,
+        })
     }
 
     fn columns<'t>(&self, text: &'t str) -> Result<Columns<'t>, serde_json::Error> {
@@ -68,6 +81,7 @@ impl JsonLines {
         let wanted = Wanted {
             key: &self.key,
             value: self.value.as_deref(),
+            expires: self.expires.as_deref(),
         };
         let found = wanted.deserialize(&mut parser)?;
         parser.end()?;
@@ -107,31 +121,25 @@ fn scalar(raw: &str) -> Option<Vec<u8>> {
     }
 }
 
-fn shortened(text: &str) -> String {
-    const SHOWN_CHARS: usize = 40;
-    match text.char_indices().nth(SHOWN_CHARS) {
-        Some((at, _)) => format!("{}…", &text[..at]),
-        None => text.into(),
-    }
-}
-
 /// The message without serde's line number, which is always 1 here.
 fn without_place(error: &serde_json::Error) -> String {
     let text = error.to_string();
     text.split(" at line ").next().unwrap_or(&text).to_string()
 }
 
-/// The two columns that matter.
+/// The columns that matter.
 #[derive(Default)]
 struct Columns<'t> {
     key: Option<&'t RawValue>,
     value: Option<&'t RawValue>,
+    expires: Option<&'t RawValue>,
 }
 
 /// Takes the wanted columns out of an object and checks the rest of it.
 struct Wanted<'w> {
     key: &'w str,
     value: Option<&'w str>,
+    expires: Option<&'w str>,
 }
 
 impl<'t> DeserializeSeed<'t> for Wanted<'_> {
@@ -156,12 +164,15 @@ impl<'t> Visitor<'t> for Wanted<'_> {
         while let Some(name) = map.next_key::<String>()? {
             let is_key = name == self.key;
             let is_value = self.value == Some(name.as_str());
-            if !is_key && !is_value {
+            let is_expiry = self.expires == Some(name.as_str());
+            if !is_key && !is_value && !is_expiry {
                 map.next_value::<IgnoredAny>()?;
                 continue;
             }
             let raw: &RawValue = map.next_value()?;
-            let seen = (is_key && found.key.is_some()) || (is_value && found.value.is_some());
+            let seen = (is_key && found.key.is_some())
+                || (is_value && found.value.is_some())
+                || (is_expiry && found.expires.is_some());
             if seen {
                 return Err(A::Error::custom(format!("the field {name:?} is given twice")));
             }
@@ -170,6 +181,9 @@ impl<'t> Visitor<'t> for Wanted<'_> {
             }
             if is_value {
                 found.value = Some(raw);
+            }
+            if is_expiry {
+                found.expires = Some(raw);
             }
         }
         Ok(found)

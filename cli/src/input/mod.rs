@@ -38,6 +38,8 @@ pub struct Record {
     pub key: Vec<u8>,
     /// The record as a JSON object, or the text of the value column when one was chosen.
     pub value: Vec<u8>,
+    /// When the value is gone, in milliseconds since 1970; `None` if it stays.
+    pub expires_at_ms: Option<u64>,
 }
 
 /// A piece of input that is not a record.
@@ -98,6 +100,9 @@ pub struct Selection {
     pub key: String,
     /// Column whose text is the value; the whole record as JSON when there is none.
     pub value: Option<String>,
+    /// Column that says when the value is gone. Absent from checkpoints of imports without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<String>,
     /// Whether quotation marks mean something in CSV and TSV.
     pub quotes: bool,
 }
@@ -110,6 +115,7 @@ impl Selection {
             format,
             key: key.into(),
             value: None,
+            expires: None,
             quotes: true,
         }
     }
@@ -155,6 +161,29 @@ fn too_long(line: u64, max_bytes: usize, text: &[u8], hint: &str) -> Rejected {
 fn without_newline(text: &[u8]) -> &[u8] {
     let text = text.strip_suffix(b"\n").unwrap_or(text);
     text.strip_suffix(b"\r").unwrap_or(text)
+}
+
+/// What the expiry column says: a whole number of milliseconds since 1970, or nothing.
+fn expiry_of(column: &str, text: &str) -> Result<Option<u64>, String> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|_| digits).map(Some).ok_or_else(|| {
+        format!(
+            "the expiry {column:?} is no whole number of milliseconds since 1970: {}",
+            shortened(text)
+        )
+    })
+}
+
+/// The beginning of a text, for a message.
+fn shortened(text: &str) -> String {
+    const SHOWN_CHARS: usize = 40;
+    match text.char_indices().nth(SHOWN_CHARS) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text.into(),
+    }
 }
 
 /// Why a text is not UTF-8, as half a sentence.

@@ -263,3 +263,38 @@ fn standard_input_is_read_to_its_end() {
     place.run(&["count", "c"]).prints("1\n");
     assert!(!place.path("c/imports").exists());
 }
+
+#[test]
+fn sorted_input_is_loaded_whole_or_not_at_all() {
+    let place = Place::new();
+    place
+        .run(&["init", "c", "--shards", "3", "--replicas", "1"])
+        .code(0);
+    place.run(&["put", "c", "k0007", "older"]).code(0);
+    let row = |n: u32| format!("k{n:04},{n}\n");
+    let rows: String = (0..3000).map(row).collect();
+    let import = |file: &str| place.run(&["import", "c", file, "--key", "id", "--value", "n", "--sorted"]);
+    place.write("unsorted.csv", format!("id,n\n{rows}k0500,again\n"));
+    import("unsorted.csv")
+        .code(2)
+        .says("unsorted.csv, line 3002: key \"k0500\"")
+        .says("sort the input by the bytes of its keys");
+    place.run(&["scan", "c"]).prints("k0007\tolder\n");
+    place.write("sorted.csv", format!("id,n\n{rows}bad\n"));
+    import("sorted.csv")
+        .code(1)
+        .mentions("3,000 records imported, 1 rejected");
+    place.run(&["count", "c"]).prints("3000\n");
+    place.run(&["get", "c", "k0007"]).prints("7\n");
+    place.run(&["put", "c", "k0007", "newer"]).code(0);
+    place.run(&["get", "c", "k0007"]).prints("newer\n");
+    import("sorted.csv").code(1).says("imported already");
+    place.run(&["verify", "c"]).code(0);
+    let copies = Place::with_cluster();
+    copies.write("sorted.csv", format!("id,n\n{rows}"));
+    copies
+        .run(&["import", "c", "sorted.csv", "--key", "id", "--sorted"])
+        .code(2)
+        .says("has 3 replicas")
+        .says("leave out --sorted");
+}

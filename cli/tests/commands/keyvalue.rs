@@ -198,3 +198,86 @@ fn an_export_fills_a_copy_that_is_equal() {
         .code(1)
         .says("cannot create all.tsv");
 }
+
+#[test]
+fn an_export_carries_expiries_into_the_copy() {
+    let place = Place::with_cluster();
+    place.run(&["put", "c", "brief", "x", "--ttl", "1ms"]).code(0);
+    place
+        .run(&["put", "c", "long", "{\"n\":1}", "--ttl", "9d"])
+        .code(0);
+    place.run(&["put", "c", "stays", "y"]).code(0);
+    std::thread::sleep(std::time::Duration::from_millis(20));
+    let expiry = |dir: &str, key: &str| {
+        let answer = place.run(&["get", dir, key, "--json"]).code(0).json();
+        answer["expires_at_ms"].as_u64()
+    };
+    let at = expiry("c", "long").expect("it goes");
+    let exported = place.run(&["export", "c"]).code(0).out;
+    let lines = format!(
+        "{{\"key\":\"long\",\"value\":{{\"n\":1}},\"expires_at_ms\":{at}}}\n{{\"key\":\"stays\",\"value\":\"y\"}}\n"
+    );
+    assert_eq!(exported, lines);
+    place
+        .run(&["export", "c", "--format", "tsv", "-o", "all.tsv", "--expires"])
+        .code(0);
+    let table = format!("key\tvalue\texpires_at_ms\nlong\t\"{{\"\"n\"\":1}}\"\t{at}\nstays\ty\t\n");
+    assert_eq!(place.read("all.tsv"), table);
+    place
+        .run(&["export", "c", "--format", "tsv"])
+        .code(0)
+        .says("1 value will expire");
+    place.run(&["export", "c", "--expires"]).code(2).says("TSV");
+    place.write("all.jsonl", &exported);
+    for (dir, file) in [("from-json", "all.jsonl"), ("from-tsv", "all.tsv")] {
+        place
+            .run(&["init", dir, "--shards", "2", "--replicas", "1"])
+            .code(0);
+        let columns = ["--key", "key", "--value", "value", "--expires", "expires_at_ms"];
+        let import = [&["import", dir, file][..], &columns].concat();
+        place.run(&import).code(0).mentions("2 records imported");
+        assert_eq!((expiry(dir, "long"), expiry(dir, "stays")), (Some(at), None));
+        assert_eq!(place.run(&["export", dir]).code(0).out, exported);
+    }
+}
+
+#[test]
+fn an_expiry_that_is_none_is_rejected_with_its_line() {
+    let place = Place::with_cluster();
+    let lines = [
+        r#"{"k":"null","at":null}"#,
+        r#"{"k":"none"}"#,
+        r#"{"k":"text","at":"99999999999999"}"#,
+        r#"{"k":"past","at":5}"#,
+        r#"{"k":"half","at":1.5}"#,
+        r#"{"k":"minus","at":-1}"#,
+        r#"{"k":"plus","at":"+7"}"#,
+        r#"{"k":"list","at":[1]}"#,
+        r#"{"k":"huge","at":99999999999999999999999}"#,
+    ];
+    let import = [
+        "import",
+        "c",
+        "-",
+        "--format",
+        "jsonl",
+        "--key",
+        "k",
+        "--expires",
+        "at",
+    ];
+    place.run(&["put", "c", "past", "older"]).code(0);
+    place
+        .run_with_input(&import, lines.join("\n").as_bytes())
+        .code(1)
+        .mentions("4 records imported, 5 rejected");
+    let rejects = place.read("stdin.rejects");
+    for (line, value) in [(5, "1.5"), (6, "-1"), (7, "+7"), (8, "[1]"), (9, "9999")] {
+        let told =
+            format!("{line}\tthe expiry \"at\" is no whole number of milliseconds since 1970: {value}");
+        assert!(rejects.contains(&told), "{told} is not in {rejects}");
+    }
+    place
+        .run(&["scan", "c", "--keys-only"])
+        .prints("none\nnull\ntext\n");
+}

@@ -23,7 +23,7 @@ const GROUP_BYTES: usize = 1 << 20;
 impl Inner {
     /// Appends to the shard that owns `slots`, once it takes writes. `None` when the slots have
     /// been parted by a hand-over: nothing was written then. Not synced.
-    fn append(
+    pub(super) fn append(
         &self,
         slots: &[SlotId],
         write: impl Fn(&Store) -> Result<Written, StoreError>,
@@ -233,14 +233,30 @@ impl Cluster {
         pairs: &[(Vec<u8>, Vec<u8>)],
         durability: WriteDurability,
     ) -> Result<Token, ClusterError> {
+        self.put_pairs(pairs, durability)
+    }
+
+    /// As [`Cluster::put_many`], of values that may go by themselves: see [`Expires`].
+    ///
+    /// # Errors
+    /// As for [`Cluster::put_many`].
+    pub fn put_many_expiring(
+        &self,
+        pairs: &[(Vec<u8>, Vec<u8>, Expires)],
+        durability: WriteDurability,
+    ) -> Result<Token, ClusterError> {
+        self.put_pairs(pairs, durability)
+    }
+
+    fn put_pairs<P: Pair>(&self, pairs: &[P], durability: WriteDurability) -> Result<Token, ClusterError> {
         if pairs.is_empty() {
             return Ok(Token::default());
         }
         let topology = self.inner.topology.load_full();
         let mut by_slot: BTreeMap<(ShardId, SlotId), Vec<usize>> = BTreeMap::new();
-        for (index, (key, _)) in pairs.iter().enumerate() {
-            topology.check_key(key)?;
-            let slot = topology.slot_of(key);
+        for (index, pair) in pairs.iter().enumerate() {
+            topology.check_key(pair.key())?;
+            let slot = topology.slot_of(pair.key());
             by_slot
                 .entry((topology.shard_of_slot(slot), slot))
                 .or_default()
@@ -250,7 +266,7 @@ impl Cluster {
         let mut pending = Pending::default();
         for ((shard, slot), indexes) in by_slot {
             for index in indexes {
-                let bytes = pairs[index].0.len() + pairs[index].1.len();
+                let bytes = pairs[index].key().len() + pairs[index].value().len();
                 if !pending.takes(shard, bytes) {
                     self.inner.flush(pairs, &mut pending, &mut ends)?;
                 }
@@ -263,6 +279,39 @@ impl Cluster {
             token.merge(&self.inner.settle(&group, written, durability)?)?;
         }
         Ok(token)
+    }
+}
+
+/// What is put together with others.
+trait Pair {
+    fn key(&self) -> &[u8];
+    fn value(&self) -> &[u8];
+    fn expires(&self) -> Expires {
+        Expires::Never
+    }
+}
+
+impl Pair for (Vec<u8>, Vec<u8>) {
+    fn key(&self) -> &[u8] {
+        &self.0
+    }
+
+    fn value(&self) -> &[u8] {
+        &self.1
+    }
+}
+
+impl Pair for (Vec<u8>, Vec<u8>, Expires) {
+    fn key(&self) -> &[u8] {
+        &self.0
+    }
+
+    fn value(&self) -> &[u8] {
+        &self.1
+    }
+
+    fn expires(&self) -> Expires {
+        self.2
     }
 }
 
@@ -296,9 +345,9 @@ impl Pending {
 impl Inner {
     /// Logs what is pending and remembers where each shard's log ends: waiting for the last write
     /// of an epoch covers the earlier ones.
-    fn flush(
+    fn flush<P: Pair>(
         &self,
-        pairs: &[(Vec<u8>, Vec<u8>)],
+        pairs: &[P],
         pending: &mut Pending,
         ends: &mut BTreeMap<(ShardId, Epoch), (Arc<Group>, Written)>,
     ) -> Result<(), ClusterError> {
@@ -308,7 +357,8 @@ impl Inner {
         }
         let mut batch = WriteBatch::new();
         for index in &indexes {
-            batch.put(pairs[*index].0.as_slice(), pairs[*index].1.as_slice());
+            let pair = &pairs[*index];
+            batch.put_expiring(pair.key(), pair.value(), pair.expires());
         }
         let mut remember = |group: Arc<Group>, written: Written| {
             let end = ends
@@ -325,10 +375,11 @@ impl Inner {
             return Ok(());
         }
         for index in indexes {
-            let (key, value) = &pairs[index];
-            let slot = self.slot_of(key)?;
-            let (group, written) =
-                self.append_one(slot, |store| store.put(key, value, Durability::Buffered))?;
+            let pair = &pairs[index];
+            let slot = self.slot_of(pair.key())?;
+            let (group, written) = self.append_one(slot, |store| {
+                store.put_expiring(pair.key(), pair.value(), pair.expires(), Durability::Buffered)
+            })?;
             remember(group, written);
         }
         Ok(())

@@ -41,6 +41,17 @@ pub enum ClusterError {
         /// The shard.
         shard: ShardId,
     },
+    /// What was asked works in shards with one replica only.
+    #[error(
+        "shard {shard} has {replicas} replicas: a bulk load goes into tables, which are not shipped; write the \
+         pairs in batches, which reach every replica"
+    )]
+    SeveralReplicas {
+        /// The shard.
+        shard: ShardId,
+        /// Its replicas.
+        replicas: usize,
+    },
     /// Too few replicas are there. Nothing was written; ask again later.
     #[error("shard {shard} is not available: {reason}")]
     Unavailable {
@@ -212,6 +223,7 @@ impl ClusterError {
             | ClusterError::Locked { .. } => 4,
             ClusterError::Routing(_)
             | ClusterError::CrossSlot { .. }
+            | ClusterError::SeveralReplicas { .. }
             | ClusterError::UnknownNode { .. }
             | ClusterError::NodeState { .. }
             | ClusterError::BadQuorum { .. }

@@ -14,6 +14,7 @@
 mod approximate;
 mod background;
 mod backup;
+mod bulk;
 mod compact;
 pub mod config_store;
 pub mod consistency;
@@ -55,6 +56,7 @@ use membership::members_key;
 pub use crate::replication::Token;
 pub use crate::routing::{Change, Plan};
 pub use backup::ClusterRestoreReport;
+pub use bulk::ClusterLoad;
 pub use compact::{ClusterCompaction, CompactOptions, ReplicaCompaction};
 pub use consistency::{Consistency, ReadOptions, UnknownName, WriteDurability};
 pub use error::ClusterError;

@@ -148,6 +148,32 @@ impl Map {
         unsafe { std::slice::from_raw_parts(self.base.as_ptr().add(offset).cast::<AtomicU64>(), count) }
     }
 
+    /// Page `number` as words, in native byte order: [`Map::atomic_u64s`] with one check.
+    ///
+    /// # Panics
+    /// If the map is read-only or ends before the page does.
+    #[inline]
+    pub(crate) fn atomic_page(&self, number: usize) -> &[AtomicU64; PAGE_BYTES / 8] {
+        self.must_be_writable();
+        assert!(
+            number < self.len / PAGE_BYTES,
+            "page {number} lies outside a map of {} bytes",
+            self.len
+        );
+        if let Owner::Region(region) = &self.owner {
+            region.watch(number * PAGE_BYTES, PAGE_BYTES);
+        }
+        // SAFETY: as in `atomic_u64s`: in bounds (checked above), aligned (pages of a page-aligned base),
+        // writable, mapped as long as `self` lives.
+        unsafe {
+            &*self
+                .base
+                .as_ptr()
+                .add(number * PAGE_BYTES)
+                .cast::<[AtomicU64; PAGE_BYTES / 8]>()
+        }
+    }
+
     /// As [`Map::atomic_u64s`], of any map.
     ///
     /// # Safety
@@ -169,6 +195,7 @@ impl Map {
     /// # Panics
     /// If the word is not aligned to 8 or reaches past the end.
     #[must_use]
+    #[inline]
     pub fn load_u64(&self, offset: usize, ordering: Ordering) -> u64 {
         u64::from_le(self.word(offset).load(ordering))
     }
@@ -177,6 +204,7 @@ impl Map {
     ///
     /// # Panics
     /// If the word is not aligned to 8 or reaches past the end, or the map is read-only.
+    #[inline]
     pub fn store_u64(&self, offset: usize, value: u64, ordering: Ordering) {
         self.must_be_writable();
         self.word(offset).store(value.to_le(), ordering);
@@ -191,6 +219,7 @@ impl Map {
     /// # Panics
     /// If the span reaches past the end.
     #[must_use]
+    #[inline]
     pub unsafe fn bytes(&self, offset: usize, len: usize) -> &[u8] {
         self.must_contain(offset, len);
         // SAFETY: in bounds (checked above), readable as long as `self` lives; no stores, by the
@@ -206,6 +235,7 @@ impl Map {
     ///
     /// # Panics
     /// If the span reaches past the end or the map is read-only.
+    #[inline]
     pub unsafe fn copy_in(&self, offset: usize, bytes: &[u8]) {
         self.must_be_writable();
         self.must_contain(offset, bytes.len());
@@ -219,6 +249,42 @@ impl Map {
             Owner::Region(region) => region.store(offset, bytes),
         }
         self.changed(offset, bytes.len());
+    }
+
+    /// Copies several parts into `[offset, offset + len)`, each to its distance from `offset`: one check of the
+    /// span for all of them.
+    ///
+    /// # Safety
+    /// As for [`Map::copy_in`], for the whole span.
+    ///
+    /// # Panics
+    /// If the span reaches past the end, a part past the span, or the map is read-only.
+    #[inline]
+    pub(crate) unsafe fn copy_in_parts<const N: usize>(
+        &self,
+        offset: usize,
+        len: usize,
+        parts: [(usize, &[u8]); N],
+    ) {
+        self.must_be_writable();
+        self.must_contain(offset, len);
+        for (at, bytes) in parts {
+            assert!(
+                at <= len && bytes.len() <= len - at,
+                "a part of {} bytes at {at} of {len}",
+                bytes.len()
+            );
+            match &self.owner {
+                // SAFETY: in bounds and writable (checked above); `bytes` cannot overlap the span, which
+                // belongs to the caller alone.
+                Owner::File(_) => unsafe {
+                    let target = self.base.as_ptr().add(offset + at);
+                    std::ptr::copy_nonoverlapping(bytes.as_ptr(), target, bytes.len());
+                },
+                Owner::Region(region) => region.store(offset + at, bytes),
+            }
+        }
+        self.changed(offset, len);
     }
 
     /// Brings the pages of `[offset, offset + len)` into memory, so that reading them does not fault.
@@ -264,6 +330,7 @@ impl Map {
     }
 
     /// Starts fetching the cache line at `offset`; a hint, and nothing at all past the end.
+    #[inline]
     pub fn prefetch(&self, offset: usize) {
         #[cfg(all(target_arch = "x86_64", not(miri)))]
         if offset < self.len {
@@ -277,6 +344,7 @@ impl Map {
         let _ = offset;
     }
 
+    #[inline]
     fn word(&self, offset: usize) -> &AtomicU64 {
         assert!(offset.is_multiple_of(8), "word at {offset} is not aligned to 8");
         self.must_contain(offset, 8);
@@ -287,6 +355,7 @@ impl Map {
         unsafe { AtomicU64::from_ptr(self.base.as_ptr().add(offset).cast::<u64>()) }
     }
 
+    #[inline]
     fn must_contain(&self, offset: usize, len: usize) {
         assert!(
             offset.checked_add(len).is_some_and(|end| end <= self.len),
@@ -295,10 +364,12 @@ impl Map {
         );
     }
 
+    #[inline]
     fn must_be_writable(&self) {
         assert_eq!(self.access, MapAccess::Write, "a read-only map takes no stores");
     }
 
+    #[inline]
     fn changed(&self, offset: usize, len: usize) {
         if let Owner::Region(region) = &self.owner {
             region.touch(offset, len);

@@ -290,14 +290,29 @@ fn ofd_lock_is_held(file: &fs::File, start: u64, len: u64) -> io::Result<bool> {
     Ok(ofd_lock(file, libc::F_OFD_GETLK, start, len)?.l_type != libc::F_UNLCK as libc::c_short)
 }
 
+/// Lets go of every lock on the file, whoever else has a copy of its descriptor.
+fn ofd_unlock(file: &fs::File) -> io::Result<()> {
+    ofd_call(file, libc::F_OFD_SETLK, libc::F_UNLCK, 0, 0).map(drop)
+}
+
 /// One lock call for an exclusive lock on `len` bytes; 0 means to the end of any file.
-#[expect(unsafe_code, reason = "std has no open file description locks")]
 fn ofd_lock(file: &fs::File, command: libc::c_int, start: u64, len: u64) -> io::Result<libc::flock> {
+    ofd_call(file, command, libc::F_WRLCK, start, len)
+}
+
+#[expect(unsafe_code, reason = "std has no open file description locks")]
+fn ofd_call(
+    file: &fs::File,
+    command: libc::c_int,
+    kind: libc::c_int,
+    start: u64,
+    len: u64,
+) -> io::Result<libc::flock> {
     let offset =
         |bytes| libc::off_t::try_from(bytes).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput));
     // SAFETY: an all-zero flock is a valid value; OFD locks demand `l_pid` to be zero.
     let mut request: libc::flock = unsafe { std::mem::zeroed() };
-    request.l_type = libc::F_WRLCK as libc::c_short;
+    request.l_type = kind as libc::c_short;
     request.l_whence = libc::SEEK_SET as libc::c_short;
     request.l_start = offset(start)?;
     request.l_len = offset(len)?;
@@ -314,18 +329,28 @@ fn ofd_lock(file: &fs::File, command: libc::c_int, start: u64, len: u64) -> io::
 #[derive(Debug)]
 struct OsLock {
     file: fs::File,
+    /// Whose lock it is: a child of fork that came around the hook of [`fork`] must not end it.
+    pid: u32,
 }
 
 impl OsLock {
     fn new(file: fs::File) -> OsLock {
         fork::hold(file.as_raw_fd());
-        OsLock { file }
+        let pid = std::process::id();
+        OsLock { file, pid }
     }
 }
 
 impl Drop for OsLock {
     fn drop(&mut self) {
         fork::release(self.file.as_raw_fd());
+        // Closing would not do: a program that another thread is just starting has a copy of the descriptor
+        // until it runs, and would keep the lock that long.
+        if self.pid == std::process::id()
+            && let Err(error) = ofd_unlock(&self.file)
+        {
+            tracing::warn!(%error, "a lock was not let go before its file was closed");
+        }
     }
 }
 
@@ -574,6 +599,26 @@ mod tests {
         let found = fs::read(&path).expect("read");
         assert_eq!((found.len(), &found[..4]), ((1 << 20) + 100, b"kept".as_slice()));
         assert!(found[4..].iter().all(|byte| *byte == 0));
+    }
+
+    #[test]
+    fn a_lock_ends_with_its_guard_even_where_its_descriptor_lives_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("LOCK");
+        let disk = OsDisk::new();
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .unwrap();
+        assert!(try_ofd_lock(&file, 0, 0).unwrap());
+        // As a program has it that is being started in this moment.
+        let copy = file.try_clone().unwrap();
+        drop(OsLock::new(file));
+        assert!(matches!(disk.lock(&path).unwrap(), LockOutcome::Acquired(_)));
+        drop(copy);
     }
 
     #[test]

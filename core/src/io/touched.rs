@@ -10,8 +10,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::Map;
 
-/// Asked about at once: as far as the kernel reads ahead around a page fault anyway.
-const BLOCK_BYTES: usize = 64 << 10;
 const PAGE_BYTES: usize = super::mmap::PAGE_BYTES;
 
 /// One bit a block of a map. Thread-safe.
@@ -26,17 +24,20 @@ pub(crate) struct Unreadable {
 }
 
 impl Touched {
+    /// Asked about at once: as far as the kernel reads ahead around a page fault anyway.
+    pub(crate) const BLOCK_BYTES: usize = 64 << 10;
+
     /// Nothing of a map of `len` bytes.
     pub(crate) fn new(len: usize) -> Touched {
-        let words = len.div_ceil(BLOCK_BYTES).div_ceil(64);
+        let words = len.div_ceil(Self::BLOCK_BYTES).div_ceil(64);
         Touched((0..words).map(|_| AtomicU64::new(0)).collect())
     }
 
     /// Makes sure that `[offset, offset + len)` of `map` can be read; does so once for each block.
     #[inline]
     pub(crate) fn ensure(&self, map: &Map, offset: usize, len: usize) -> Result<(), Unreadable> {
-        let first = offset / BLOCK_BYTES;
-        let last = (offset + len.max(1) - 1) / BLOCK_BYTES;
+        let first = offset / Self::BLOCK_BYTES;
+        let last = (offset + len.max(1) - 1) / Self::BLOCK_BYTES;
         for block in first..=last {
             // Relaxed: the bit stands for nothing but itself; the bytes are ordered by whoever published them.
             let bits = self
@@ -50,10 +51,18 @@ impl Touched {
         Ok(())
     }
 
+    /// Whether the block of `offset` is known to be readable.
+    #[inline]
+    pub(crate) fn has(&self, offset: usize) -> bool {
+        let block = offset / Self::BLOCK_BYTES;
+        let bits = self.0.get(block / 64);
+        bits.is_some_and(|bits| bits.load(Ordering::Relaxed) & (1 << (block % 64)) != 0)
+    }
+
     #[cold]
     fn ask(&self, map: &Map, block: usize, offset: usize, len: usize) -> Result<(), Unreadable> {
-        let start = block * BLOCK_BYTES;
-        let end = (start + BLOCK_BYTES).min(map.len());
+        let start = block * Self::BLOCK_BYTES;
+        let end = (start + Self::BLOCK_BYTES).min(map.len());
         if start >= end {
             // Beyond the map; whoever reads there is refused for that.
             return Ok(());

@@ -125,28 +125,26 @@ impl Log {
         Ok(reservation.committed(lsn))
     }
 
-    /// Appends several records under one commit word: all of them count, or none. The position
-    /// returned is that of the first member; member `i` stands where [`Log::batch_layout`] says.
+    /// Appends several records under one commit word: all of them count, or none. `sizes` come from
+    /// [`Log::batch_sizes`]. The position returned is that of the first member; the others follow it without
+    /// a gap.
     ///
     /// # Errors
-    /// As for [`Log::append`]; [`LogError::TooLarge`] also when the sum exceeds a segment.
-    pub fn append_batch(&self, members: &[RecordParts<'_>]) -> Result<Appended<'_>, LogError> {
-        let (_, total) = Log::batch_layout(members)?;
-        let size = RECORD_HEADER_BYTES + total;
+    /// As for [`Log::append`].
+    pub fn append_batch(
+        &self,
+        members: &[RecordParts<'_>],
+        sizes: &[usize],
+    ) -> Result<Appended<'_>, LogError> {
+        let size = RECORD_HEADER_BYTES + sizes.iter().sum::<usize>();
         let reservation = self.reserve(size, None)?;
         let seed = reservation.writer().segment().seed();
-        let mut bytes = vec![0u8; RECORD_HEADER_BYTES];
-        bytes.reserve_exact(total);
-        for member in members {
+        let mut bytes = Vec::with_capacity(size);
+        bytes.resize(RECORD_HEADER_BYTES, 0);
+        for (member, member_size) in members.iter().zip(sizes) {
             let lsn = reservation.lsn.advance(bytes.len() as u64);
-            let member_size = member.size().expect("measured by batch_layout");
-            member.encode_into(
-                seed,
-                member_size,
-                lsn,
-                member.hlc.unwrap_or(reservation.hlc),
-                &mut bytes,
-            );
+            let hlc = member.hlc.unwrap_or(reservation.hlc);
+            member.encode_into(seed, *member_size, lsn, hlc, &mut bytes);
         }
         let header = format::batch_header(
             seed,
@@ -163,28 +161,20 @@ impl Log {
         Ok(reservation.committed(first))
     }
 
-    /// Offset of each member from the first one, and their sum.
+    /// Bytes that each member takes.
     ///
     /// # Errors
-    /// [`LogError::TooLarge`].
-    pub fn batch_layout(members: &[RecordParts<'_>]) -> Result<(Vec<u64>, usize), LogError> {
-        let mut offsets = Vec::with_capacity(members.len());
-        let mut total = 0usize;
-        for member in members {
-            offsets.push(total as u64);
-            total += member
-                .size()
-                .map_err(|(what, len, max)| LogError::TooLarge { what, len, max })?;
+    /// [`LogError::TooLarge`] for a member, or for all of them together.
+    pub fn batch_sizes(members: &[RecordParts<'_>]) -> Result<Vec<usize>, LogError> {
+        let too_large = |(what, len, max)| LogError::TooLarge { what, len, max };
+        let sizes = (members.iter().map(RecordParts::size))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(too_large)?;
+        let total = sizes.iter().sum();
+        if total > format::MAX_VALUE_BYTES {
+            return Err(too_large(("batch", total, format::MAX_VALUE_BYTES)));
         }
-        let max = format::MAX_VALUE_BYTES;
-        if total > max {
-            return Err(LogError::TooLarge {
-                what: "batch",
-                len: total,
-                max,
-            });
-        }
-        Ok((offsets, total))
+        Ok(sizes)
     }
 
     fn reserve(&self, size: usize, chain: Option<Chain>) -> Result<Reservation<'_>, LogError> {
@@ -390,6 +380,14 @@ impl Log {
             self.move_tail(&mut state, end);
         }
         Ok(state.tail)
+    }
+
+    /// A stamp above every one given so far.
+    pub(crate) fn stamp(&self) -> Hlc {
+        let wall_ms = self.env.clock.wall_ms();
+        let mut state = self.append.lock();
+        state.hlc = state.hlc.tick(wall_ms);
+        state.hlc
     }
 
     /// Raises the clock so that later stamps are above `hlc`.

@@ -20,9 +20,28 @@ pub(super) fn append(crc: u32, bytes: &[u8]) -> u32 {
     crc32c::crc32c_append(crc, bytes)
 }
 
+/// Continues `crc` over the fixed part of a header and the key behind it.
+#[inline]
+pub(super) fn append_header(crc: u32, fixed: &[u8; 44], key: &[u8]) -> u32 {
+    #[cfg(target_arch = "x86_64")]
+    if key.len() < LONG && std::arch::is_x86_feature_detected!("sse4.2") {
+        #[expect(unsafe_code, reason = "an instruction that not every processor has")]
+        // SAFETY: the processor has SSE 4.2, asked in the line above.
+        return unsafe { append_short_header(crc, fixed, key) };
+    }
+    append(append(crc, fixed), key)
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "sse4.2")]
+fn append_short_header(crc: u32, fixed: &[u8; 44], key: &[u8]) -> u32 {
+    append_short(append_short(crc, fixed), key)
+}
+
 /// Eight bytes at a time, then what is left in steps of 4, 2 and 1.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "sse4.2")]
+#[inline]
 fn append_short(crc: u32, bytes: &[u8]) -> u32 {
     use std::arch::x86_64::{_mm_crc32_u8, _mm_crc32_u16, _mm_crc32_u32, _mm_crc32_u64};
     let (words, mut rest) = bytes.as_chunks::<8>();
@@ -49,7 +68,7 @@ fn append_short(crc: u32, bytes: &[u8]) -> u32 {
 mod tests {
     use proptest::prelude::*;
 
-    use super::append;
+    use super::{append, append_header};
 
     #[test]
     fn every_length_and_alignment_gives_the_value_of_the_crate() {
@@ -61,6 +80,11 @@ mod tests {
                 let part = &bytes[start..start + len];
                 assert_eq!(append(7, part), crc32c::crc32c_append(7, part), "{start} {len}");
             }
+        }
+        let fixed = bytes.first_chunk().expect("long enough");
+        for len in (0..100).chain([1023, 1024, 2000]) {
+            let whole = crc32c::crc32c_append(7, &bytes[..44 + len]);
+            assert_eq!(append_header(7, fixed, &bytes[44..44 + len]), whole, "{len}");
         }
         // RFC 3720, B.4: 32 bytes of zeros.
         assert_eq!(append(0, &[0; 32]), 0x8a91_36aa);

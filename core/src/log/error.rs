@@ -30,6 +30,15 @@ pub enum LogError {
         /// What is wrong there.
         what: String,
     },
+    /// The next record of the primary says that tables have joined by a bulk load: the log does not have
+    /// their contents. The replica has to start from a copy of another one's tables.
+    #[error(
+        "what a bulk load added at log position {at} is in tables, not in the log: copy the store anew, tables included"
+    )]
+    Ingested {
+        /// Position of the record.
+        at: Lsn,
+    },
     /// Another process has the store open.
     #[error("{path} is in use by process {pid} on {host}", path = path.display())]
     Locked {

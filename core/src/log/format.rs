@@ -231,8 +231,22 @@ impl CrcSeed {
         CrcSeed(xxhash_rust::xxh3::xxh3_64(&bytes) as u32)
     }
 
-    pub(super) fn crc(self, parts: &[&[u8]]) -> u32 {
-        parts.iter().fold(self.0, |crc, part| checksum::append(crc, part))
+    #[inline]
+    pub(super) fn crc(self, bytes: &[u8]) -> u32 {
+        checksum::append(self.0, bytes)
+    }
+
+    /// Of the fixed part of a header and the key behind it.
+    #[inline]
+    pub(super) fn header_crc(self, fixed: &[u8; RECORD_HEADER_BYTES - 4], key: &[u8]) -> u32 {
+        checksum::append_header(self.0, fixed, key)
+    }
+
+    /// Of extensions and value.
+    #[inline]
+    pub(super) fn payload_crc(self, ext: &[u8], value: &[u8]) -> u32 {
+        let before = if ext.is_empty() { self.0 } else { self.crc(ext) };
+        checksum::append(before, value)
     }
 }
 
@@ -302,8 +316,9 @@ impl<'a> RecordParts<'a> {
 
     /// Header bytes of this record standing at `lsn`; `size` comes from [`RecordParts::size`].
     #[must_use]
+    #[inline]
     pub fn header(&self, seed: CrcSeed, size: usize, lsn: Lsn, hlc: Hlc) -> [u8; RECORD_HEADER_BYTES] {
-        let payload_crc = seed.crc(&[self.ext, self.value]);
+        let payload_crc = seed.payload_crc(self.ext, self.value);
         self.header_with(seed, size, lsn, hlc, payload_crc)
     }
 
@@ -330,7 +345,8 @@ impl<'a> RecordParts<'a> {
         header[36..38].copy_from_slice(&(self.key.len() as u16).to_le_bytes());
         // Bytes 38 and 39, codec and dictionary: 0 is "stored as it is".
         header[40..44].copy_from_slice(&payload_crc.to_le_bytes());
-        let header_crc = seed.crc(&[&header[..44], self.key]);
+        let fixed = header.first_chunk().expect("shorter than the header");
+        let header_crc = seed.header_crc(fixed, self.key);
         header[44..48].copy_from_slice(&header_crc.to_le_bytes());
         header
     }
@@ -339,11 +355,14 @@ impl<'a> RecordParts<'a> {
     pub fn encode_into(&self, seed: CrcSeed, size: usize, lsn: Lsn, hlc: Hlc, out: &mut Vec<u8>) {
         let start = out.len();
         out.extend_from_slice(&self.header(seed, size, lsn, hlc));
+        let pad =
+            |out: &mut Vec<u8>, len: usize| out.extend_from_slice(&[0; RECORD_ALIGN][..align(len) - len]);
         out.extend_from_slice(self.key);
-        out.resize(start + RECORD_HEADER_BYTES + align(self.key.len()), 0);
+        pad(out, self.key.len());
         out.extend_from_slice(self.ext);
         out.extend_from_slice(self.value);
-        out.resize(start + size, 0);
+        pad(out, self.value.len());
+        debug_assert_eq!(out.len(), start + size);
     }
 }
 
@@ -363,7 +382,7 @@ pub fn batch_header(seed: CrcSeed, members: &[u8], lsn: Lsn, hlc: Hlc) -> [u8; R
         value: members,
         ..RecordParts::new(RecordKind::Batch, &[], &[], Lsn::ZERO)
     }
-    .header_with(seed, size, lsn, hlc, seed.crc(&[&crcs]))
+    .header_with(seed, size, lsn, hlc, seed.crc(&crcs))
 }
 
 /// Bytes of a padding record of `size` bytes at `lsn`: only its header is written.

@@ -129,6 +129,11 @@ impl Log {
         Ok(upto)
     }
 
+    /// Keeps checkpoints out of the log as long as the guard lives.
+    pub(crate) fn hold_groups(&self) -> parking_lot::MutexGuard<'_, ()> {
+        self.chores.chaining.lock()
+    }
+
     /// Leaves the checkpoint of this round; followers receive their primary's instead.
     pub(super) fn append_group(&self) -> Result<(), LogError> {
         let _one_step_at_a_time = self.chores.chaining.lock();

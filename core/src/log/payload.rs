@@ -1,4 +1,4 @@
-//! Values of the log's own records: GROUP, EPOCH_START, SLOT_FROZEN, SLOT_OWNED.
+//! Values of the log's own records: GROUP, EPOCH_START, INGEST, SLOT_FROZEN, SLOT_OWNED.
 //!
 //! In: facts. Out: little-endian bytes of fixed layout, and back. Decoding arbitrary bytes gives
 //! `RecordError::Malformed`, never a panic and never an allocation larger than the input.
@@ -89,6 +89,44 @@ impl Group {
         };
         take.end()?;
         Ok(group)
+    }
+}
+
+/// Tables have joined the store without passing through the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ingest {
+    /// Random name of the load; zeros where the record was made up for after a crash.
+    pub load: [u8; 16],
+    /// xxh3_128 of its pairs; zeros likewise.
+    pub content: [u8; 16],
+    /// Entries of its tables.
+    pub entries: u64,
+}
+
+impl Ingest {
+    /// 40 bytes.
+    #[must_use]
+    pub fn encode(&self) -> [u8; 40] {
+        let mut out = [0u8; 40];
+        out[0..16].copy_from_slice(&self.load);
+        out[16..32].copy_from_slice(&self.content);
+        out[32..40].copy_from_slice(&self.entries.to_le_bytes());
+        out
+    }
+
+    /// Inverse of [`Ingest::encode`].
+    ///
+    /// # Errors
+    /// [`RecordError::Malformed`].
+    pub fn decode(bytes: &[u8]) -> Result<Ingest, RecordError> {
+        let mut take = Take::new(bytes, "INGEST record");
+        let ingest = Ingest {
+            load: take.bytes()?,
+            content: take.bytes()?,
+            entries: take.u64()?,
+        };
+        take.end()?;
+        Ok(ingest)
     }
 }
 

@@ -59,6 +59,9 @@ impl LogChunk {
                         format_args!("{error} (log position {lsn})"),
                     )
                 })?;
+            if record.kind() == RecordKind::Ingest {
+                return Err(LogError::Ingested { at: lsn });
+            }
             if record.size() > MAX_CHUNK_RECORD_BYTES {
                 return Err(LogError::TooLarge {
                     what: "record from the primary",

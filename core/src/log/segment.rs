@@ -315,18 +315,21 @@ impl Segment {
 
     /// Checksum seed of the segment's epoch.
     #[must_use]
+    #[inline]
     pub fn seed(&self) -> CrcSeed {
         self.seed
     }
 
     /// Position of the first record.
     #[must_use]
+    #[inline]
     pub fn first(&self) -> Lsn {
         self.header.first_lsn
     }
 
     /// Position at which the log leaves this segment; beyond every position while it is active.
     #[must_use]
+    #[inline]
     pub fn end(&self) -> Lsn {
         Lsn(self.end.load(Ordering::Acquire))
     }
@@ -336,16 +339,19 @@ impl Segment {
     }
 
     /// Position after the last byte that could hold a record.
+    #[inline]
     pub(crate) fn limit(&self) -> Lsn {
         self.first().advance(self.header.capacity - 2 * PAGE_BYTES as u64)
     }
 
     /// Offset in the file of a position, when it lies within this segment.
+    #[inline]
     pub(crate) fn offset_of(&self, lsn: Lsn) -> Option<usize> {
         let within = lsn.0.checked_sub(self.first().0)?;
         (lsn <= self.limit()).then_some(PAGE_BYTES + within as usize)
     }
 
+    #[inline]
     pub(crate) fn lsn_at(&self, offset: usize) -> Option<Lsn> {
         let within = offset.checked_sub(PAGE_BYTES)?;
         let lsn = self.first().advance(within as u64);
@@ -379,6 +385,7 @@ impl Segment {
     ///
     /// Callers name spans of committed records only: those bytes are never stored to again.
     #[expect(unsafe_code, reason = "committed bytes are read in place")]
+    #[inline]
     pub(crate) fn slice(&self, offset: usize, len: usize) -> Option<&[u8]> {
         let end = offset.checked_add(len)?;
         if end > self.map.len() {
@@ -392,6 +399,7 @@ impl Segment {
     }
 
     /// Starts fetching the record at `offset`.
+    #[inline]
     pub(crate) fn prefetch(&self, offset: usize) {
         self.map.prefetch(offset);
     }
@@ -432,6 +440,41 @@ impl Segment {
         RecordView::parse(self.span(lsn)?, self.seed, lsn)
     }
 
+    /// The record at `lsn`, which lies at `offset`, header and key checked: [`Segment::record`], quicker for
+    /// versions of keys.
+    #[inline]
+    pub(crate) fn version(&self, lsn: Lsn, offset: usize) -> Result<RecordView<'_>, RecordError> {
+        match self
+            .span_of_version(offset)
+            .and_then(|bytes| RecordView::of_version(bytes, self.seed, lsn))
+        {
+            Some(view) => Ok(view),
+            None => self.record(lsn),
+        }
+    }
+
+    /// The bytes of a committed version, if one lies at `offset` in pages that have been read before.
+    #[inline]
+    fn span_of_version(&self, offset: usize) -> Option<&[u8]> {
+        let end = self.header.capacity as usize - PAGE_BYTES;
+        let is_place = offset.is_multiple_of(format::RECORD_ALIGN) && offset + RECORD_HEADER_BYTES <= end;
+        // The last byte of the header may lie in another block; if that was not touched, the slow way asks.
+        if !is_place || !self.touched.has(offset) || !self.touched.has(offset + RECORD_HEADER_BYTES - 1) {
+            return None;
+        }
+        // Pairs with the Release store in `commit`: a committed word implies the rest is there.
+        let word = self.map.load_u64(offset, Ordering::Acquire);
+        let (size, kind) = (word as u32 as usize, (word >> 32) as u8);
+        if kind == RecordKind::Reserved as u8 || size < RECORD_HEADER_BYTES || size > end - offset {
+            return None;
+        }
+        let is_near = (offset + size - 1) / Touched::BLOCK_BYTES <= offset / Touched::BLOCK_BYTES + 1;
+        if !is_near || !self.touched.has(offset + size - 1) {
+            return None;
+        }
+        self.slice(offset, size)
+    }
+
     /// The record at `lsn` without checksums, for a caller that compares the key first.
     pub(crate) fn record_unchecked(&self, lsn: Lsn) -> Result<RecordView<'_>, RecordError> {
         RecordView::parse_unchecked(self.span(lsn)?, lsn)
@@ -442,10 +485,10 @@ impl Segment {
     pub(crate) fn record_again(
         &self,
         lsn: Lsn,
+        offset: usize,
         parsed: Option<Parsed>,
     ) -> Result<RecordView<'_>, RecordError> {
         if let Some(parsed) = parsed
-            && let Some(offset) = self.offset_of(lsn)
             && let Some(bytes) = self.slice(offset, parsed.size as usize)
         {
             return Ok(RecordView::again(bytes, parsed));

@@ -36,10 +36,12 @@ impl std::fmt::Debug for RecordView<'_> {
     }
 }
 
+#[inline]
 fn u32_at(bytes: &[u8], at: usize) -> u32 {
     u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes"))
 }
 
+#[inline]
 fn u64_at(bytes: &[u8], at: usize) -> u64 {
     u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes"))
 }
@@ -126,7 +128,37 @@ impl<'a> RecordView<'a> {
         Ok(view)
     }
 
+    /// The view of a version (a put or a deletion) that fills `bytes` and stands at `expected`, header and
+    /// key checked: what [`RecordView::parse`] says, in one pass. `None` for anything else; parse it to
+    /// learn what it is.
+    #[inline]
+    pub(crate) fn of_version(bytes: &'a [u8], seed: CrcSeed, expected: Lsn) -> Option<RecordView<'a>> {
+        let header: &[u8; RECORD_HEADER_BYTES] = bytes.first_chunk()?;
+        let kind = match header[4] {
+            kind if kind == RecordKind::Put as u8 => RecordKind::Put,
+            kind if kind == RecordKind::Delete as u8 => RecordKind::Delete,
+            _ => return None,
+        };
+        let view = RecordView {
+            bytes,
+            kind,
+            skippable: false,
+        };
+        let needed = RECORD_HEADER_BYTES + align(view.key_len()) + view.ext_len() + align(view.value_len());
+        let is_sound = u32_at(header, 0) as usize == bytes.len()
+            && needed == bytes.len()
+            && u64_at(header, 8) == expected.0
+            && expected.0.checked_add(bytes.len() as u64).is_some()
+            && view.flags().0 & RecordFlags::MUST_UNDERSTAND == 0;
+        if !is_sound {
+            return None;
+        }
+        let key = bytes.get(RECORD_HEADER_BYTES..RECORD_HEADER_BYTES + view.key_len())?;
+        (seed.header_crc(header.first_chunk()?, key) == u32_at(header, 44)).then_some(view)
+    }
+
     /// What there is to remember of this view.
+    #[inline]
     pub(crate) fn parsed(&self) -> Parsed {
         Parsed {
             size: self.bytes.len() as u32,
@@ -137,6 +169,7 @@ impl<'a> RecordView<'a> {
 
     /// The view of bytes that have been parsed before. They must be the same bytes: those of a committed
     /// record are never stored to again.
+    #[inline]
     pub(crate) fn again(bytes: &'a [u8], parsed: Parsed) -> RecordView<'a> {
         debug_assert_eq!(bytes.len(), parsed.size as usize);
         RecordView {
@@ -159,7 +192,8 @@ impl<'a> RecordView<'a> {
                 space: key_end,
             });
         };
-        let expected = seed.crc(&[&self.bytes[..44], key]);
+        let fixed = self.bytes.first_chunk().expect("a header is longer");
+        let expected = seed.header_crc(fixed, key);
         let found = u32_at(self.bytes, 44);
         if expected == found {
             Ok(())
@@ -172,6 +206,7 @@ impl<'a> RecordView<'a> {
     ///
     /// # Errors
     /// [`RecordError::PayloadCrc`], or what is wrong with a member.
+    #[inline]
     pub fn verify_payload(&self, seed: CrcSeed) -> Result<(), RecordError> {
         let found = u32_at(self.bytes, 40);
         let expected = match self.kind {
@@ -183,9 +218,10 @@ impl<'a> RecordView<'a> {
                     member.verify_payload(seed)?;
                     crcs.extend_from_slice(&member.bytes[40..48]);
                 }
-                seed.crc(&[&crcs])
+                seed.crc(&crcs)
             }
-            _ => seed.crc(&[self.ext(), self.value()]),
+            // The value follows the extensions without a gap.
+            _ => seed.crc(self.payload()),
         };
         if expected == found {
             Ok(())
@@ -210,6 +246,7 @@ impl<'a> RecordView<'a> {
 
     /// Kind; records of unknown skippable kinds look like padding.
     #[must_use]
+    #[inline]
     pub fn kind(&self) -> RecordKind {
         self.kind
     }
@@ -222,18 +259,21 @@ impl<'a> RecordView<'a> {
 
     /// Flags.
     #[must_use]
+    #[inline]
     pub fn flags(&self) -> RecordFlags {
         RecordFlags(u16::from_le_bytes([self.bytes[6], self.bytes[7]]))
     }
 
     /// Whether this is a version of a key in the reserved keyspace.
     #[must_use]
+    #[inline]
     pub fn is_system(&self) -> bool {
         self.flags().has(RecordFlags::SYSTEM)
     }
 
     /// Position of the record.
     #[must_use]
+    #[inline]
     pub fn lsn(&self) -> Lsn {
         Lsn(u64_at(self.bytes, 8))
     }
@@ -246,6 +286,7 @@ impl<'a> RecordView<'a> {
 
     /// Stamp of the write.
     #[must_use]
+    #[inline]
     pub fn hlc(&self) -> Hlc {
         Hlc(u64_at(self.bytes, 16))
     }
@@ -262,20 +303,24 @@ impl<'a> RecordView<'a> {
         self.bytes.len()
     }
 
+    #[inline]
     fn key_len(&self) -> usize {
         usize::from(u16::from_le_bytes([self.bytes[36], self.bytes[37]]))
     }
 
+    #[inline]
     fn ext_len(&self) -> usize {
         usize::from(self.bytes[5]) * 8
     }
 
+    #[inline]
     fn value_len(&self) -> usize {
         u32_at(self.bytes, 32) as usize
     }
 
     /// Key bytes.
     #[must_use]
+    #[inline]
     pub fn key(&self) -> &'a [u8] {
         if self.kind == RecordKind::Pad {
             return &[];
@@ -291,6 +336,13 @@ impl<'a> RecordView<'a> {
         }
         let start = RECORD_HEADER_BYTES + align(self.key_len());
         &self.bytes[start..start + self.ext_len()]
+    }
+
+    /// Extensions and value.
+    #[inline]
+    fn payload(&self) -> &'a [u8] {
+        let start = RECORD_HEADER_BYTES + align(self.key_len());
+        &self.bytes[start..start + self.ext_len() + self.value_len()]
     }
 
     /// When the value is gone. Believe it once the payload has been verified.
@@ -310,6 +362,7 @@ impl<'a> RecordView<'a> {
 
     /// Value bytes.
     #[must_use]
+    #[inline]
     pub fn value(&self) -> &'a [u8] {
         if self.kind == RecordKind::Pad {
             return &[];

@@ -65,17 +65,15 @@ impl SegmentWriter {
             .segment
             .offset_of(lsn)
             .expect("the reservation lies within the segment");
-        let key_at = offset + RECORD_HEADER_BYTES;
-        let ext_at = key_at + format::align(parts.key.len());
+        let ext_at = RECORD_HEADER_BYTES + format::align(parts.key.len());
         // SAFETY: `[offset, offset + size)` was handed to this writer alone by the append lock and
-        // lies within the writable map (`copy_in` checks bounds); no reader looks past the commit
+        // lies within the writable map (`copy_in_parts` checks bounds); no reader looks past the commit
         // word before the Release store below. Padding stays zero: the file was prewritten with
         // zeros and spans are never reused.
         unsafe {
-            map.copy_in(offset + 8, &header[8..]);
-            map.copy_in(key_at, parts.key);
-            map.copy_in(ext_at, parts.ext);
-            map.copy_in(ext_at + parts.ext.len(), parts.value);
+            let (key, ext) = ((RECORD_HEADER_BYTES, parts.key), (ext_at, parts.ext));
+            let value = (ext_at + parts.ext.len(), parts.value);
+            map.copy_in_parts(offset, size, [(8, &header[8..]), key, ext, value]);
         }
         let word = u64::from_le_bytes(header[..8].try_into().expect("eight bytes"));
         map.store_u64(offset, word, Ordering::Release);

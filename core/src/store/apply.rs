@@ -51,7 +51,7 @@ impl Store {
     pub fn truncate(&self, to: Lsn) -> Result<TruncateReport, StoreError> {
         // Held to the end, so that no compaction goes past `to` meanwhile.
         let _compaction = self.compaction.lock();
-        let horizon = self.files.load().through;
+        let horizon = self.files.load().reach;
         if to < horizon {
             return Err(StoreError::BelowHorizon { to, horizon });
         }

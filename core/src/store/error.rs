@@ -92,6 +92,25 @@ pub enum StoreError {
         /// What has happened to it.
         cause: ConflictCause,
     },
+    /// A bulk load takes keys in ascending order, each once.
+    #[error(
+        "key {} does not come after {}, which was given before it; nothing of the load counts: sort the input by \
+         the bytes of its keys, each key once",
+        show_key(key),
+        show_key(after)
+    )]
+    Unsorted {
+        /// The key.
+        key: Vec<u8>,
+        /// The key before it.
+        after: Vec<u8>,
+    },
+    /// A bulk load cannot be finished; nothing of it counts.
+    #[error("the bulk load was refused: {cause}; begin another one")]
+    LoadRefused {
+        /// Why.
+        cause: String,
+    },
     /// A record of the reserved keyspace that this version cannot read.
     #[error("malformed system record at log position {lsn}: {what}")]
     System {
@@ -137,6 +156,14 @@ pub enum ConflictCause {
     #[error("in a range scanned by the transaction and written at {at} since it began")]
     WrittenInRange {
         /// Position of the newer version.
+        at: Lsn,
+    },
+    /// A bulk load has joined, and part of it may lie in a range that was scanned from the key on.
+    #[error(
+        "where a range scanned by the transaction begins, and a bulk load has joined at {at} since it began"
+    )]
+    LoadedInRange {
+        /// Position of the load.
         at: Lsn,
     },
     /// The value of the key was read, and its time has passed since.

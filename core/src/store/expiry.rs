@@ -88,6 +88,11 @@ impl ExpiryExt {
         ExpiryExt(expiry.ms().map(|_| expiry.encode()))
     }
 
+    /// The bytes, if there is one.
+    pub(super) fn bytes(&self) -> Option<&[u8]> {
+        self.0.as_ref().map(|bytes| &bytes[..])
+    }
+
     /// The parts with the extension, if there is one.
     pub(super) fn add_to<'p>(&'p self, mut parts: RecordParts<'p>) -> RecordParts<'p> {
         if let Some(bytes) = &self.0 {

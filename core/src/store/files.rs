@@ -124,6 +124,9 @@ pub(super) struct FileSet {
     pub(super) epochs: Vec<(Epoch, Lsn)>,
     /// Newest first.
     pub(super) runs: Vec<Arc<Run>>,
+    /// Versions below this position are in tables, not in the log. It is `through`, or lies just behind it
+    /// where a bulk load has put versions at that very position.
+    pub(super) reach: Lsn,
     /// By slot, ascending; files on their way out included.
     by_slot: Vec<(u16, Arc<Table>)>,
 }
@@ -139,6 +142,7 @@ impl FileSet {
             next_table: manifest.next_table,
             epochs: manifest.epochs,
             runs: Vec::new(),
+            reach: manifest.through,
             by_slot: Vec::new(),
         }
     }
@@ -193,9 +197,20 @@ impl FileSet {
             next_table: manifest.next_table,
             epochs: manifest.epochs.clone(),
             runs,
+            reach: manifest.through,
             by_slot: Vec::new(),
         };
         set.forget_unnamed();
+        if set.reach.0 > set.through.0.saturating_add(8) {
+            return Err(TableError::damaged(
+                &manifest_path,
+                64,
+                format!(
+                    "a table has versions up to {}, beyond what tables reach to",
+                    set.reach
+                ),
+            ));
+        }
         let distinct: BTreeSet<u16> = set.by_slot.iter().map(|(slot, _)| *slot).collect();
         if distinct.len() != set.by_slot.len() || distinct.first().is_some_and(|slot| *slot < FIRST_SLOT) {
             return Err(TableError::damaged(
@@ -299,6 +314,12 @@ impl FileSet {
 
     /// Lets slots resolve to the tables of the runs as well as to what they resolved to before.
     pub(super) fn resolve_named(&mut self) {
+        let newest = self
+            .tables()
+            .map(|table| table.footer())
+            .filter(|footer| footer.entries > 0);
+        let newest = newest.map(|footer| Lsn(footer.lsns.1.0.saturating_add(8))).max();
+        self.reach = newest.map_or(self.through, |newest| newest.max(self.through));
         let mut all = std::mem::take(&mut self.by_slot);
         all.extend(
             self.runs

@@ -298,6 +298,7 @@ impl Index {
     }
 
     /// Starts fetching what [`Index::get`] of this hash will read, without waiting.
+    #[inline]
     pub fn prefetch(&self, hash: u64) {
         let target = Target::of(hash);
         let entry = self.directory.entry(target.position);
@@ -307,6 +308,7 @@ impl Index {
     /// A location that the key with this hash may well have; for fetching ahead only. `None` also for a
     /// page that has not been checked since the index was opened.
     #[must_use]
+    #[inline]
     pub fn guess(&self, hash: u64) -> Option<Location> {
         let target = Target::of(hash);
         let entry = self.directory.entry(target.position);
@@ -363,6 +365,7 @@ impl Index {
     /// [`IndexError::DiskFull`] or [`IndexError::Io`] if a page had to be divided and could not be
     /// (see [`Index::reserve`]); [`IndexError::Full`], [`IndexError::Damaged`],
     /// [`IndexError::Poisoned`]. The index is unchanged then.
+    #[inline]
     pub fn insert(&self, hash: u64, location: Location) -> Result<(), IndexError> {
         self.begin_change()?;
         let target = Target::of(hash);
@@ -415,6 +418,7 @@ impl Index {
     ///
     /// # Errors
     /// [`IndexError::DiskFull`], [`IndexError::Io`].
+    #[inline]
     pub fn reserve(&self, inserts: usize) -> Result<(), IndexError> {
         // Hardly more than one division for each insertion, and for each page there is now. The
         // eight are for writers that reserve at the same time.

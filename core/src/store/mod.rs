@@ -11,6 +11,8 @@
 pub mod apply;
 mod approximate;
 pub mod backup;
+mod batch;
+mod bulk;
 pub mod compact;
 pub mod conditional;
 mod cuts;
@@ -45,6 +47,8 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
 pub use approximate::Approximate;
+pub use batch::WriteBatch;
+pub use bulk::{BulkLoad, BulkLoaded};
 pub use compact::{CompactionHealth, CompactionLimits, CompactionReport, CompactionStep, StepKind};
 pub use conditional::{CompareAndSet, Expected};
 pub use error::{ConflictCause, Damage, StoreError, TooOld};
@@ -57,7 +61,7 @@ pub use slots::{READER_SLOTS, READERS_FILE, ReaderInfo};
 pub use transaction::{Committed, Transaction, TransactionEntry, TransactionScan, TransactionValue};
 pub use verify::VerifyReport;
 pub use version::Value;
-pub use write::{Durability, WriteBatch, Written};
+pub use write::{Durability, Written};
 
 pub use crate::log::expiry::Expiry;
 pub use crate::log::payload::{SlotsFrozen, SlotsOwned};
@@ -300,6 +304,12 @@ impl Store {
                 )
             }
         };
+        // Versions of a bulk load may be newer than any record, where a crash came in between.
+        if files.reach > files.through {
+            files
+                .tables()
+                .for_each(|table| log.observe(table.footer().hlcs.1));
+        }
         let log = Arc::new(log);
         // A machine without threads, a simulated one, replays the same steps from the same seed.
         let background = (env.disk.allows_threads())
@@ -526,10 +536,12 @@ impl Store {
         Ok(())
     }
 
+    #[inline]
     fn hash(&self, key: &[u8], system: bool) -> u64 {
         hash_key(self.index_seed, key, system)
     }
 
+    #[inline]
     fn location(segment: &Segment, lsn: Lsn) -> Location {
         let offset = segment.offset_of(lsn).expect("the record lies in this segment");
         let slot = segment.header().number % crate::log::SEGMENT_SLOTS;
@@ -538,10 +550,12 @@ impl Store {
     }
 
     /// Where the newest version of `key` stands, its header and key checked.
+    #[inline]
     fn lookup(&self, key: &[u8], system: bool) -> Result<Option<(Location, Place)>, StoreError> {
         self.lookup_hashed(self.hash(key, system), key, system)
     }
 
+    #[inline]
     fn lookup_hashed(
         &self,
         hash: u64,

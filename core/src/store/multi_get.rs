@@ -5,6 +5,8 @@
 //! first, then all records, and only then is anything looked at. The answers are those that single
 //! gets would give; nothing is read at one common position (take a snapshot for that).
 
+use super::index::Location;
+use super::place::Place;
 use super::version::Value;
 use super::{Store, StoreError};
 
@@ -19,11 +21,10 @@ impl Store {
     pub fn multi_get<K: AsRef<[u8]>>(&self, keys: &[K]) -> Result<Vec<Option<Value>>, StoreError> {
         let mut values = Vec::with_capacity(keys.len());
         for group in keys.chunks(GROUP) {
-            let hashes = self.fetch_ahead(group);
-            for (key, hash) in group.iter().zip(hashes) {
-                let found = self.lookup_hashed(hash, key.as_ref(), false)?;
-                values.push(match found {
-                    Some((_, place)) => place.value(&**self)?,
+            let ahead = self.fetch_ahead(group);
+            for (key, ahead) in group.iter().zip(ahead) {
+                values.push(match self.lookup_ahead(ahead, key.as_ref())? {
+                    Some(place) => place.value(&**self)?,
                     None => None,
                 });
             }
@@ -42,12 +43,11 @@ impl Store {
         mut each: impl FnMut(usize, Option<&[u8]>),
     ) -> Result<(), StoreError> {
         for (group_number, group) in keys.chunks(GROUP).enumerate() {
-            let hashes = self.fetch_ahead(group);
-            for (i, (key, hash)) in group.iter().zip(hashes).enumerate() {
+            let ahead = self.fetch_ahead(group);
+            for (i, (key, ahead)) in group.iter().zip(ahead).enumerate() {
                 let position = group_number * GROUP + i;
-                let found = self.lookup_hashed(hash, key.as_ref(), false)?;
-                let was_there = match found {
-                    Some((_, place)) => place
+                let was_there = match self.lookup_ahead(ahead, key.as_ref())? {
+                    Some(place) => place
                         .with_value(&**self, |value| each(position, Some(value)))?
                         .is_some(),
                     None => false,
@@ -60,13 +60,33 @@ impl Store {
         Ok(())
     }
 
-    /// Starts fetching what the keys of a group will need; returns their hashes.
-    fn fetch_ahead<K: AsRef<[u8]>>(&self, group: &[K]) -> [u64; GROUP] {
+    /// Starts fetching what the keys of a group will need; returns the hash of each, and where it may lie.
+    #[inline]
+    fn fetch_ahead<K: AsRef<[u8]>>(&self, group: &[K]) -> [(u64, Option<Location>); GROUP] {
         let mut hashes = [0; GROUP];
         for (hash, key) in hashes.iter_mut().zip(group) {
             *hash = self.hash(key.as_ref(), false);
         }
-        self.prefetch_group(&hashes[..group.len()]);
-        hashes
+        let mut ahead = hashes.map(|hash| (hash, None));
+        self.fetch_group(&hashes[..group.len()], |i, guess| ahead[i].1 = guess);
+        ahead
+    }
+
+    /// The place of the newest version of `key`. An index entry that was seen while fetching is as good as
+    /// one looked up now, if the record it leads to is still there and of this key.
+    #[inline]
+    fn lookup_ahead(
+        &self,
+        (hash, guess): (u64, Option<Location>),
+        key: &[u8],
+    ) -> Result<Option<Place>, StoreError> {
+        self.log.check_forked()?;
+        // What went wrong is found again below, if it was not that the file has gone in between.
+        if let Some(mut place) = guess.and_then(|location| self.resolve(location))
+            && let Ok(true) = place.is_version_of(key, false)
+        {
+            return Ok(Some(place));
+        }
+        Ok(self.lookup_hashed(hash, key, false)?.map(|(_, place)| place))
     }
 }

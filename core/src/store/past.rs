@@ -58,7 +58,7 @@ pub(super) trait Past {
         loop {
             let generation = {
                 let files = self.files();
-                if prev < files.through {
+                if prev < files.reach {
                     let found = files.find(view.key, view.is_system(), below)?;
                     return Ok(found.map(|(table, offset)| Version::Table { table, offset }));
                 }

@@ -28,6 +28,8 @@ pub(super) enum Place {
         segments: Guard<Arc<SegmentList>>,
         index: usize,
         lsn: Lsn,
+        /// Of the record, in its file.
+        offset: usize,
         /// What comparing the key has found out about the record.
         parsed: Option<Parsed>,
     },
@@ -45,11 +47,11 @@ pub(super) enum Place {
 fn checked_value<'s>(
     past: &impl Past,
     segment: &'s Segment,
-    lsn: Lsn,
+    (lsn, offset): (Lsn, usize),
     parsed: Option<Parsed>,
 ) -> Result<Option<(usize, RecordView<'s>, Expiry)>, StoreError> {
     let damaged = |error| StoreError::from(segment.damaged(lsn, &error));
-    let record = segment.record_again(lsn, parsed).map_err(damaged)?;
+    let record = segment.record_again(lsn, offset, parsed).map_err(damaged)?;
     if record.kind() == RecordKind::Delete {
         return Ok(None);
     }
@@ -58,7 +60,6 @@ fn checked_value<'s>(
     if past.is_over(expiry) {
         return Ok(None);
     }
-    let offset = segment.offset_of(lsn).expect("the record was read there");
     Ok(Some((offset + record.value_offset(), record, expiry)))
 }
 
@@ -87,11 +88,13 @@ impl Place {
     pub(super) fn of_record(segments: Guard<Arc<SegmentList>>, location: Location) -> Option<Place> {
         let index = segments.index_of_slot(location.file_slot())?;
         let segment = &segments.all[index];
-        let lsn = segment.lsn_at(location.offset() as usize * 8)?;
+        let offset = location.offset() as usize * 8;
+        let lsn = segment.lsn_at(offset)?;
         (lsn < segment.end()).then_some(Place::Record {
             segments,
             index,
             lsn,
+            offset,
             parsed: None,
         })
     }
@@ -105,12 +108,12 @@ impl Place {
                 segments,
                 index,
                 lsn,
+                offset,
                 parsed,
             } => {
                 let segment = &segments.all[*index];
                 let damaged = |error| StoreError::from(segment.damaged(*lsn, &error));
-                let record = segment.record_unchecked(*lsn).map_err(damaged)?;
-                record.verify_header(segment.seed()).map_err(damaged)?;
+                let record = segment.version(*lsn, *offset).map_err(damaged)?;
                 *parsed = Some(record.parsed());
                 Ok(record.key() == key && record.is_system() == system)
             }
@@ -136,13 +139,11 @@ impl Place {
         for line in 0..LINES {
             match self {
                 Place::Record {
-                    segments, index, lsn, ..
-                } => {
-                    let segment = &segments.all[*index];
-                    if let Some(offset) = segment.offset_of(*lsn) {
-                        segment.prefetch(offset + line * LINE_BYTES);
-                    }
-                }
+                    segments,
+                    index,
+                    offset,
+                    ..
+                } => segments.all[*index].prefetch(offset + line * LINE_BYTES),
                 Place::Entry { offset, .. } => self.table().prefetch(offset + line * LINE_BYTES),
             }
         }
@@ -180,10 +181,11 @@ impl Place {
                 segments,
                 index,
                 lsn,
+                offset,
                 parsed,
             } => {
                 let segment = &segments.all[*index];
-                let found = checked_value(past, segment, *lsn, *parsed)?;
+                let found = checked_value(past, segment, (*lsn, *offset), *parsed)?;
                 Ok(found.map(|(offset, record, expiry)| {
                     let (len, hlc) = (record.value().len(), record.hlc());
                     Value::new(Pin::Log(Arc::clone(segment)), offset, len, *lsn, hlc, expiry)
@@ -214,9 +216,10 @@ impl Place {
                 segments,
                 index,
                 lsn,
+                offset,
                 parsed,
             } => {
-                let value = checked_value(past, &segments.all[*index], *lsn, *parsed)?;
+                let value = checked_value(past, &segments.all[*index], (*lsn, *offset), *parsed)?;
                 Ok(value.map(|(_, record, _)| read(record.value())))
             }
             Place::Entry { offset, .. } => {

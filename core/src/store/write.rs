@@ -4,15 +4,15 @@
 //! the predecessor to the index update, so two writers of one key never miss each other's
 //! version; they are never held while waiting for a disk.
 
-use std::collections::BTreeMap;
-
 use crossbeam::utils::CachePadded;
 use parking_lot::{Mutex, MutexGuard};
 
+use super::batch::{Operation, WriteBatch};
 use super::expiry::{Expires, ExpiryExt};
 use super::index::Location;
 use super::{Place, Store, StoreError};
-use crate::ids::{Epoch, Hlc, Lsn};
+use crate::ids::{Epoch, Lsn};
+use crate::log::expiry::Expiry;
 use crate::log::format::{RecordKind, RecordParts};
 use crate::log::{Log, LogError};
 
@@ -41,105 +41,6 @@ pub struct Written {
     pub end: Lsn,
     /// Epoch it was written under.
     pub epoch: Epoch,
-}
-
-/// Writes that take effect together or not at all.
-///
-/// A later operation on a key replaces an earlier one of the same batch.
-#[derive(Clone, Debug, Default)]
-pub struct WriteBatch {
-    pub(super) operations: BTreeMap<Vec<u8>, Operation>,
-}
-
-#[derive(Clone, Debug)]
-pub(super) struct Operation {
-    /// `None` deletes.
-    pub(super) value: Option<Vec<u8>>,
-    hlc: Option<Hlc>,
-    pub(super) expires: Expires,
-}
-
-impl WriteBatch {
-    /// An empty batch.
-    #[must_use]
-    pub fn new() -> WriteBatch {
-        WriteBatch::default()
-    }
-
-    /// Adds a put.
-    pub fn put(&mut self, key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) {
-        self.put_expiring(key, value, Expires::Never);
-    }
-
-    /// Adds a put of a value that goes by itself. A time to live counts from the moment the batch is
-    /// written.
-    pub fn put_expiring(&mut self, key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>, expires: Expires) {
-        self.operations.insert(
-            key.into(),
-            Operation {
-                value: Some(value.into()),
-                hlc: None,
-                expires,
-            },
-        );
-    }
-
-    /// Adds a delete.
-    pub fn delete(&mut self, key: impl Into<Vec<u8>>) {
-        self.operations.insert(
-            key.into(),
-            Operation {
-                value: None,
-                hlc: None,
-                expires: Expires::Never,
-            },
-        );
-    }
-
-    /// Adds a version that exists elsewhere already, with the stamp it got there and its expiry in
-    /// milliseconds since 1970.
-    pub fn copy_version(
-        &mut self,
-        key: impl Into<Vec<u8>>,
-        value: Option<Vec<u8>>,
-        hlc: Hlc,
-        expires_at_ms: Option<u64>,
-    ) {
-        self.operations.insert(
-            key.into(),
-            Operation {
-                value,
-                hlc: Some(hlc),
-                expires: expires_at_ms.map_or(Expires::Never, Expires::AtMs),
-            },
-        );
-    }
-
-    /// Operations after replacement.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.operations.len()
-    }
-
-    /// Whether there is nothing to write.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.operations.is_empty()
-    }
-
-    /// Bytes of keys and values.
-    #[must_use]
-    pub fn bytes(&self) -> usize {
-        self.operations
-            .iter()
-            .map(|(key, op)| key.len() + op.value.as_ref().map_or(0, Vec::len))
-            .sum()
-    }
-
-    /// Keys, ascending.
-    pub fn keys(&self) -> impl Iterator<Item = &[u8]> {
-        self.operations.keys().map(Vec::as_slice)
-    }
 }
 
 /// Locks over key hashes.
@@ -224,6 +125,7 @@ impl Store {
 
     /// Appends a version over the one that was found, and indexes it. The stripe of the key has been
     /// held since then. Not synced.
+    #[inline]
     pub(super) fn append_over(
         &self,
         hash: u64,
@@ -267,12 +169,14 @@ impl Store {
         hashes: &[u64],
     ) -> Result<Written, StoreError> {
         let mut members = Vec::with_capacity(batch.len());
-        let expiries: Vec<ExpiryExt> = (batch.operations.values())
-            .map(|operation| ExpiryExt::of(self.resolve_expiry(operation.expires)))
-            .collect();
+        let no_expiry = ExpiryExt::of(Expiry::NEVER);
+        let mut expiries = Vec::new();
+        if (batch.operations()).any(|operation| operation.expires != Expires::Never) {
+            let expiry_of = |operation: Operation<'_>| ExpiryExt::of(self.resolve_expiry(operation.expires));
+            expiries.extend(batch.operations().map(expiry_of));
+        }
         let mut olds = Vec::with_capacity(batch.len());
-        let operations = batch.operations.iter().zip(hashes).zip(&expiries);
-        for (i, (((key, operation), hash), expiry)) in operations.enumerate() {
+        for (i, (operation, hash)) in batch.operations().zip(hashes).enumerate() {
             if i % GROUP == 0 && batch.len() >= WORTH_FETCHING {
                 self.prefetch_group(&hashes[i..hashes.len().min(i + GROUP)]);
             }
@@ -281,20 +185,21 @@ impl Store {
             } else {
                 RecordKind::Delete
             };
-            let value = operation.value.as_deref().unwrap_or(&[]);
+            let (key, value) = (operation.key, operation.value.unwrap_or(&[]));
             let (old, prev) = Store::predecessor(self.lookup_hashed(*hash, key, false)?)?;
             olds.push(old);
-            members.push(expiry.add_to(RecordParts {
+            members.push(expiries.get(i).unwrap_or(&no_expiry).add_to(RecordParts {
                 hlc: operation.hlc,
                 ..RecordParts::new(kind, key, value, prev)
             }));
         }
-        let (offsets, _) = Log::batch_layout(&members)?;
+        let sizes = Log::batch_sizes(&members)?;
         self.index.reserve(members.len())?;
-        let appended = self.log.append_batch(&members)?;
-        for ((old, offset), hash) in olds.into_iter().zip(offsets).zip(hashes) {
-            let location = Store::location(appended.segment(), appended.lsn.advance(offset));
-            self.point(*hash, old, location)?;
+        let appended = self.log.append_batch(&members, &sizes)?;
+        let mut lsn = appended.lsn;
+        for ((old, size), hash) in olds.into_iter().zip(sizes).zip(hashes) {
+            self.point(*hash, old, Store::location(appended.segment(), lsn))?;
+            lsn = lsn.advance(size as u64);
         }
         Ok(Written {
             lsn: appended.lsn,
@@ -305,22 +210,27 @@ impl Store {
 
     /// Starts fetching what look-ups of these hashes will read: buckets first, then records.
     pub(super) fn prefetch_group(&self, hashes: &[u64]) {
+        self.fetch_group(hashes, |_, _| {});
+    }
+
+    /// As [`Store::prefetch_group`]; tells for each hash by its number where its record may well lie.
+    #[inline]
+    pub(super) fn fetch_group(&self, hashes: &[u64], mut each: impl FnMut(usize, Option<Location>)) {
         for hash in hashes {
             self.index.prefetch(*hash);
         }
-        for hash in hashes {
+        for (i, hash) in hashes.iter().enumerate() {
             // By the tag alone: nearly always the right record, and a wrong one costs a fetch.
-            if let Some(place) = self
-                .index
-                .guess(*hash)
-                .and_then(|location| self.resolve(location))
-            {
+            let guess = self.index.guess(*hash);
+            if let Some(place) = guess.and_then(|location| self.resolve(location)) {
                 place.prefetch();
             }
+            each(i, guess);
         }
     }
 
     /// Index entry and position of the version that comes before a new one; 0 if there is none.
+    #[inline]
     fn predecessor(found: Option<(Location, Place)>) -> Result<(Option<Location>, Lsn), StoreError> {
         Ok(match found {
             None => (None, Lsn::ZERO),
@@ -330,6 +240,7 @@ impl Store {
 
     /// Makes the key whose entry is `old` point to `new`. The stripe lock has been held since `old` was
     /// looked up, so nobody has changed the entry meanwhile.
+    #[inline]
     fn point(&self, hash: u64, old: Option<Location>, new: Location) -> Result<(), StoreError> {
         let pointed = match old {
             Some(old) => self.index.replace(hash, old, new).map(|replaced| {
@@ -376,11 +287,14 @@ impl Store {
     /// Stale epoch unless it is newer than every epoch of the log.
     pub fn begin_epoch(&self, epoch: Epoch, holder: u64, incarnation: u32) -> Result<Written, StoreError> {
         let appended = self.log.begin_epoch(epoch, holder, incarnation)?;
-        Ok(Written {
+        let written = Written {
             lsn: appended.lsn,
             end: appended.end,
             epoch: appended.epoch,
-        })
+        };
+        drop(appended);
+        self.make_up_for_ingest(written.lsn)?;
+        Ok(written)
     }
 
     /// Goes on as primary of the epoch the log ends with, after a clean close.

@@ -17,7 +17,7 @@ use atoll::io::sim::SimDisk;
 use atoll::io::{Disk, Env};
 use atoll::log::format::{CrcSeed, RecordFlags, RecordKind, RecordParts, batch_header, ext, pad_header};
 use atoll::log::header::{Chain, Control, SegmentFooter, SegmentHeader, StoreState};
-use atoll::log::payload::{EpochStart, Group, SlotsFrozen, SlotsOwned};
+use atoll::log::payload::{EpochStart, Group, Ingest, SlotsFrozen, SlotsOwned};
 use atoll::log::view::RecordView;
 use atoll::store::manifest::{Manifest, RunRecord, TableRecord};
 use atoll::store::{
@@ -190,6 +190,11 @@ fn golden_records_are_valid_and_say_what_was_written() {
                     .map(|m| m.expect("valid").key().to_vec())
                     .collect();
                 assert_eq!(keys, [b"a", b"b"]);
+            }
+            RecordKind::Ingest => {
+                let ingest = Ingest::decode(record.value()).expect("decodes");
+                assert_eq!((ingest.load, ingest.content), ([0x5A; 16], [0x5A; 16]));
+                assert_eq!(ingest.encode(), *record.value());
             }
             RecordKind::SlotFrozen => {
                 assert_eq!(
@@ -508,6 +513,55 @@ fn values_that_expire_keep_their_bytes() {
     let footer = &bytes[bytes.len() - 4096..];
     let word = |at: usize| u64::from_le_bytes(footer[at..at + 8].try_into().expect("eight bytes"));
     assert_eq!((word(160), word(168)), (2, 1_700_000_001_000));
+}
+
+/// A load over records, and records over the load.
+fn write_loaded(disk: &SimDisk) {
+    let store = Store::open(&env(disk), Path::new(DIR), &options()).expect("opens");
+    store.begin_epoch(Epoch(1), 0xAABB_CCDD, 1).expect("leads");
+    store.put(b"alpha", b"before", Durability::Buffered).expect("put");
+    store.put(b"omega", b"before", Durability::Buffered).expect("put");
+    let mut load = store.bulk_load().expect("begins");
+    load.put(b"alpha", b"loaded").expect("in order");
+    load.put_expiring(b"beta", b"loaded", Expires::AtMs(1_700_000_001_000))
+        .expect("in order");
+    load.put("이름".as_bytes(), &[9; 300]).expect("in order");
+    store.finish_bulk_load(load).expect("loaded");
+    store.put(b"beta", b"after", Durability::Buffered).expect("put");
+    store.close().expect("closes");
+}
+
+#[test]
+fn loaded_store_keeps_its_bytes() {
+    let disk = SimDisk::new(1);
+    write_loaded(&disk);
+    check("store-loaded-1.0.bin", &pack(&disk));
+}
+
+#[test]
+fn loaded_store_written_by_format_1_0_opens_reads_and_goes_on() {
+    let disk = unpack(&std::fs::read(golden("store-loaded-1.0.bin")).expect("golden file"));
+    let store = Store::open(&env(&disk), Path::new(DIR), &options()).expect("opens");
+    assert!(store.recovery().was_clean());
+    let get = |key: &[u8]| store.get(key).expect("readable").map(|value| value.to_vec());
+    assert_eq!(get(b"alpha").as_deref(), Some(&b"loaded"[..]));
+    assert_eq!(get(b"beta").as_deref(), Some(&b"after"[..]));
+    assert_eq!(get(b"omega").as_deref(), Some(&b"before"[..]));
+    assert_eq!(get("이름".as_bytes()), Some(vec![9; 300]));
+    // The version that the load had, below the record that names it as its predecessor.
+    let newest = store.get(b"beta").expect("readable").expect("there").lsn();
+    let loaded = store.get_at(b"beta", newest).expect("readable").expect("there");
+    assert_eq!(
+        (&*loaded, loaded.expires_at_ms()),
+        (&b"loaded"[..], Some(1_700_000_001_000))
+    );
+    assert!(store.verify(&mut |_, _| {}).expect("verifies").damage.is_empty());
+    store
+        .resume_epoch(Epoch(1))
+        .expect("it was closed by its primary");
+    store.load_sorted([("alpha", "again")]).expect("loaded");
+    assert_eq!(get(b"alpha").as_deref(), Some(&b"again"[..]));
+    store.close().expect("closes");
 }
 
 #[test]

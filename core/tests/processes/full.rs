@@ -51,6 +51,22 @@ fn fill(dir: &Path, name: &str) {
     while file.write_all(&[7; 1]).is_ok() {}
 }
 
+/// Removes what [`fill`] wrote. A program that another thread is just starting has copies of all descriptors
+/// for a moment, so the space may come back a little later than the name goes.
+fn empty(dir: &Path, name: &str) {
+    std::fs::remove_file(dir.join(name)).expect("removed");
+    let probe = dir.join("probe");
+    for _ in 0..1000 {
+        let found = std::fs::write(&probe, vec![0; 4 << 20]).is_ok();
+        let _ = std::fs::remove_file(&probe);
+        if found {
+            return;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    panic!("the space of a removed file has not come back");
+}
+
 #[test]
 fn full_file_system_is_an_error_of_its_own_reads_go_on_and_space_is_found_again() {
     let Some(small) = Small::mount(24 << 20) else {
@@ -95,7 +111,7 @@ fn full_file_system_is_an_error_of_its_own_reads_go_on_and_space_is_found_again(
         .put(b"again", &[1; 3000], Durability::Buffered)
         .expect_err("full");
     assert!(again.is_disk_full(), "{again}");
-    std::fs::remove_file(small.0.join("ballast")).expect("removed");
+    empty(&small.0, "ballast");
     store
         .put(b"again", &[1; 3000], Durability::Synced)
         .expect("space is back");
@@ -103,7 +119,7 @@ fn full_file_system_is_an_error_of_its_own_reads_go_on_and_space_is_found_again(
     // A full disk does not keep a store from being closed or opened, either.
     fill(&small.0, "ballast");
     drop(store);
-    std::fs::remove_file(small.0.join("ballast")).expect("removed");
+    empty(&small.0, "ballast");
     let store = open(&dir);
     check(&store);
     assert!(store.get(b"again").expect("readable").is_some());
@@ -129,7 +145,7 @@ fn store_with_holes_on_a_full_file_system_is_an_error_and_not_a_signal() {
     let opened = Store::open_standalone(&Env::os(), &copy, &options());
     let error = opened.expect_err("no space for what the copy left out");
     assert!(error.is_disk_full(), "{error}");
-    std::fs::remove_file(small.0.join("ballast")).expect("removed");
+    empty(&small.0, "ballast");
     let store = open(&copy);
     assert_eq!(
         store.get(b"key").expect("readable").as_deref(),

@@ -38,7 +38,7 @@ impl Op {
         durability == Durability::Synced
     }
 
-    fn apply_to(&self, state: &mut State) {
+    pub fn apply_to(&self, state: &mut State) {
         match self {
             Op::Chores => {}
             Op::Exchange(a, b, _) => {

@@ -21,6 +21,7 @@ enum Step {
     Put(Vec<u8>, usize),
     Delete(Vec<u8>),
     Batch(Vec<(Vec<u8>, Option<usize>)>),
+    Load(BTreeMap<Vec<u8>, usize>),
     Hold,
     Release,
     Seal,
@@ -49,6 +50,7 @@ fn step() -> impl Strategy<Value = Step> {
         14 => (key(), len()).prop_map(|(k, n)| Step::Put(k, n)),
         5 => key().prop_map(Step::Delete),
         3 => prop::collection::vec((key(), prop::option::of(len())), 1..6).prop_map(Step::Batch),
+        2 => prop::collection::btree_map(key(), len(), 0..12).prop_map(Step::Load),
         2 => Just(Step::Hold),
         1 => Just(Step::Release),
         3 => Just(Step::Seal),
@@ -223,6 +225,12 @@ fn session(store: &Store, steps: &[Step], model: &mut Model, hand_overs: &mut u3
                     }
                 }
                 store.write(&batch, Durability::Buffered).expect("written");
+            }
+            Step::Load(pairs) => {
+                let pairs = pairs.iter().map(|(key, len)| (key.clone(), value(*len, salt)));
+                let loaded = store.load_sorted(pairs.clone()).expect("loaded");
+                assert_eq!(loaded.keys, pairs.len() as u64);
+                model.extend(pairs);
             }
             Step::Hold => held.push((store.snapshot(), model.clone())),
             Step::Release if held.is_empty() => {}

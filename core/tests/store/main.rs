@@ -2,6 +2,7 @@
 
 mod approximate;
 mod backup;
+mod bulk;
 mod compaction;
 mod concurrent;
 mod conditional;

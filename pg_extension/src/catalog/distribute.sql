@@ -1,6 +1,44 @@
+CREATE FUNCTION distributed(rel regclass) RETURNS distributed_table LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE t atoll.distributed_table;
+BEGIN
+    SELECT * INTO t FROM atoll.distributed_table d WHERE d.relid = rel;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'table % is not distributed', coalesce(rel::text, 'NULL') USING ERRCODE = '55000',
+            HINT = 'Call atoll.distribute_table(rel, key).';
+    END IF;
+    RETURN t;
+END $$;
+
 CREATE FUNCTION shard_name(prefix name, slot int4) RETURNS text LANGUAGE sql IMMUTABLE
 SET search_path = pg_catalog, pg_temp AS $$
     SELECT prefix::text || '_' || lpad(slot::text, 4, '0');
+$$;
+
+-- The type in which keys are compared and hashed.
+CREATE FUNCTION key_type(t distributed_table) RETURNS text LANGUAGE sql IMMUTABLE
+SET search_path = pg_catalog, pg_temp AS $$
+    SELECT CASE t.key_type WHEN 'varchar'::regtype THEN 'text' ELSE t.key_type::text END;
+$$;
+
+-- What holds for the rows of a slot and for no other.
+CREATE FUNCTION slot_condition(t distributed_table, slot int4) RETURNS text LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp AS $$
+    SELECT CASE t.method WHEN 'hash' THEN format('atoll.slot_of(%I, %s) = %s', t.key, t.slots, slot)
+        ELSE (SELECT coalesce(nullif(concat_ws(' AND ', CASE WHEN s.lower IS NOT NULL THEN format('%I >= %L::%s', t.key, s.lower, atoll.key_type(t)) END,
+                CASE WHEN s.upper IS NOT NULL THEN format('%I < %L::%s', t.key, s.upper, atoll.key_type(t)) END), ''), 'true')
+            FROM atoll.slot s WHERE s.group_id = t.group_id AND s.slot = slot_condition.slot) END;
+$$;
+
+-- The part of a table that stands for a slot.
+CREATE FUNCTION part_ddl(rel regclass, slot int4) RETURNS text LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp AS $$
+    SELECT format('CREATE FOREIGN TABLE %I.%I PARTITION OF %s FOR VALUES %s SERVER %I OPTIONS (schema_name %L, table_name %L, batch_size ''1000'')',
+            (SELECT relnamespace::regnamespace::text FROM pg_class WHERE oid = t.relid), atoll.shard_name(t.shard_prefix, s.slot), t.relid::regclass,
+            CASE t.method WHEN 'hash' THEN format('WITH (MODULUS %s, REMAINDER %s)', t.slots, s.slot)
+                ELSE format('FROM (%s) TO (%s)', coalesce(quote_literal(s.lower), 'MINVALUE'), coalesce(quote_literal(s.upper), 'MAXVALUE')) END,
+            format('atoll_g%s_s%s', t.group_id, s.slot), t.shard_schema, atoll.shard_name(t.shard_prefix, s.slot))
+        FROM atoll.distributed_table t JOIN atoll.slot s USING (group_id) WHERE t.relid = rel AND s.slot = part_ddl.slot;
 $$;
 
 -- The statements that make the table of one slot on a node.
@@ -24,13 +62,37 @@ BEGIN
             LEFT JOIN pg_collation c ON c.oid = a.attcollation LEFT JOIN pg_namespace cn ON cn.oid = c.collnamespace
             LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
         WHERE a.attrelid = rel AND a.attnum > 0 AND NOT a.attisdropped;
-    ddl := format('CREATE TABLE %s (%s%s, CHECK (atoll.slot_of(%I, %s) = %s))', shard, columns,
-        (SELECT coalesce(string_agg(', ' || c, ''), '') FROM unnest(t.constraints) c), t.key, t.slots, slot);
-    RETURN ddl || (SELECT coalesce(string_agg('; ' || replace(i, '%SHARD%', shard), ''), '') FROM unnest(t.indexes) i);
+    ddl := format('CREATE TABLE %s (%s%s, CONSTRAINT atoll_slot CHECK (%s))', shard, columns,
+        (SELECT coalesce(string_agg(', ' || c, ''), '') FROM unnest(t.constraints) c), atoll.slot_condition(t, slot));
+    RETURN ddl || (SELECT coalesce(string_agg('; ' || atoll.for_shard(i, t, slot), ''), '') FROM (SELECT unnest(t.indexes)
+        UNION ALL SELECT format('CREATE INDEX %%INDEX %s%% ON %%SHARD%%%s', s.there, s.definition) FROM atoll.shape s WHERE s.relid = rel AND s.kind = 'index') x (i));
 END $$;
 
-CREATE FUNCTION distribute_table(rel regclass, key name, slots int4 DEFAULT 64, method text DEFAULT 'hash', colocate_with regclass DEFAULT NULL)
-RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+-- Makes the tables of one slot, or of all, on their nodes as the owner of the table, and the parts that stand
+-- for them.
+CREATE FUNCTION make_slots(rel regclass, which int4) RETURNS void LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    t atoll.distributed_table := atoll.distributed(rel);
+    role oid := (SELECT relowner FROM pg_class WHERE oid = rel);
+    ids int4[];
+    statements text[];
+    s int4;
+BEGIN
+    SELECT array_agg(n ORDER BY n), array_agg(sql ORDER BY n) INTO ids, statements FROM (
+        SELECT s.node_id, CASE t.shard_schema WHEN 'public' THEN '' ELSE format('CREATE SCHEMA IF NOT EXISTS %I; ', t.shard_schema) END || string_agg(atoll.shard_ddl(rel, s.slot), '; ' ORDER BY s.slot)
+        FROM atoll.slot s WHERE s.group_id = t.group_id AND s.slot = coalesce(which, s.slot) GROUP BY s.node_id) x (n, sql);
+    PERFORM atoll.act_on_nodes(coalesce(ids, '{}'), coalesce(statements, '{}'), role);
+    FOR s IN SELECT o.slot FROM atoll.slot o WHERE o.group_id = t.group_id AND o.slot = coalesce(which, o.slot) ORDER BY 1 LOOP
+        EXECUTE atoll.part_ddl(rel, s);
+        EXECUTE format('ALTER FOREIGN TABLE %I.%I OWNER TO %I', (SELECT relnamespace::regnamespace::text FROM pg_class WHERE oid = rel), atoll.shard_name(t.shard_prefix, s), pg_get_userbyid(role));
+    END LOOP;
+END $$;
+
+-- `splits` are the first keys of the second and further ranges; without them the rows that are there are
+-- divided evenly into as many ranges as `slots`, and an empty table gets its ranges from add_range.
+CREATE FUNCTION distribute_table(rel regclass, key name, slots int4 DEFAULT 64, method text DEFAULT 'hash', colocate_with regclass DEFAULT NULL, splits text[] DEFAULT NULL)
+RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET bytea_output = hex AS $$
 #variable_conflict use_variable
 DECLARE
     c pg_class;
@@ -38,6 +100,7 @@ DECLARE
     col pg_attribute;
     family text;
     class text;
+    filled bool := true;
     id int4;
     grp atoll.colocation_group;
     kept regclass;
@@ -48,8 +111,12 @@ DECLARE
     after int8;
     old_name CONSTANT name := 'atoll_old_' || rel::oid;
 BEGIN
-    IF method <> 'hash' THEN
-        RAISE EXCEPTION 'there is no method "%"', method USING ERRCODE = '22023', HINT = 'Methods: hash.';
+    IF method NOT IN ('hash', 'range') THEN
+        RAISE EXCEPTION 'there is no method "%"', method USING ERRCODE = '22023', HINT = 'Methods: hash, range.';
+    ELSIF splits IS NOT NULL AND (method <> 'range' OR colocate_with IS NOT NULL) THEN
+        RAISE EXCEPTION 'splits belong to method range without colocate_with' USING ERRCODE = '22023';
+    ELSIF slots NOT BETWEEN 1 AND 1024 OR cardinality(splits) > 1023 THEN
+        RAISE EXCEPTION 'a table has 1 to 1024 slots' USING ERRCODE = '22023';
     END IF;
     EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', rel);
     SELECT * INTO STRICT c FROM pg_class WHERE oid = rel;
@@ -85,6 +152,13 @@ BEGIN
     IF EXISTS (SELECT FROM pg_collation WHERE oid = col.attcollation AND NOT collisdeterministic) THEN
         RAISE EXCEPTION 'column "%" has a nondeterministic collation', key USING ERRCODE = '0A000';
     END IF;
+    -- Ranges are the same everywhere only if text is ordered by its UTF-8 bytes.
+    IF method = 'range' AND class = 'text' AND NOT (current_setting('server_encoding') = 'UTF8' AND EXISTS (SELECT FROM pg_collation o, pg_database d
+            WHERE d.datname = current_database() AND o.oid = col.attcollation AND CASE WHEN o.oid = 'pg_catalog."default"'::regcollation
+                THEN d.datlocprovider = 'c' AND d.datcollate IN ('C', 'POSIX') ELSE o.collprovider = 'c' AND o.collcollate IN ('C', 'POSIX') END)) THEN
+        RAISE EXCEPTION 'ranges of text need the order of bytes' USING ERRCODE = '0A000',
+            HINT = format('ALTER TABLE %s ALTER COLUMN %I TYPE %s COLLATE "C", in a database in UTF8.', rel, key, format_type(col.atttypid, col.atttypmod));
+    END IF;
     SELECT string_agg(i.indexrelid::regclass::text, ', ') INTO problem FROM pg_index i
         WHERE i.indrelid = rel AND i.indisunique AND NOT col.attnum = ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1]);
     IF problem IS NOT NULL THEN
@@ -93,18 +167,29 @@ BEGIN
     END IF;
 
     IF colocate_with IS NOT NULL THEN
+        -- Held, so that nobody drops the other table meanwhile and the group with it.
+        EXECUTE format('LOCK TABLE %s IN SHARE UPDATE EXCLUSIVE MODE', colocate_with);
         SELECT g.* INTO grp FROM atoll.colocation_group g JOIN atoll.distributed_table d USING (group_id) WHERE d.relid = colocate_with;
         IF NOT FOUND THEN
             RAISE EXCEPTION 'table % is not distributed', colocate_with USING ERRCODE = '55000';
-        ELSIF grp.family <> family THEN
-            RAISE EXCEPTION 'tables % and % have keys of different kinds', rel, colocate_with USING ERRCODE = '42804';
+        ELSIF grp.family <> family OR grp.method <> method THEN
+            RAISE EXCEPTION 'tables % and % have keys or methods of different kinds', rel, colocate_with USING ERRCODE = '42804';
         END IF;
     ELSE
-        IF NOT EXISTS (SELECT FROM atoll.node WHERE enabled) THEN
+        PERFORM FROM atoll.node held WHERE held.enabled ORDER BY held.node_id FOR KEY SHARE;
+        IF NOT FOUND THEN
             RAISE EXCEPTION 'there is no enabled node' USING ERRCODE = '55000', HINT = 'Call atoll.add_node(name, conninfo).';
         END IF;
-        INSERT INTO atoll.colocation_group AS g (family, slots) VALUES (family, slots) RETURNING * INTO grp;
-        INSERT INTO atoll.slot SELECT grp.group_id, s, (nodes)[1 + s * cardinality(nodes) / slots]
+        IF method = 'range' THEN
+            IF splits IS NULL THEN
+                EXECUTE format('SELECT ARRAY (SELECT DISTINCT v%4$s FROM unnest((SELECT percentile_disc(ARRAY (SELECT i / %3$s::float8 FROM generate_series(1, %3$s - 1) i)) WITHIN GROUP (ORDER BY %1$I) FROM %2$s)) v ORDER BY 1)::text[]',
+                    key, rel, slots, CASE class WHEN 'text' THEN ' COLLATE "C"' ELSE '' END) INTO splits;
+                EXECUTE format('SELECT EXISTS (SELECT FROM %s)', rel) INTO filled;
+            END IF;
+            slots := CASE WHEN filled THEN cardinality(splits) + 1 ELSE 0 END;
+        END IF;
+        INSERT INTO atoll.colocation_group AS g (family, slots, method) VALUES (family, slots, method) RETURNING * INTO grp;
+        INSERT INTO atoll.slot SELECT grp.group_id, s, (nodes)[1 + s * cardinality(nodes) / slots], splits[s], splits[s + 1]
             FROM generate_series(0, slots - 1) s, (SELECT array_agg(node_id ORDER BY node_id) AS nodes FROM atoll.node WHERE enabled) n;
         FOR s IN 0 .. slots - 1 LOOP
             EXECUTE format('CREATE SERVER %I FOREIGN DATA WRAPPER atoll_fdw OPTIONS (group %L, slot %L)',
@@ -116,8 +201,8 @@ BEGIN
     EXECUTE format('ALTER TABLE %s ALTER COLUMN %I SET NOT NULL', rel, key);
     EXECUTE format('ALTER TABLE %s RENAME TO %I', rel, old_name);
     kept := format('%I.%I', schema, old_name);
-    EXECUTE format('CREATE TABLE %I.%I (LIKE %s INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING GENERATED INCLUDING COMMENTS) PARTITION BY HASH (%I atoll.%I)',
-        schema, c.relname, kept, key, class || '_ops_v1');
+    EXECUTE format('CREATE TABLE %I.%I (LIKE %s INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING GENERATED INCLUDING COMMENTS) PARTITION BY %s',
+        schema, c.relname, kept, CASE method WHEN 'hash' THEN format('HASH (%I atoll.%I)', key, class || '_ops_v1') ELSE format('RANGE (%I)', key) END);
     made := format('%I.%I', schema, c.relname);
     EXECUTE format('ALTER TABLE %s OWNER TO %I', made, pg_get_userbyid(c.relowner));
     FOR n IN SELECT a.grantee, a.privilege_type, a.is_grantable FROM aclexplode(c.relacl) a WHERE a.grantee <> c.relowner LOOP
@@ -132,32 +217,81 @@ BEGIN
     INSERT INTO atoll.distributed_table VALUES (made, key, col.atttypid, method, grp.slots, grp.group_id, schema, c.relname,
         ARRAY (SELECT CASE contype WHEN 'c' THEN format('CONSTRAINT %I ', conname) ELSE '' END || pg_get_constraintdef(oid)
             FROM pg_constraint WHERE conrelid = kept AND contype IN ('p', 'u', 'c') ORDER BY contype, conname),
-        -- Names of indexes are the node's own choice: there is one for each slot.
-        ARRAY (SELECT format('CREATE %sINDEX ON %%SHARD%% ', CASE WHEN i.indisunique THEN 'UNIQUE ' ELSE '' END)
-                || substr(pg_get_indexdef(i.indexrelid), 1 + length(format('CREATE %sINDEX %I ON %I.%I ', CASE WHEN i.indisunique THEN 'UNIQUE ' ELSE '' END,
-                    (SELECT relname FROM pg_class WHERE oid = i.indexrelid), schema, old_name)))
-            FROM pg_index i WHERE i.indrelid = kept AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = i.indexrelid AND contype IN ('p', 'u'))
+        -- Names of unique indexes are the node's own choice: there is none here.
+        ARRAY (SELECT 'CREATE UNIQUE INDEX ON %SHARD%' || atoll.index_tail(i.indexrelid)
+            FROM pg_index i WHERE i.indrelid = kept AND i.indisunique AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = i.indexrelid AND contype IN ('p', 'u'))
             ORDER BY i.indexrelid));
-    FOR n IN SELECT s.node_id, string_agg(atoll.shard_ddl(made, s.slot), '; ' ORDER BY s.slot) AS ddl
-        FROM atoll.slot s WHERE s.group_id = grp.group_id GROUP BY s.node_id ORDER BY s.node_id LOOP
-        PERFORM atoll.node_run(n.node_id, CASE schema WHEN 'public' THEN '' ELSE format('CREATE SCHEMA IF NOT EXISTS %I; ', schema) END || n.ddl);
+    FOR n IN SELECT i.indexrelid, x.relname FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid WHERE i.indrelid = kept AND NOT i.indisunique LOOP
+        EXECUTE format('ALTER INDEX %I.%I RENAME TO %I', schema, n.relname, 'atoll_old_' || n.indexrelid);
+        EXECUTE format('CREATE INDEX %I ON %s%s', n.relname, made, atoll.index_tail(n.indexrelid));
     END LOOP;
-    FOR s IN 0 .. grp.slots - 1 LOOP
-        EXECUTE format('CREATE FOREIGN TABLE %I.%I PARTITION OF %s FOR VALUES WITH (MODULUS %s, REMAINDER %s) SERVER %I OPTIONS (schema_name %L, table_name %L, batch_size ''1000'')',
-            schema, atoll.shard_name(c.relname, s), made, grp.slots, s, format('atoll_g%s_s%s', grp.group_id, s), schema, atoll.shard_name(c.relname, s));
-    END LOOP;
-    -- In the order of slots, batches are full.
-    EXECUTE format('INSERT INTO %s (%3$s) SELECT %3$s FROM %2$s ORDER BY atoll.slot_of(%4$I, %5$s)', made, kept,
-        (SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) FROM pg_attribute WHERE attrelid = kept AND attnum > 0 AND NOT attisdropped AND attgenerated = ''),
-        key, grp.slots);
-    GET DIAGNOSTICS after = ROW_COUNT;
+    PERFORM atoll.note_shape(made, NULL, NULL);
+    PERFORM atoll.make_slots(made, NULL);
     EXECUTE format('SELECT count(*) FROM %s', kept) INTO before;
+    PERFORM atoll.progress_begin(kept, before);
+    after := atoll.run_as(c.relowner, format('INSERT INTO %s (%3$s) SELECT %3$s FROM %2$s', made, kept,
+        (SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) FROM pg_attribute WHERE attrelid = kept AND attnum > 0 AND NOT attisdropped AND attgenerated = '')));
+    PERFORM atoll.progress_end();
     IF before <> after THEN
         RAISE EXCEPTION '% rows were copied of %', after, before USING ERRCODE = 'XX001';
     END IF;
     EXECUTE format('DROP TABLE %s', kept);
     PERFORM atoll.changing(false);
 END $$;
+
+CREATE FUNCTION add_range(rel regclass, "from" text, "to" text, node text DEFAULT NULL) RETURNS int4 LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp SET bytea_output = hex AS $$
+#variable_conflict use_variable
+DECLARE
+    t atoll.distributed_table := atoll.distributed(rel);
+    made int4;
+    chosen int4;
+    o record;
+    touches bool;
+BEGIN
+    IF t.method <> 'range' THEN
+        RAISE EXCEPTION 'table % is distributed by %', rel, t.method USING ERRCODE = '55000';
+    END IF;
+    FOR o IN SELECT relid FROM atoll.distributed_table d WHERE d.group_id = t.group_id ORDER BY relid LOOP
+        EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', o.relid);
+    END LOOP;
+    SELECT g.slots INTO STRICT made FROM atoll.colocation_group g WHERE g.group_id = t.group_id FOR UPDATE;
+    IF made >= 1024 THEN
+        RAISE EXCEPTION 'table % has 1024 ranges already', rel USING ERRCODE = '54000';
+    END IF;
+    -- As the type writes them, so that equal bounds are equal texts.
+    EXECUTE format('SELECT $1::%1$s::text, $2::%1$s::text', atoll.key_type(t)) INTO "from", "to" USING "from", "to";
+    SELECT string_agg(format('from %s to %s', coalesce(s.lower, 'the lowest'), coalesce(s.upper, 'the highest')), ', ' ORDER BY s.slot) AS listed,
+            count(*) = 0 OR bool_or(s.lower = "to") OR bool_or(s.upper = "from") AS touches
+        INTO o FROM atoll.slot s WHERE s.group_id = t.group_id;
+    IF NOT coalesce(o.touches, false) THEN
+        RAISE EXCEPTION 'a range must begin where another ends, or end where another begins' USING ERRCODE = '22023', DETAIL = 'Ranges: ' || o.listed || '.';
+    END IF;
+    chosen := CASE WHEN node IS NULL THEN (SELECT n.node_id FROM atoll.node n LEFT JOIN atoll.slot s ON s.node_id = n.node_id AND s.group_id = t.group_id
+            WHERE n.enabled GROUP BY n.node_id ORDER BY count(s.slot), n.node_id LIMIT 1)
+        ELSE atoll.node_id_of(node) END;
+    IF chosen IS NULL THEN
+        RAISE EXCEPTION 'there is no enabled node' USING ERRCODE = '55000', HINT = 'Call atoll.add_node(name, conninfo).';
+    END IF;
+    PERFORM FROM atoll.node n WHERE n.node_id = chosen FOR KEY SHARE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'node % was removed', chosen USING ERRCODE = '55000';
+    END IF;
+    UPDATE atoll.colocation_group g SET slots = g.slots + 1, version = version + 1 WHERE g.group_id = t.group_id;
+    INSERT INTO atoll.slot VALUES (t.group_id, made, chosen, "from", "to");
+    EXECUTE format('CREATE SERVER %I FOREIGN DATA WRAPPER atoll_fdw OPTIONS (group %L, slot %L)', format('atoll_g%s_s%s', t.group_id, made), t.group_id, made);
+    PERFORM atoll.changing(true);
+    FOR o IN SELECT relid FROM atoll.distributed_table d WHERE d.group_id = t.group_id ORDER BY relid LOOP
+        UPDATE atoll.distributed_table d SET slots = d.slots + 1 WHERE d.relid = o.relid;
+        PERFORM atoll.make_slots(o.relid, made);
+    END LOOP;
+    PERFORM atoll.changing(false);
+    RETURN made;
+END $$;
+CREATE FUNCTION add_range(rel regclass, "from" anycompatible, "to" anycompatible, node text DEFAULT NULL) RETURNS int4 LANGUAGE sql
+SET search_path = pg_catalog, pg_temp SET bytea_output = hex AS $$
+    SELECT atoll.add_range(rel, "from"::text, "to"::text, node);
+$$;
 
 CREATE FUNCTION undistribute_table(rel regclass) RETURNS void LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp AS $$
@@ -169,6 +303,7 @@ DECLARE
     n record;
     definition text;
     columns text;
+    named text[];
     new_name CONSTANT name := 'atoll_new_' || rel::oid;
 BEGIN
     EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', rel);
@@ -195,29 +330,33 @@ BEGIN
     END LOOP;
     SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) INTO columns FROM pg_attribute
         WHERE attrelid = rel AND attnum > 0 AND NOT attisdropped AND attgenerated = '';
-    EXECUTE format('INSERT INTO %s (%3$s) SELECT %3$s FROM %2$s', made, rel, columns);
+    PERFORM atoll.run_as(c.relowner, format('INSERT INTO %s (%3$s) SELECT %3$s FROM %2$s', made, rel, columns));
+    SELECT array_agg(format('CREATE INDEX %I ON %%SHARD%%%s', s.name, s.definition)) INTO named FROM atoll.shape s WHERE s.relid = rel AND s.kind = 'index';
     EXECUTE format('DROP TABLE %s', rel);
     EXECUTE format('ALTER TABLE %s RENAME TO %I', made, c.relname);
     FOREACH definition IN ARRAY t.constraints LOOP
         EXECUTE format('ALTER TABLE %s ADD %s', made, definition);
     END LOOP;
-    FOREACH definition IN ARRAY t.indexes LOOP
+    FOREACH definition IN ARRAY t.indexes || coalesce(named, '{}') LOOP
         EXECUTE replace(definition, '%SHARD%', made::text);
     END LOOP;
 END $$;
 
 -- The slot of a key and the node that holds it.
 CREATE FUNCTION locate(rel regclass, key text, OUT slot int4, OUT node text, OUT shard text) LANGUAGE plpgsql STABLE STRICT
-SET search_path = pg_catalog, pg_temp AS $$
+SET search_path = pg_catalog, pg_temp SET bytea_output = hex AS $$
 #variable_conflict use_column
-DECLARE t atoll.distributed_table;
+DECLARE t atoll.distributed_table := atoll.distributed(rel);
 BEGIN
-    SELECT * INTO t FROM atoll.distributed_table d WHERE d.relid = rel;
-    IF NOT FOUND THEN
-        RAISE EXCEPTION 'table % is not distributed', rel USING ERRCODE = '55000';
+    IF t.method = 'hash' THEN
+        EXECUTE format('SELECT atoll.slot_of($1::%s, $2)', atoll.key_type(t)) INTO locate.slot USING locate.key, t.slots;
+    ELSE
+        EXECUTE format('SELECT slot FROM atoll.slot WHERE group_id = $2 AND ($1::%1$s >= lower::%1$s%2$s OR lower IS NULL) AND ($1::%1$s < upper::%1$s%2$s OR upper IS NULL)',
+            atoll.key_type(t), CASE atoll.key_type(t) WHEN 'text' THEN ' COLLATE "C"' ELSE '' END) INTO locate.slot USING locate.key, t.group_id;
+        IF locate.slot IS NULL THEN
+            RAISE EXCEPTION 'no range of table % holds key %', rel, locate.key USING ERRCODE = '22023', HINT = 'Call atoll.add_range(rel, from, to).';
+        END IF;
     END IF;
-    EXECUTE format('SELECT atoll.slot_of($1::%s, $2)', CASE t.key_type WHEN 'varchar'::regtype THEN 'text' ELSE t.key_type::text END)
-        INTO locate.slot USING locate.key, t.slots;
     SELECT s.node, s.shard INTO locate.node, locate.shard FROM atoll.slots s WHERE s."table" = rel AND s.slot = locate.slot;
 END $$;
 CREATE FUNCTION locate(rel regclass, key anyelement, OUT slot int4, OUT node text, OUT shard text) LANGUAGE sql STABLE STRICT
@@ -225,57 +364,12 @@ SET search_path = pg_catalog, pg_temp AS $$
     SELECT l.slot, l.node, l.shard FROM atoll.locate(rel, key::text) l;
 $$;
 
--- Dropping a distributed table drops its tables on the nodes, in the same transaction; dropping a part alone
--- is refused.
-CREATE FUNCTION on_drop() RETURNS event_trigger LANGUAGE plpgsql
-SET search_path = pg_catalog, pg_temp AS $$
-DECLARE
-    t atoll.distributed_table;
-    n record;
-    dropped oid[];
-BEGIN
-    IF NOT EXISTS (SELECT FROM pg_event_trigger_dropped_objects() o WHERE o.object_type IN ('table', 'foreign table')) OR to_regclass('atoll.distributed_table') IS NULL THEN
-        RETURN;
-    END IF;
-    SELECT array_agg(o.objid) INTO dropped FROM pg_event_trigger_dropped_objects() o WHERE o.classid = 'pg_class'::regclass AND o.objsubid = 0;
-    FOR t IN SELECT * FROM atoll.distributed_table WHERE relid::oid = ANY (dropped) LOOP
-        FOR n IN SELECT s.node_id, string_agg(format('%I.%I', t.shard_schema, atoll.shard_name(t.shard_prefix, s.slot)), ', ') AS shards
-            FROM atoll.slot s WHERE s.group_id = t.group_id GROUP BY s.node_id ORDER BY s.node_id LOOP
-            PERFORM atoll.node_run(n.node_id, 'DROP TABLE ' || n.shards);
-        END LOOP;
-        DELETE FROM atoll.distributed_table WHERE relid = t.relid;
-        IF NOT EXISTS (SELECT FROM atoll.distributed_table WHERE group_id = t.group_id) THEN
-            FOR n IN SELECT slot FROM atoll.slot WHERE group_id = t.group_id LOOP
-                EXECUTE format('DROP SERVER %I', format('atoll_g%s_s%s', t.group_id, n.slot));
-            END LOOP;
-            DELETE FROM atoll.colocation_group WHERE group_id = t.group_id;
-        END IF;
-    END LOOP;
-    FOR t IN SELECT * FROM atoll.distributed_table LOOP
-        IF (SELECT count(*) FROM pg_inherits WHERE inhparent = t.relid) <> t.slots THEN
-            RAISE EXCEPTION 'a part of distributed table % cannot be dropped', t.relid USING ERRCODE = '0A000';
-        END IF;
-    END LOOP;
-END $$;
+-- Tables that are being filled, as others see them; only whoever may read the statistics of other roles sees theirs.
+CREATE VIEW moves AS
+    SELECT p.pid, p.relid::regclass AS "table", p.param3 AS rows_done, p.param7 AS rows_total
+    FROM pg_catalog.pg_stat_get_progress_info('COPY') p
+    WHERE p.param5 OPERATOR(pg_catalog.=) 3 AND p.datid OPERATOR(pg_catalog.=) (SELECT oid FROM pg_catalog.pg_database WHERE datname OPERATOR(pg_catalog.=) pg_catalog.current_database());
+GRANT SELECT ON moves TO PUBLIC;
 
--- What would make the tables on the nodes differ is refused.
-CREATE FUNCTION on_change() RETURNS event_trigger LANGUAGE plpgsql
-SET search_path = pg_catalog, pg_temp AS $$
-DECLARE o record;
-BEGIN
-    IF atoll.is_changing() OR to_regclass('atoll.distributed_table') IS NULL THEN
-        RETURN;
-    END IF;
-    FOR o IN SELECT d.relid, e.command_tag FROM pg_event_trigger_ddl_commands() e
-        LEFT JOIN pg_index i ON i.indexrelid = e.objid LEFT JOIN pg_inherits h ON h.inhrelid = e.objid
-        JOIN atoll.distributed_table d ON d.relid IN (e.objid, i.indrelid, h.inhparent)
-        WHERE e.classid = 'pg_class'::regclass AND e.command_tag IN ('ALTER TABLE', 'ALTER FOREIGN TABLE', 'CREATE INDEX', 'CREATE TABLE', 'CREATE FOREIGN TABLE') LOOP
-        RAISE EXCEPTION '% is refused on distributed table %', o.command_tag, o.relid USING ERRCODE = '0A000',
-            HINT = 'Call atoll.undistribute_table first and atoll.distribute_table afterwards.';
-    END LOOP;
-END $$;
-CREATE EVENT TRIGGER atoll_drop ON sql_drop EXECUTE FUNCTION on_drop();
-CREATE EVENT TRIGGER atoll_change ON ddl_command_end EXECUTE FUNCTION on_change();
-
-REVOKE ALL ON FUNCTION changing(bool), shard_name(name, int4), shard_ddl(regclass, int4), distribute_table(regclass, name, int4, text, regclass),
-    undistribute_table(regclass), locate(regclass, text), locate(regclass, anyelement), on_drop(), on_change() FROM PUBLIC;
+REVOKE ALL ON FUNCTION act_on_nodes(int4[], text[], oid), run_as(oid, text), changing(bool), progress_begin(oid, int8), progress_end(), shard_name(name, int4), slot_condition(distributed_table, int4), shard_ddl(regclass, int4), distribute_table(regclass, name, int4, text, regclass, text[]), make_slots(regclass, int4), key_type(distributed_table), part_ddl(regclass, int4), add_range(regclass, text, text, text), add_range(regclass, anycompatible, anycompatible, text),
+    undistribute_table(regclass), locate(regclass, text), locate(regclass, anyelement) FROM PUBLIC;

@@ -1,4 +1,4 @@
-REVOKE ALL ON FUNCTION node_run(int4, text), node_ask(int4, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION node_ask(int4, text) FROM PUBLIC;
 
 -- What is wrong with a node, a line each; none when it can hold slots.
 CREATE FUNCTION node_problems(which int4) RETURNS SETOF text LANGUAGE plpgsql
@@ -45,8 +45,9 @@ DECLARE
     id int4;
     problems text;
 BEGIN
-    IF conninfo ~* 'password' OR conninfo ~* '^postgres(ql)?://[^/@]*:[^/@]*@' THEN
-        RAISE EXCEPTION 'the connection string of node "%" holds a password', name
+    problems := atoll.conninfo_problem(conninfo);
+    IF problems IS NOT NULL THEN
+        RAISE EXCEPTION 'the connection string of node "%" %', name, problems
             USING ERRCODE = '22023', HINT = 'Passwords are kept in user mappings: pass login and password as arguments.';
     END IF;
     INSERT INTO atoll.node AS n (name, conninfo) VALUES (name, conninfo) RETURNING n.node_id INTO id;
@@ -79,6 +80,8 @@ DECLARE
     id int4 := atoll.node_id_of(name);
     held int8;
 BEGIN
+    -- Whoever gives it a slot holds the row.
+    PERFORM FROM atoll.node WHERE node_id = id FOR UPDATE;
     SELECT count(*) INTO held FROM atoll.slot WHERE node_id = id;
     IF held > 0 THEN
         RAISE EXCEPTION 'node "%" holds % slots', name, held
@@ -113,11 +116,14 @@ $$;
 CREATE VIEW nodes AS
     SELECT n.node_id, n.name, n.enabled, (SELECT pg_catalog.count(*) FROM slot s WHERE s.node_id OPERATOR(pg_catalog.=) n.node_id) AS slots FROM node n;
 CREATE VIEW tables AS
-    SELECT relid AS "table", key, key_type, method, slots, group_id AS "group", constraints, indexes FROM distributed_table;
+    SELECT relid AS "table", key, key_type, method, slots, group_id AS "group", constraints,
+        indexes OPERATOR(pg_catalog.||) ARRAY (SELECT pg_catalog.format('CREATE INDEX %I ON %%SHARD%%%s', s.name, s.definition) FROM shape s
+            WHERE s.relid OPERATOR(pg_catalog.=) d.relid AND s.kind OPERATOR(pg_catalog.=) 'index' ORDER BY s.name) AS indexes
+    FROM distributed_table d;
 CREATE VIEW slots AS
     SELECT t.relid AS "table", s.slot, n.name AS node,
         pg_catalog.format('%I.%I', t.shard_schema, t.shard_prefix::text OPERATOR(pg_catalog.||) '_' OPERATOR(pg_catalog.||) pg_catalog.lpad(s.slot::text, 4, '0')) AS shard
     FROM distributed_table t JOIN slot s USING (group_id) JOIN node n USING (node_id);
 
-REVOKE ALL ON FUNCTION node_problems(int4), add_node(text, text, text, text), node_id_of(text), remove_node(text),
+REVOKE ALL ON FUNCTION conninfo_problem(text), node_problems(int4), add_node(text, text, text, text), node_id_of(text), remove_node(text),
     disable_node(text), enable_node(text), check_nodes() FROM PUBLIC;

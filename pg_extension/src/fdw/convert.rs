@@ -144,10 +144,63 @@ pub(crate) unsafe fn clear(slot: *mut pg_sys::TupleTableSlot) {
     }
 }
 
+/// What the text of a type depends on.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Depends {
+    Nothing,
+    /// Settings of dates, intervals and numbers.
+    Styles,
+    /// Also on which schemas are searched, or on what nobody here knows.
+    Anything,
+}
+
+impl Depends {
+    fn of(type_: pg_sys::Oid) -> Self {
+        match type_ {
+            pg_sys::INT2OID
+            | pg_sys::INT4OID
+            | pg_sys::INT8OID
+            | pg_sys::NUMERICOID
+            | pg_sys::BOOLOID
+            | pg_sys::TEXTOID
+            | pg_sys::VARCHAROID
+            | pg_sys::BPCHAROID
+            | pg_sys::UUIDOID
+            | pg_sys::BYTEAOID
+            | pg_sys::JSONOID
+            | pg_sys::JSONBOID
+            | pg_sys::TIDOID => Self::Nothing,
+            pg_sys::DATEOID
+            | pg_sys::TIMEOID
+            | pg_sys::TIMETZOID
+            | pg_sys::TIMESTAMPOID
+            | pg_sys::TIMESTAMPTZOID
+            | pg_sys::INTERVALOID
+            | pg_sys::FLOAT4OID
+            | pg_sys::FLOAT8OID => Self::Styles,
+            _ => Self::Anything,
+        }
+    }
+
+    /// True when the session's settings give text that another server reads as the same value.
+    fn is_met(self) -> bool {
+        match self {
+            Self::Nothing => true,
+            // SAFETY: reads settings of the session.
+            Self::Styles => unsafe {
+                pg_sys::DateStyle == pg_sys::USE_ISO_DATES as i32
+                    && pg_sys::IntervalStyle == pg_sys::INTSTYLE_POSTGRES as i32
+                    && pg_sys::extra_float_digits >= 1
+            },
+            Self::Anything => false,
+        }
+    }
+}
+
 /// Writes values of some types as text.
 pub(crate) struct Outputs {
     functions: Vec<pg_sys::FmgrInfo>,
-    formats_matter: bool,
+    depends: Depends,
 }
 
 impl Outputs {
@@ -163,53 +216,49 @@ impl Outputs {
                 info
             }
         };
-        let plain = [
-            pg_sys::INT2OID,
-            pg_sys::INT4OID,
-            pg_sys::INT8OID,
-            pg_sys::NUMERICOID,
-            pg_sys::BOOLOID,
-            pg_sys::TEXTOID,
-            pg_sys::VARCHAROID,
-            pg_sys::BPCHAROID,
-            pg_sys::UUIDOID,
-            pg_sys::BYTEAOID,
-            pg_sys::JSONOID,
-            pg_sys::JSONBOID,
-            pg_sys::TIDOID,
-        ];
+        let depends = types.iter().map(|&type_| Depends::of(type_)).max();
         Self {
             functions: types.iter().map(function).collect(),
-            formats_matter: types.iter().any(|type_| !plain.contains(type_)),
+            depends: depends.unwrap_or(Depends::Nothing),
         }
     }
 
-    /// The values as text.
+    /// The values as text, one after the other.
+    pub(super) fn each(
+        &mut self,
+        values: impl Iterator<Item = Option<pg_sys::Datum>>,
+        mut take: impl FnMut(Option<&CStr>),
+    ) {
+        let _formats = (!self.depends.is_met()).then(Formats::new);
+        for (function, value) in self.functions.iter_mut().zip(values) {
+            let Some(value) = value else {
+                take(None);
+                continue;
+            };
+            // SAFETY: a value of the type that the function belongs to; its text ends with a zero.
+            unsafe {
+                let text = pg_sys::OutputFunctionCall(function, value);
+                take(Some(CStr::from_ptr(text)));
+                pg_sys::pfree(text.cast());
+            }
+        }
+    }
+
+    /// The values as parameters.
     pub(crate) fn texts(
         &mut self,
         values: impl Iterator<Item = Option<pg_sys::Datum>>,
         into: &mut Vec<Option<CString>>,
     ) {
-        let _formats = self.formats_matter.then(Formats::new);
-        for (function, value) in self.functions.iter_mut().zip(values) {
-            into.push(value.map(|value| {
-                // SAFETY: a value of the type that the function belongs to; its text ends with a zero.
-                unsafe {
-                    let text = pg_sys::OutputFunctionCall(function, value);
-                    let copy = CStr::from_ptr(text).to_owned();
-                    pg_sys::pfree(text.cast());
-                    copy
-                }
-            }));
-        }
+        self.each(values, |text| into.push(text.map(CStr::to_owned)));
     }
 }
 
 /// Formats that every server reads alike, until dropped.
-struct Formats(i32);
+pub(super) struct Formats(i32);
 
 impl Formats {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         // SAFETY: sets settings of the session for a nesting level that `drop` ends; the end of a
         // transaction ends it as well.
         unsafe {

@@ -1,10 +1,12 @@
-//! Writing row by row: INSERT, also in batches, and those UPDATE and DELETE that cannot run whole there.
+//! Writing row by row: INSERT, also in batches and blocks (`bulk.rs`), and those UPDATE and DELETE that cannot
+//! run whole there.
 //!
 //! In: slots with new rows, or the place of an old one. Out: what RETURNING needs. Must never: write outside
 //! of the local transaction.
 
 #![expect(unsafe_code, reason = "reads PostgreSQL's executor nodes and slots")]
 
+use std::cell::RefCell;
 use std::ffi::{CStr, CString};
 use std::rc::Rc;
 
@@ -12,8 +14,10 @@ use pgrx::pg_guard;
 use pgrx::prelude::*;
 use pgrx::{PgMemoryContexts, PgSqlErrorCode};
 
+use super::bulk::{self, Block};
 use super::convert::{Outputs, RowReader};
 use super::{list, scan};
+use crate::catalog;
 use crate::error::{raise, raise_with_hint};
 use crate::remote::connection::Patience;
 use crate::remote::nodes::{self, Node};
@@ -23,6 +27,8 @@ use crate::transaction;
 
 /// Rows of one INSERT unless the table's option says otherwise.
 const BATCH_ROWS: usize = 100;
+/// From so many rows on, an INSERT's batch is sent as COPY.
+const COPIED_ROWS: usize = 64;
 /// The protocol counts parameters in 16 bits.
 const MOST_PARAMETERS: usize = 65_535;
 
@@ -33,6 +39,10 @@ struct Modify {
     /// The statement, or for INSERT what stands before and behind the values.
     sql: String,
     ending: String,
+    /// For INSERT, the table there and its columns.
+    into: String,
+    /// Where rows gather that go there by COPY.
+    block: Option<Rc<RefCell<Block>>>,
     /// The columns that are sent, behind the row's place for UPDATE and DELETE.
     columns: Vec<i32>,
     outputs: Outputs,
@@ -146,7 +156,8 @@ unsafe fn prepare_insert(
         let remote = remote_table(table);
         let columns = remote_columns(table, false);
         let names: Vec<_> = columns.iter().map(|(_, name)| name.as_str()).collect();
-        let sql = format!("INSERT INTO {}({}) VALUES ", remote.name, names.join(", "));
+        let into = format!("{}({})", remote.name, names.join(", "));
+        let sql = format!("INSERT INTO {into} VALUES ");
         let mut ending = String::new();
         let plan = (*state).ps.plan.cast::<pg_sys::ModifyTable>();
         if !plan.is_null() && (*plan).onConflictAction != pg_sys::OnConflictAction::ONCONFLICT_NONE {
@@ -178,13 +189,19 @@ unsafe fn prepare_insert(
         let most = MOST_PARAMETERS / columns.len().max(1);
         let columns: Vec<_> = columns.into_iter().map(|(number, _)| number).collect();
         let kinds: Vec<_> = columns.iter().map(|&column| type_of(types, column)).collect();
+        let node = nodes::node_of(nodes::place_of(remote.server));
+        // COPY has no plan. Where a trigger may look at the rows before, they go one by one.
+        let gathers = plan.is_null() || catalog::changes_itself();
+        let gathers = gathers && !returns && !before && !columns.is_empty() && ending.is_empty();
         let modify = Modify {
-            node: nodes::node_of(nodes::place_of(remote.server)),
+            block: gathers.then(|| Block::new(&node, user, &into)),
+            into,
+            node,
             user,
             sql,
             ending,
             outputs: Outputs::new(&kinds),
-            batch: if returns || before || columns.is_empty() {
+            batch: if returns || before || gathers || columns.is_empty() {
                 1
             } else {
                 wanted.min(most).max(1)
@@ -245,6 +262,8 @@ pub(super) unsafe extern "C-unwind" fn begin(
             user,
             sql: list::string(private, 0),
             ending: String::new(),
+            into: String::new(),
+            block: None,
             outputs: Outputs::new(&kinds),
             columns,
             returned,
@@ -353,6 +372,43 @@ impl Modify {
         self.run(&session, &sql, &parameters, again)
     }
 
+    /// Puts a row aside for its slot's COPY; false if rows go one by one.
+    ///
+    /// # Safety
+    /// A slot of this table.
+    unsafe fn gather(&mut self, estate: *const pg_sys::EState, slot: *mut pg_sys::TupleTableSlot) -> bool {
+        let Some(block) = self.block.clone() else {
+            return false;
+        };
+        if !self.settled {
+            scan::settle(estate);
+            self.settled = true;
+        }
+        // SAFETY: as the caller says.
+        let values = unsafe { values(slot, &self.columns) };
+        bulk::add(&block, &mut self.outputs, values.into_iter());
+        catalog::count_row();
+        true
+    }
+
+    /// A batch as COPY; how many rows it was.
+    ///
+    /// # Safety
+    /// Slots of this table.
+    unsafe fn copy(&mut self, estate: *const pg_sys::EState, slots: &[*mut pg_sys::TupleTableSlot]) -> u64 {
+        let session = self.session(estate);
+        let mut rows = Vec::new();
+        for &slot in slots {
+            // SAFETY: as the caller says.
+            let values = unsafe { values(slot, &self.columns) };
+            bulk::write_row(&mut self.outputs, values.into_iter(), &mut rows);
+        }
+        match bulk::copy(&session, &self.into, &rows) {
+            Ok(written) => written,
+            Err(trouble) => trouble.raise(&format!("COPY {} FROM STDIN", self.into)),
+        }
+    }
+
     /// Puts what came back into the slot; true if there was a row.
     ///
     /// # Safety
@@ -402,6 +458,9 @@ pub(super) unsafe extern "C-unwind" fn insert(
     // SAFETY: PostgreSQL calls with a relation that has begun and its slot.
     unsafe {
         let modify = state(relation);
+        if modify.gather(estate, slot) {
+            return slot;
+        }
         let answer = modify.insert(estate, &[slot]);
         if modify.returned(slot, answer) {
             slot
@@ -423,8 +482,12 @@ pub(super) unsafe extern "C-unwind" fn batch_insert(
     unsafe {
         let modify = state(relation);
         let rows = std::slice::from_raw_parts(slots, *count as usize);
-        let answer = modify.insert(estate, rows);
-        *count = answer.map_or(0, |answer| answer.affected()) as i32;
+        let written = if rows.len() >= COPIED_ROWS && modify.ending.is_empty() {
+            modify.copy(estate, rows)
+        } else {
+            modify.insert(estate, rows).map_or(0, |answer| answer.affected())
+        };
+        *count = written as i32;
         if *count > 0 { slots } else { std::ptr::null_mut() }
     }
 }
@@ -493,10 +556,15 @@ pub(super) unsafe extern "C-unwind" fn delete(
     unsafe { change(estate, relation, slot, plan_slot, false) }
 }
 
-/// The state goes with the query's memory.
+/// What was put aside is there when the command ends. The state goes with the query's memory.
 #[pg_guard]
 pub(super) unsafe extern "C-unwind" fn end(
     _estate: *mut pg_sys::EState,
-    _relation: *mut pg_sys::ResultRelInfo,
+    relation: *mut pg_sys::ResultRelInfo,
 ) {
+    // SAFETY: as above; for EXPLAIN there is no state.
+    let modify = unsafe { (*relation).ri_FdwState.cast::<Modify>().as_ref() };
+    if modify.is_some_and(|modify| modify.block.is_some()) {
+        bulk::settle();
+    }
 }

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use pgrx::pg_sys;
 
 use super::error::Trouble;
-use super::libpq::{Answer, CopyRow, Opening, RawConnection, Session, Status, parse_conninfo};
+use super::libpq::{Answer, Opening, RawConnection, Session, Status, parse_conninfo};
 use super::nodes::Node;
 use super::stream::Stream;
 
@@ -326,55 +326,23 @@ impl Connection {
         self.finish(patience)
     }
 
-    /// Copies to the server: `next` gives blocks of data until it has none. Returns the number of rows.
-    #[allow(dead_code, reason = "the filling of new slots copies")]
-    pub(crate) fn copy_in(
-        &self,
-        sql: &CStr,
-        mut next: impl FnMut() -> Option<Vec<u8>>,
-    ) -> Result<u64, Trouble> {
+    /// Copies these rows to the server, and leaves it to `finish` to wait for the answer.
+    pub(crate) fn begin_copy(&self, sql: &CStr, rows: &[u8]) -> Result<(), Trouble> {
         self.send(sql)?;
-        self.expect_copy(Status::CopyIn)?;
-        while let Some(block) = next() {
-            while !self.raw.put_copy(&block).ok_or_else(|| self.lost())? {
-                self.wait(true, Patience::Interruptible)?;
-            }
-            // Reading as well keeps a server that complains from standing still.
-            while !self.raw.flush().ok_or_else(|| self.lost())? {
-                self.wait(true, Patience::Interruptible)?;
-            }
-        }
-        while !self.raw.end_copy(None).ok_or_else(|| self.lost())? {
+        self.expect_copy()?;
+        while !self.raw.put_copy(rows).ok_or_else(|| self.lost())? {
             self.wait(true, Patience::Interruptible)?;
         }
-        let answer = self.finish(Patience::Interruptible)?;
-        Ok(answer.map_or(0, |answer| answer.affected()))
-    }
-
-    /// Copies from the server, row by row as it sends them.
-    #[allow(dead_code, reason = "the filling of new slots copies")]
-    pub(crate) fn copy_out(&self, sql: &CStr, mut row: impl FnMut(&[u8])) -> Result<(), Trouble> {
-        self.send(sql)?;
-        self.expect_copy(Status::CopyOut)?;
-        loop {
-            match self.raw.get_copy() {
-                CopyRow::Row(bytes) => row(&bytes),
-                CopyRow::Wait => {
-                    self.wait(false, Patience::Interruptible)?;
-                    if !self.raw.consume_input() {
-                        return Err(self.lost());
-                    }
-                }
-                CopyRow::End => return self.finish(Patience::Interruptible).map(drop),
-                CopyRow::Broken => return Err(self.lost()),
-            }
+        while !self.raw.end_copy().ok_or_else(|| self.lost())? {
+            self.wait(true, Patience::Interruptible)?;
         }
+        // What the system does not take now is sent while waiting for the answer.
+        self.raw.flush().map(drop).ok_or_else(|| self.lost())
     }
 
-    #[allow(dead_code, reason = "the filling of new slots copies")]
-    fn expect_copy(&self, wanted: Status) -> Result<(), Trouble> {
+    fn expect_copy(&self) -> Result<(), Trouble> {
         match self.answer(Patience::Interruptible)? {
-            Some(answer) if answer.status() == wanted => Ok(()),
+            Some(answer) if answer.status() == Status::CopyIn => Ok(()),
             Some(answer) if answer.status() == Status::Failed => {
                 let trouble = self.refused(&answer);
                 self.finish(Patience::Interruptible)?;

@@ -30,6 +30,8 @@ pub(crate) enum Trouble {
     Unreachable { node: String, reason: String },
     /// No answer within the time given.
     Silent { node: String },
+    /// The catalog says that it must not be asked.
+    Disabled { node: String },
 }
 
 impl Trouble {
@@ -53,6 +55,37 @@ impl Trouble {
         }
     }
 
+    /// A role whose mapping cannot be used.
+    pub(super) fn without_password(node: &str) -> Self {
+        Trouble::Unreachable {
+            node: node.to_owned(),
+            reason: "a role that is no superuser needs a password in its user mapping".to_owned(),
+        }
+    }
+
+    /// A node that must not be asked.
+    pub(crate) fn disabled(node: &str) -> Self {
+        Trouble::Disabled {
+            node: node.to_owned(),
+        }
+    }
+
+    /// The same for another statement that meets it.
+    pub(crate) fn again(&self) -> Self {
+        match self {
+            Trouble::Refused(refusal) => Trouble::Lost {
+                node: refusal.node.clone(),
+            },
+            Trouble::Lost { node } => Trouble::Lost { node: node.clone() },
+            Trouble::Unreachable { node, reason } => Trouble::Unreachable {
+                node: node.clone(),
+                reason: reason.clone(),
+            },
+            Trouble::Silent { node } => Trouble::Silent { node: node.clone() },
+            Trouble::Disabled { node } => Trouble::Disabled { node: node.clone() },
+        }
+    }
+
     /// True when what was named is not there.
     pub(crate) fn is_missing(&self) -> bool {
         matches!(self, Trouble::Refused(refusal) if refusal.sqlstate == "42704")
@@ -67,6 +100,7 @@ impl Trouble {
                 format!("could not connect to node \"{node}\": {reason}")
             }
             Trouble::Silent { node } => format!("node \"{node}\" did not answer in time"),
+            Trouble::Disabled { node } => format!("node \"{node}\" is disabled"),
         }
     }
 
@@ -116,6 +150,11 @@ impl Trouble {
                 "atoll",
             )
             .set_detail(reason),
+            disabled @ Trouble::Disabled { .. } => ErrorReport::new(
+                PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                disabled.summary(),
+                "atoll",
+            ),
             silent @ Trouble::Silent { .. } => ErrorReport::new(
                 PgSqlErrorCode::ERRCODE_CONNECTION_FAILURE,
                 silent.summary(),

@@ -77,12 +77,8 @@ unsafe extern "C" {
     fn PQconsumeInput(conn: *mut PGconn) -> c_int;
     fn PQisBusy(conn: *mut PGconn) -> c_int;
     fn PQgetResult(conn: *mut PGconn) -> *mut PGresult;
-    #[allow(dead_code, reason = "the filling of new slots copies")]
     fn PQputCopyData(conn: *mut PGconn, buffer: *const c_char, bytes: c_int) -> c_int;
-    #[allow(dead_code, reason = "the filling of new slots copies")]
     fn PQputCopyEnd(conn: *mut PGconn, error: *const c_char) -> c_int;
-    #[allow(dead_code, reason = "the filling of new slots copies")]
-    fn PQgetCopyData(conn: *mut PGconn, buffer: *mut *mut c_char, asynchronous: c_int) -> c_int;
     fn PQfreemem(memory: *mut std::ffi::c_void);
     fn PQresultStatus(result: *const PGresult) -> c_int;
     fn PQresultErrorField(result: *const PGresult, field: c_int) -> *const c_char;
@@ -343,7 +339,6 @@ impl RawConnection {
     }
 
     /// Sends data of a COPY: `Some(false)` when the buffer is full for now, `None` when the connection broke.
-    #[allow(dead_code, reason = "the filling of new slots copies")]
     pub(super) fn put_copy(&self, data: &[u8]) -> Option<bool> {
         let bytes = c_int::try_from(data.len()).ok()?;
         // SAFETY: as above; the data is as long as said.
@@ -354,37 +349,13 @@ impl RawConnection {
         }
     }
 
-    /// Ends a COPY to the server; a message makes the server reject it.
-    #[allow(dead_code, reason = "the filling of new slots copies")]
-    pub(super) fn end_copy(&self, error: Option<&CStr>) -> Option<bool> {
-        let error = error.map_or(ptr::null(), CStr::as_ptr);
+    /// Ends a COPY to the server.
+    pub(super) fn end_copy(&self) -> Option<bool> {
         // SAFETY: as above; null means success.
-        match unsafe { PQputCopyEnd(self.raw(), error) } {
+        match unsafe { PQputCopyEnd(self.raw(), ptr::null()) } {
             1 => Some(true),
             0 => Some(false),
             _ => None,
-        }
-    }
-
-    /// The next row of a COPY from the server.
-    #[allow(dead_code, reason = "the filling of new slots copies")]
-    pub(super) fn get_copy(&self) -> CopyRow {
-        let mut buffer = ptr::null_mut();
-        // SAFETY: as above; `buffer` is a place for a pointer, and 1 means not to wait.
-        let bytes = unsafe { PQgetCopyData(self.raw(), &mut buffer, 1) };
-        match bytes {
-            0 => CopyRow::Wait,
-            -1 => CopyRow::End,
-            bytes if bytes > 0 => {
-                // SAFETY: libpq allocated that many bytes, which are copied before they are freed.
-                let row = unsafe {
-                    let row = std::slice::from_raw_parts(buffer.cast::<u8>(), bytes as usize).to_vec();
-                    PQfreemem(buffer.cast());
-                    row
-                };
-                CopyRow::Row(row)
-            }
-            _ => CopyRow::Broken,
         }
     }
 
@@ -404,15 +375,6 @@ impl Drop for RawConnection {
 fn pointers(parameters: &[Option<CString>]) -> Vec<*const c_char> {
     let pointer = |value: &Option<CString>| value.as_ref().map_or(ptr::null(), |v| v.as_ptr());
     parameters.iter().map(pointer).collect()
-}
-
-/// A row of a COPY from the server, or why there is none.
-#[allow(dead_code, reason = "the filling of new slots copies")]
-pub(super) enum CopyRow {
-    Row(Vec<u8>),
-    Wait,
-    End,
-    Broken,
 }
 
 /// An answer of the server, freed when dropped.

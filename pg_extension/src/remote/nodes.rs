@@ -14,6 +14,7 @@ use std::rc::Rc;
 use pgrx::Spi;
 use pgrx::prelude::*;
 
+use super::libpq::parse_conninfo;
 use crate::error::{raise, raise_with_hint};
 use crate::fdw::list;
 
@@ -110,13 +111,18 @@ pub(crate) fn table(name: &CStr) -> pg_sys::Oid {
 /// Runs `work` with the rights of the installation's owner: who may use a distributed table need not be
 /// allowed to read connection strings. An error on the way restores the role together with the transaction.
 pub(crate) fn with_owner_rights<R>(work: impl FnOnce() -> R) -> R {
+    with_rights(pg_sys::Oid::from(pg_sys::BOOTSTRAP_SUPERUSERID), work)
+}
+
+/// The same with the rights of a role.
+pub(crate) fn with_rights<R>(role: pg_sys::Oid, work: impl FnOnce() -> R) -> R {
     let mut user = pg_sys::InvalidOid;
     let mut flags = 0;
     // SAFETY: both are places for what is read; the flags keep the role from being changed meanwhile.
     unsafe {
         pg_sys::GetUserIdAndSecContext(&mut user, &mut flags);
         pg_sys::SetUserIdAndSecContext(
-            pg_sys::Oid::from(pg_sys::BOOTSTRAP_SUPERUSERID),
+            role,
             flags
                 | pg_sys::SECURITY_LOCAL_USERID_CHANGE as i32
                 | pg_sys::SECURITY_RESTRICTED_OPERATION as i32,
@@ -190,10 +196,7 @@ pub(crate) fn node_of(place: Place) -> Rc<Node> {
     let node = catalog.slots.get(&place).and_then(|id| catalog.nodes.get(id));
     match node {
         Some(node) if node.enabled => Rc::clone(node),
-        Some(node) => raise(
-            PgSqlErrorCode::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
-            format!("node \"{}\" is disabled", node.name),
-        ),
+        Some(node) => super::Trouble::disabled(&node.name).raise(""),
         None => raise(
             PgSqlErrorCode::ERRCODE_UNDEFINED_OBJECT,
             format!("no node holds slot {} of group {}", place.slot, place.group),
@@ -247,6 +250,18 @@ pub(crate) unsafe fn options_of(list: *const pg_sys::List) -> Vec<(String, CStri
             })
             .collect()
     }
+}
+
+/// The settings of a connection string, or `None` if libpq cannot read it.
+pub(crate) fn settings(conninfo: &str) -> Option<Vec<(String, String)>> {
+    let settings = parse_conninfo(&CString::new(conninfo).ok()?).ok()?;
+    let text = |text: CString| text.to_string_lossy().into_owned();
+    Some(
+        settings
+            .into_iter()
+            .map(|(key, value)| (text(key), text(value)))
+            .collect(),
+    )
 }
 
 /// User and password that a role has for a node: the mapping of its server `atoll_node_<name>`.

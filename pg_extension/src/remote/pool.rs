@@ -11,6 +11,7 @@
 #![expect(unsafe_code, reason = "reads the role and the state of the local transaction")]
 
 use std::cell::{Cell, RefCell};
+use std::ffi::CString;
 use std::rc::Rc;
 
 use pgrx::{PgSqlErrorCode, pg_sys};
@@ -74,6 +75,11 @@ fn connect(node: &Rc<Node>, user: pg_sys::Oid) -> Result<Rc<Connection>, Trouble
     let login = nodes::login(node, user);
     // SAFETY: asks about a role that exists.
     let superuser = unsafe { pg_sys::superuser_arg(user) };
+    // Without one, libpq would look for passwords in files and variables of the server's own account.
+    let given = |(key, value): &(CString, CString)| key.as_c_str() == c"password" && !value.is_empty();
+    if !superuser && !login.iter().any(given) {
+        return Err(Trouble::without_password(&node.name));
+    }
     Connection::open(Rc::clone(node), user, &login, !superuser).map(Rc::new)
 }
 
@@ -116,6 +122,7 @@ fn free(node: &Rc<Node>, user: pg_sys::Oid, grow: bool) -> Option<Rc<Connection>
 
 /// A session for a read, if one can be had without disturbing another statement.
 pub(crate) fn idle_reader(node: &Rc<Node>, user: pg_sys::Oid, grow: bool) -> Option<Rc<Connection>> {
+    crate::fdw::settle_rows();
     if needs_snapshot() || in_transaction(node, user).is_some() {
         let session = writer(node, user);
         return session.is_idle().then_some(session);
@@ -125,6 +132,7 @@ pub(crate) fn idle_reader(node: &Rc<Node>, user: pg_sys::Oid, grow: bool) -> Opt
 
 /// A session for a read; what runs on it is put aside.
 pub(crate) fn reader(node: &Rc<Node>, user: pg_sys::Oid) -> Rc<Connection> {
+    crate::fdw::settle_rows();
     if needs_snapshot() || in_transaction(node, user).is_some() {
         return idle_writer(node, user);
     }
@@ -155,6 +163,7 @@ fn writer(node: &Rc<Node>, user: pg_sys::Oid) -> Rc<Connection> {
 
 /// The session of this node that is, or will be, in the local transaction, if nothing runs on it.
 pub(crate) fn free_writer(node: &Rc<Node>, user: pg_sys::Oid) -> Option<Rc<Connection>> {
+    crate::fdw::settle_rows();
     match in_transaction(node, user) {
         Some(session) => session.is_idle().then_some(session),
         None => free(node, user, true),
@@ -163,6 +172,12 @@ pub(crate) fn free_writer(node: &Rc<Node>, user: pg_sys::Oid) -> Option<Rc<Conne
 
 /// As `writer`, with nothing running on it.
 pub(crate) fn idle_writer(node: &Rc<Node>, user: pg_sys::Oid) -> Rc<Connection> {
+    crate::fdw::settle_rows();
+    copy_writer(node, user)
+}
+
+/// The same for rows that were put aside: the others of the node are there already.
+pub(crate) fn copy_writer(node: &Rc<Node>, user: pg_sys::Oid) -> Rc<Connection> {
     let session = writer(node, user);
     make_idle(&session);
     session

@@ -18,6 +18,23 @@ use std::sync::Arc;
 /// Index entries are changed in groups: the cache misses of a group overlap.
 const GROUP: usize = 32;
 
+/// What writers do while a step takes effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::store) enum Writers {
+    /// They go on: each entry of the index is changed under the stripe of its key.
+    GoOn,
+    /// They wait: the caller holds every stripe.
+    Wait,
+}
+
+/// Why a set of files did not become the store's.
+#[derive(Debug)]
+pub(in crate::store) struct NotInstalled {
+    pub(in crate::store) error: StoreError,
+    /// Whether a manifest on disk names the new files, or may: then they have to stay.
+    pub(in crate::store) named: bool,
+}
+
 impl Store {
     /// Epochs of everything below `through`.
     pub(super) fn epochs_below(&self, files: &FileSet, through: Lsn) -> Vec<(Epoch, Lsn)> {
@@ -31,16 +48,50 @@ impl Store {
     /// Makes `next` the set of files.
     pub(super) fn install(
         &self,
-        mut next: FileSet,
+        next: FileSet,
         output: Output<'_>,
         kind: StepKind,
+        writers: Writers,
     ) -> Result<CompactionStep, StoreError> {
+        let point = || {
+            output
+                .written
+                .iter()
+                .try_for_each(|written| self.repoint(written, writers))
+                .and_then(|()| self.forget(&output, writers))
+        };
+        let bytes_removed = match self.take_effect(next, &point) {
+            Ok(bytes) => bytes,
+            Err(NotInstalled { error, named }) => {
+                if !named {
+                    output.abandon();
+                }
+                return Err(error);
+            }
+        };
+        Ok(CompactionStep {
+            kind,
+            versions_read: output.read,
+            versions_dropped: output.dropped,
+            bytes_written: output.bytes,
+            bytes_removed,
+            bytes_left: 0,
+        })
+    }
+
+    /// Makes `next` the set of files, and calls `point` to lead the index to what is new in it once the
+    /// manifest is durable. Returns the bytes of files that went.
+    pub(in crate::store) fn take_effect(
+        &self,
+        mut next: FileSet,
+        point: &dyn Fn() -> Result<(), StoreError>,
+    ) -> Result<u64, NotInstalled> {
         let disk = self.log.disk();
         let table_dir = self.dir.join(TABLE_DIR);
         next.generation += 1;
         if let Err(error) = disk.sync_dir(&table_dir) {
-            output.abandon();
-            return Err(TableError::io("sync", &table_dir)(error).into());
+            let error = TableError::io("sync", &table_dir)(error).into();
+            return Err(NotInstalled { error, named: false });
         }
         if let Some(live) = self.log.live() {
             live.begin_install();
@@ -49,13 +100,11 @@ impl Store {
             if in_doubt {
                 // After a crash either manifest may be there, so all their files must be.
                 self.halt(&error);
-            } else {
-                output.abandon();
-                if let Some(live) = self.log.live() {
-                    live.end_install(next.generation - 1);
-                }
+            } else if let Some(live) = self.log.live() {
+                live.end_install(next.generation - 1);
             }
-            return Err(error.into());
+            let (error, named) = (error.into(), in_doubt);
+            return Err(NotInstalled { error, named });
         }
         next.resolve_named();
         self.files.store(Arc::new(next.clone()));
@@ -63,12 +112,7 @@ impl Store {
             // Before any entry of the index leads to a new table: whoever meets one looks here.
             live.begin_files();
         }
-        let repointed = output
-            .written
-            .iter()
-            .try_for_each(|written| self.repoint(written))
-            .and_then(|()| self.forget(&output));
-        if let Err(error) = repointed {
+        if let Err(error) = point() {
             // Some entries still lead to the old files, which stay; the next opening starts with an
             // index made from the new ones.
             self.index_stale.store(true, std::sync::atomic::Ordering::Release);
@@ -76,7 +120,7 @@ impl Store {
                 live.give_up_index();
             }
             self.halt(&error);
-            return Err(error);
+            return Err(NotInstalled { error, named: true });
         }
         let retired = next.forget_unnamed();
         let generation = next.generation;
@@ -95,14 +139,7 @@ impl Store {
                 }
             }
         }
-        Ok(CompactionStep {
-            kind,
-            versions_read: output.read,
-            versions_dropped: output.dropped,
-            bytes_written: output.bytes,
-            bytes_removed,
-            bytes_left: 0,
-        })
+        Ok(bytes_removed)
     }
 
     fn halt(&self, error: &dyn std::fmt::Display) {
@@ -111,7 +148,7 @@ impl Store {
     }
 
     /// Points the index at a new table, where it pointed at the versions the table was made of.
-    fn repoint(&self, written: &Written) -> Result<(), StoreError> {
+    fn repoint(&self, written: &Written, writers: Writers) -> Result<(), StoreError> {
         let table = &written.table;
         let mut before = written.before.iter();
         let mut group: Vec<(u64, Location, Location)> = Vec::with_capacity(GROUP);
@@ -124,17 +161,21 @@ impl Store {
                 group.push((hash, *old, table_location(table, offset)));
             }
             if group.len() == GROUP {
-                self.replace_all(&mut group)?;
+                self.replace_all(&mut group, writers)?;
             }
             Ok::<(), StoreError>(())
         })?;
-        self.replace_all(&mut group)
+        self.replace_all(&mut group, writers)
     }
 
-    fn replace_all(&self, group: &mut Vec<(u64, Location, Location)>) -> Result<(), StoreError> {
+    fn replace_all(
+        &self,
+        group: &mut Vec<(u64, Location, Location)>,
+        writers: Writers,
+    ) -> Result<(), StoreError> {
         for (hash, old, new) in group.drain(..) {
             // A writer that has looked up this entry still means it when it replaces it.
-            let _stripe = self.stripes.lock(hash);
+            let _stripe = (writers == Writers::GoOn).then(|| self.stripes.lock(hash));
             // `false` where a newer version has been written since.
             self.index.replace(hash, old, new)?;
         }
@@ -142,10 +183,10 @@ impl Store {
     }
 
     /// Takes keys out of the index whose last word, a deletion or an expired value, has been left out.
-    fn forget(&self, output: &Output<'_>) -> Result<(), StoreError> {
+    fn forget(&self, output: &Output<'_>, writers: Writers) -> Result<(), StoreError> {
         for gone in &output.gone {
             let hash = self.hash(&gone.key, false);
-            let _stripe = self.stripes.lock(hash);
+            let _stripe = (writers == Writers::GoOn).then(|| self.stripes.lock(hash));
             self.index.remove_at(hash, gone.at)?;
         }
         Ok(())

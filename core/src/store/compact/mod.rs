@@ -11,11 +11,12 @@
 
 pub(super) mod background;
 mod input;
-mod install;
+pub(super) mod install;
 mod keep;
 mod output;
 mod policy;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::files::{FileSet, Run};
@@ -27,6 +28,7 @@ use super::{Store, StoreError};
 use crate::ids::Lsn;
 use crate::log::segment::Segment;
 use input::{Input, LogInput, RunsInput};
+use install::Writers;
 use keep::KeepRule;
 use output::{Output, Place};
 
@@ -268,7 +270,8 @@ impl Store {
         let turn = last == Some(StepKind::Flush) || files.runs.len() >= MANY_RUNS;
         let merge_first = due.is_some() && turn && !eagerness.merge_all;
         if !merge_first && !sealed.is_empty() && bytes >= eagerness.flush_from_bytes {
-            return self.flush(&files, sealed, limits, throttle).map(Some);
+            let writers = Writers::GoOn;
+            return self.flush(&files, sealed, limits, throttle, writers).map(Some);
         }
         if let Some((start, count)) = due {
             return self.merge(&files, start, count, limits, throttle).map(Some);
@@ -286,7 +289,7 @@ impl Store {
 
     /// Sealed segments that are not in tables yet and may go there, the oldest of them, as many as make
     /// one flush.
-    fn sealed_segments(&self, files: &FileSet, below: Lsn) -> Vec<Arc<Segment>> {
+    pub(super) fn sealed_segments(&self, files: &FileSet, below: Lsn) -> Vec<Arc<Segment>> {
         let below = below.min(self.log.durable());
         let mut bytes = 0;
         self.log
@@ -332,13 +335,20 @@ impl Store {
         })
     }
 
-    fn output<'p>(&'p self, files: &'p FileSet) -> Result<Output<'p>, StoreError> {
+    /// The directory of tables, made if it is missing.
+    pub(super) fn table_dir(&self) -> Result<PathBuf, TableError> {
         let dir = self.dir.join(TABLE_DIR);
         let disk = self.log.disk();
         if !disk.exists(&dir).map_err(TableError::io("look up", &dir))? {
             disk.create_dir_all(&dir)
                 .map_err(TableError::io("create", &dir))?;
         }
+        Ok(dir)
+    }
+
+    fn output<'p>(&'p self, files: &'p FileSet) -> Result<Output<'p>, StoreError> {
+        self.table_dir()?;
+        let disk = self.log.disk();
         let control = self.log.control();
         Ok(Output::new(Place {
             disk,
@@ -351,7 +361,7 @@ impl Store {
     }
 
     /// Refuses a step that could take the last space on the disk from the writers.
-    fn check_space(&self, bytes: u64) -> Result<(), StoreError> {
+    pub(super) fn check_space(&self, bytes: u64) -> Result<(), StoreError> {
         let free = self
             .log
             .disk()
@@ -368,12 +378,13 @@ impl Store {
         Ok(())
     }
 
-    fn flush(
+    pub(super) fn flush(
         &self,
         files: &FileSet,
         segments: Vec<Arc<Segment>>,
         limits: &CompactionLimits,
         throttle: &mut Throttle<'_>,
+        writers: Writers,
     ) -> Result<CompactionStep, StoreError> {
         let through = segments.last().map_or(files.through, |last| last.end());
         let mut input = LogInput::new(segments)?;
@@ -408,7 +419,7 @@ impl Store {
         if !tables.is_empty() {
             next.runs.insert(0, Arc::new(Run::new(tables, None, false)));
         }
-        let mut step = self.install(next, output, StepKind::Flush)?;
+        let mut step = self.install(next, output, StepKind::Flush, writers)?;
         self.sorted.lock().retain(|_, run| run.first() >= through);
         step.bytes_removed += self.release_log(limits)?;
         Ok(step)
@@ -475,7 +486,7 @@ impl Store {
         }
         next.runs.extend_from_slice(older);
         let bytes_left = if more { input.bytes_left() } else { 0 };
-        let step = self.install(next, output, StepKind::Merge)?;
+        let step = self.install(next, output, StepKind::Merge, Writers::GoOn)?;
         Ok(CompactionStep { bytes_left, ..step })
     }
 

@@ -47,7 +47,7 @@ pub(super) struct Place<'p> {
 pub(super) struct Output<'p> {
     place: Place<'p>,
     next_table: u64,
-    writer: Option<(TableWriter<'p>, u16)>,
+    writer: Option<(TableWriter, u16)>,
     before: Vec<Location>,
     pub(super) written: Vec<Written>,
     pub(super) gone: Vec<Gone>,
@@ -126,7 +126,7 @@ impl<'p> Output<'p> {
         Ok(())
     }
 
-    fn start(&mut self, input: &dyn Input) -> Result<&mut TableWriter<'p>, StoreError> {
+    fn start(&mut self, input: &dyn Input) -> Result<&mut TableWriter, StoreError> {
         let place = &self.place;
         let taken: Vec<u16> = self.written.iter().map(|written| written.table.slot()).collect();
         let slot = place.files.free_slot(self.next_table, &taken, place.dir)?;
@@ -147,7 +147,7 @@ impl<'p> Output<'p> {
         let Some((writer, slot)) = self.writer.take() else {
             return Ok(());
         };
-        let finished = writer.finish(throttle)?;
+        let finished = writer.finish(self.place.disk, throttle)?;
         self.bytes += finished.file_bytes;
         let table = Table::open(self.place.disk, &finished.path, slot);
         if table.is_err() {
@@ -169,7 +169,7 @@ impl<'p> Output<'p> {
     /// Removes everything again; what cannot be removed is left to the next opening.
     pub(super) fn abandon(mut self) {
         if let Some((writer, _)) = self.writer.take() {
-            writer.abandon();
+            writer.abandon(self.place.disk);
         }
         let paths: Vec<PathBuf> = self
             .written

@@ -14,7 +14,7 @@ use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 
-use super::page::{MAX_DEPTH, MIN_DEPTH, PAGE_BYTES, PAGE_WORDS, Page, Target};
+use super::page::{MAX_DEPTH, MIN_DEPTH, PAGE_BYTES, Page, Target};
 use super::{Distrust, IndexError};
 use crate::io::{Disk, Map, MapAccess, OpenMode};
 use crate::log::live::Live;
@@ -29,6 +29,7 @@ pub(super) const MAX_PAGES: u32 = 1 << MAX_DEPTH;
 pub(super) const MAX_CHUNKS: usize = EVEN_CHUNK + ((MAX_PAGES - EVEN_FROM) / MAX_CHUNK_PAGES) as usize;
 
 /// Chunk of a page, and the page's number within it.
+#[inline]
 pub(super) fn place(page: u32) -> (usize, usize) {
     if page >= EVEN_FROM {
         let rest = page - EVEN_FROM;
@@ -274,18 +275,21 @@ impl Chunks {
         u64::from(self.growth.lock().capacity) * PAGE_BYTES as u64
     }
 
+    #[inline]
     fn map(&self, chunk: usize) -> &Map {
         self.maps[chunk]
             .get()
             .expect("pages are handed out once their chunk is mapped")
     }
 
+    #[inline]
     pub(super) fn page(&self, page: u32) -> Page<'_> {
         let (chunk, index) = place(page);
-        Page::new(self.map(chunk).atomic_u64s(index * PAGE_BYTES, PAGE_WORDS))
+        Page::of(self.map(chunk).atomic_page(index))
     }
 
     /// Starts fetching what a look-up of `target` in `page` will read first.
+    #[inline]
     pub(super) fn prefetch(&self, page: u32, target: Target) {
         let (chunk, index) = place(page);
         let map = self.map(chunk);

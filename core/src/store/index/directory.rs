@@ -79,6 +79,7 @@ impl Directory {
         complete.then(|| Directory::with_table(depth, table))
     }
 
+    #[inline]
     fn table(&self) -> (u32, &[AtomicU32]) {
         let depth = self.depth.load(Ordering::Acquire);
         let table = self.tables[depth as usize]
@@ -87,6 +88,7 @@ impl Directory {
         (depth, table)
     }
 
+    #[inline]
     pub(super) fn entry(&self, position: u32) -> Entry {
         let (depth, table) = self.table();
         // Pairs with the Release store of `divert`: the page named here has been filled.

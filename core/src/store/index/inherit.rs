@@ -6,7 +6,7 @@
 //!
 //! The stores of a process that is killed are all there, so what can be wrong with the pages is only what
 //! its threads were in the middle of: a page held (odd sequence), with its counts behind its slots; a
-//! division under way, with keys in both halves; a new page that was not ready. Those are finished or
+//! division under way, with keys in both halves, or in two places of one; a new page that was not ready. Those are finished or
 //! undone. Every page is then compared with itself: any other contradiction means a new index. After a
 //! power cut none of this holds, since pages reach the disk in any order: the boot id tells.
 
@@ -112,6 +112,7 @@ fn settle(chunks: &Chunks, used: u32) -> Result<Vec<Area>, Distrust> {
             guard.keep_lower_half(lower);
             areas[number as usize] = lower;
         }
+        guard.drop_doubles();
         page.recount();
     }
     Ok(areas)
@@ -223,6 +224,36 @@ mod tests {
             }
             let again = inherit(dir.path(), used).unwrap_or_else(|e| panic!("step {step}: {e}"));
             assert_holds(&again, 3_000);
+        }
+    }
+
+    #[test]
+    fn a_key_on_its_way_within_a_page_is_there_once() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let index = filled(dir.path(), 3_000);
+        let (number, used) = (3, index.chunks.used());
+        std::mem::forget(index.chunks.page(number).lock());
+        drop(index);
+        // Each key that stands at home also stands in the next bucket, a step away, where there is room.
+        let bytes = std::fs::read(dir.path().join("index.0")).expect("read");
+        let word = |slot: usize| {
+            let at = number as usize * PAGE_BYTES + slot * 8;
+            u64::from_le_bytes(bytes[at..at + 8].try_into().expect("a word"))
+        };
+        let mut doubled = 0;
+        for slot in 8..504 {
+            if word(slot) >> 60 == 0 && word(slot) != 0 && word(slot + 8) == 0 {
+                store_word(dir.path(), number as usize, slot + 8, |_| word(slot) | 1 << 60);
+                doubled += 1;
+            }
+        }
+        assert!(doubled > 0);
+        let again = inherit(dir.path(), used).expect("inherited");
+        assert_holds(&again, 3_000);
+        for key in 0..3_000 {
+            assert!(again.remove_at(hash(key), location(key)).expect("sound"));
+            let found = again.get(hash(key), |at| Ok::<_, IndexError>(at == location(key)));
+            assert_eq!(found.expect("sound"), None, "key {key} after its removal");
         }
     }
 

@@ -177,6 +177,26 @@ fn pages_stay_well_filled_at_every_size() {
 }
 
 #[test]
+fn a_miss_reads_hardly_more_than_one_bucket_at_every_size() {
+    let (disk, dir) = sim();
+    let index = new_index(&disk, &dir);
+    for n in 0..120_000u64 {
+        index.insert(hash(n), location(n)).unwrap();
+        if n >= 20_000 && n % 20_000 == 0 {
+            let misses = 20_000;
+            let read: usize = (1 << 40..(1 << 40) + misses)
+                .map(|absent| {
+                    let target = Target::of(hash(absent));
+                    index.page_of(target).unwrap().buckets_of_a_miss(target)
+                })
+                .sum();
+            let mean = read as f64 / misses as f64;
+            assert!(mean < 1.45, "{mean:.2} buckets a miss at {n} keys");
+        }
+    }
+}
+
+#[test]
 fn positions_are_ordered_like_hashes_and_reach_both_ends() {
     let position = |high: u64| Target::of(high << 32).position;
     assert_eq!(position(0), 0);

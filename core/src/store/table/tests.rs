@@ -45,7 +45,7 @@ fn write(disk: &SimDisk, rows: &[Row]) -> Table {
         };
         writer.add(&parts, &mut |_| Ok(())).expect("in order");
     }
-    let finished = writer.finish(&mut |_| Ok(())).expect("written");
+    let finished = writer.finish(disk, &mut |_| Ok(())).expect("written");
     Table::open(disk, &finished.path, 0x8007).expect("opens")
 }
 

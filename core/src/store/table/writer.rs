@@ -8,9 +8,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::error::TableError;
-use super::format::{DATA_START, EntryParts, MAX_ENTRY_START, MAX_SHARED_BYTES, TableFooter, TableHeader};
+use super::format::{
+    DATA_START, EntryParts, MAX_ENTRY_START, MAX_SHARED_BYTES, TableFooter, TableHeader, Widths,
+};
 use super::tree;
-use crate::ids::{Hlc, Lsn};
+use crate::ids::{Hlc, Lsn, ShardId, Uuid};
 use crate::io::{Disk, File};
 use crate::log::expiry::Expiry;
 use crate::log::format::{RecordFlags, RecordKind};
@@ -38,8 +40,7 @@ pub(in crate::store) struct Finished {
 }
 
 /// A table being written. Dropping it leaves the temporary file, which the next opening removes.
-pub(in crate::store) struct TableWriter<'d> {
-    disk: &'d dyn Disk,
+pub(in crate::store) struct TableWriter {
     path: PathBuf,
     draft: PathBuf,
     file: Arc<dyn File>,
@@ -59,14 +60,100 @@ pub(in crate::store) struct TableWriter<'d> {
     footer: TableFooter,
 }
 
-impl<'d> TableWriter<'d> {
+/// A table that is whole but for what it can learn only when it joins a store: number, position and
+/// stamp. All its versions have one position and one stamp. It has no name that a store would look at.
+#[derive(Debug)]
+pub(in crate::store) struct StagedTable {
+    draft: PathBuf,
+    file: Arc<dyn File>,
+    header: TableHeader,
+    footer: TableFooter,
+    file_bytes: u64,
+}
+
+impl StagedTable {
+    pub(in crate::store) fn file_bytes(&self) -> u64 {
+        self.file_bytes
+    }
+
+    /// Fills in what was missing, syncs, and gives the file its name in `dir`. The name is durable once the
+    /// caller has synced that directory.
+    pub(in crate::store) fn publish(
+        &self,
+        disk: &dyn Disk,
+        dir: &Path,
+        number: u64,
+        (lsn, hlc): (Lsn, Hlc),
+    ) -> Result<Finished, TableError> {
+        let header = TableHeader {
+            number,
+            widths: Widths::covering((lsn, lsn), (hlc, hlc)),
+            ..self.header.clone()
+        };
+        let footer = TableFooter {
+            number,
+            lsns: (lsn, lsn),
+            hlcs: (hlc, hlc),
+            ..self.footer.clone()
+        };
+        let footer_at = self.file_bytes - PAGE_BYTES as u64;
+        for (page, at) in [(header.encode(), 0), (footer.encode(), footer_at)] {
+            self.file
+                .write_all_at(&page, at)
+                .map_err(TableError::io("write", &self.draft))?;
+        }
+        self.file
+            .sync_data()
+            .map_err(TableError::io("sync", &self.draft))?;
+        let path = dir.join(file_name(number));
+        disk.rename(&self.draft, &path)
+            .map_err(TableError::io("rename", &self.draft))?;
+        Ok(Finished {
+            path,
+            file_bytes: self.file_bytes,
+        })
+    }
+
+    /// Removes the file; one that cannot be removed is removed by the next opening.
+    pub(in crate::store) fn abandon(&self, disk: &dyn Disk) {
+        remove_draft(disk, &self.draft);
+    }
+}
+
+fn remove_draft(disk: &dyn Disk, draft: &Path) {
+    if let Err(error) = disk.remove_file(draft) {
+        tracing::debug!(path = %draft.display(), %error, "could not remove an unfinished table");
+    }
+}
+
+impl TableWriter {
     /// Starts the file of table `header.number` in `dir`.
     pub(in crate::store) fn create(
-        disk: &'d dyn Disk,
+        disk: &dyn Disk,
         dir: &Path,
         header: TableHeader,
-    ) -> Result<TableWriter<'d>, TableError> {
+    ) -> Result<TableWriter, TableError> {
         let path = dir.join(file_name(header.number));
+        TableWriter::create_named(disk, path, header)
+    }
+
+    /// Starts a table for [`TableWriter::stage`] under a temporary name that begins with `name`.
+    pub(in crate::store) fn create_staged(
+        disk: &dyn Disk,
+        dir: &Path,
+        name: &str,
+        (cluster, shard): (Uuid, ShardId),
+    ) -> Result<TableWriter, TableError> {
+        let header = TableHeader {
+            cluster,
+            shard,
+            number: 0,
+            widths: Widths::covering((Lsn::ZERO, Lsn::ZERO), (Hlc::ZERO, Hlc::ZERO)),
+        };
+        TableWriter::create_named(disk, dir.join(format!("{name}.tbl")), header)
+    }
+
+    fn create_named(disk: &dyn Disk, path: PathBuf, header: TableHeader) -> Result<TableWriter, TableError> {
         let draft = path.with_extension("tbl.new");
         if disk.exists(&draft).map_err(TableError::io("look up", &draft))? {
             disk.remove_file(&draft)
@@ -92,7 +179,6 @@ impl<'d> TableWriter<'d> {
             first_expiry_ms: 0,
         };
         Ok(TableWriter {
-            disk,
             path,
             draft,
             file,
@@ -226,7 +312,35 @@ impl<'d> TableWriter<'d> {
     }
 
     /// Writes what is left, syncs, and gives the file its name.
-    pub(in crate::store) fn finish(mut self, throttle: &mut Throttle<'_>) -> Result<Finished, TableError> {
+    pub(in crate::store) fn finish(
+        mut self,
+        disk: &dyn Disk,
+        throttle: &mut Throttle<'_>,
+    ) -> Result<Finished, TableError> {
+        self.complete(throttle)?;
+        disk.rename(&self.draft, &self.path)
+            .map_err(TableError::io("rename", &self.draft))?;
+        Ok(Finished {
+            path: self.path,
+            file_bytes: self.written as u64,
+        })
+    }
+
+    /// Writes what is left and syncs; the file waits for [`StagedTable::publish`]. A failure leaves the
+    /// temporary file.
+    pub(in crate::store) fn stage(mut self, throttle: &mut Throttle<'_>) -> Result<StagedTable, TableError> {
+        let footer = self.complete(throttle)?;
+        Ok(StagedTable {
+            draft: self.draft,
+            file: self.file,
+            header: self.header,
+            footer,
+            file_bytes: self.written as u64,
+        })
+    }
+
+    /// Writes what is left and syncs.
+    fn complete(&mut self, throttle: &mut Throttle<'_>) -> Result<TableFooter, TableError> {
         self.pad();
         self.write_pages(throttle)?;
         let shared = shared_bytes(&self.first_key, &self.last_user_key);
@@ -259,20 +373,12 @@ impl<'d> TableWriter<'d> {
         self.file
             .sync_data()
             .map_err(TableError::io("sync", &self.draft))?;
-        self.disk
-            .rename(&self.draft, &self.path)
-            .map_err(TableError::io("rename", &self.draft))?;
-        Ok(Finished {
-            path: self.path,
-            file_bytes: self.written as u64,
-        })
+        Ok(footer)
     }
 
     /// Removes what has been written so far; a failure leaves it to the next opening.
-    pub(in crate::store) fn abandon(self) {
-        if let Err(error) = self.disk.remove_file(&self.draft) {
-            tracing::debug!(path = %self.draft.display(), %error, "could not remove an unfinished table");
-        }
+    pub(in crate::store) fn abandon(self, disk: &dyn Disk) {
+        remove_draft(disk, &self.draft);
     }
 }
 

@@ -18,7 +18,7 @@
 mod ranges;
 mod scan;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Bound, Deref};
 use std::time::Duration;
 
@@ -29,10 +29,11 @@ use super::expiry::Expires;
 use super::history::History;
 use super::read::Snapshot;
 use super::scan::{ScanOptions, end_of_prefix};
-use super::write::{Durability, Operation, WriteBatch, Written};
-use super::{ConflictCause, Store, StoreError, Value, for_each_version};
+use super::write::{Durability, Written};
+use super::{ConflictCause, Store, StoreError, Value, WriteBatch, for_each_version};
 use crate::ids::{Epoch, Lsn};
 use crate::log::LogError;
+use crate::log::format::RecordKind;
 use ranges::{Bounds, KeyRanges};
 
 /// First pause of [`Store::transact`] after a conflict, and the longest one.
@@ -87,11 +88,19 @@ impl Seen {
     }
 }
 
+/// A write that waits for the commit. Kept by key, since scans show them in order.
+#[derive(Debug)]
+struct OwnWrite {
+    /// `None` deletes.
+    value: Option<Vec<u8>>,
+    expires: Expires,
+}
+
 /// What a transaction sees of its own write: a value whose time was over before it began is none.
-fn own_value(operation: &Operation, now_ms: u64) -> Option<TransactionValue> {
-    let expires = operation.expires;
+fn own_value(write: &OwnWrite, now_ms: u64) -> Option<TransactionValue> {
+    let expires = write.expires;
     let is_over = matches!(expires, Expires::AtMs(_)) && expires.expiry(0).is_over(now_ms);
-    let value = operation.value.clone().filter(|_| !is_over);
+    let value = write.value.clone().filter(|_| !is_over);
     value.map(TransactionValue::Own)
 }
 
@@ -119,7 +128,7 @@ pub struct Transaction<'s> {
     _log: LogNeed<'s>,
     epoch: Epoch,
     seen: Seen,
-    writes: WriteBatch,
+    writes: BTreeMap<Vec<u8>, OwnWrite>,
 }
 
 /// Outcome of [`Store::transact`].
@@ -151,7 +160,7 @@ impl Store {
                     },
                     epoch,
                     seen: Seen::default(),
-                    writes: WriteBatch::new(),
+                    writes: BTreeMap::new(),
                 };
             }
             // A compaction has gone past this position in between; the tail has moved as well.
@@ -236,8 +245,8 @@ impl<'s> Transaction<'s> {
     /// # Errors
     /// Damage, naming file and offset.
     pub fn get(&mut self, key: &[u8]) -> Result<Option<TransactionValue>, StoreError> {
-        if let Some(operation) = self.writes.operations.get(key) {
-            return Ok(own_value(operation, self.snapshot.taken_at_ms()));
+        if let Some(write) = self.writes.get(key) {
+            return Ok(own_value(write, self.snapshot.taken_at_ms()));
         }
         if !self.seen.keys.contains(key) {
             self.seen.keys.insert(key.to_vec());
@@ -273,10 +282,9 @@ impl<'s> Transaction<'s> {
         let is_empty = super::scan::is_empty(start, end);
         let own = if is_empty {
             self.writes
-                .operations
                 .range::<[u8], _>((Bound::Included(&[][..]), Bound::Excluded(&[][..])))
         } else {
-            self.writes.operations.range::<[u8], _>((start, end))
+            self.writes.range::<[u8], _>((start, end))
         };
         // Each own write hides at most one key of the snapshot.
         let hidden = own.clone().count() as u64;
@@ -311,23 +319,19 @@ impl<'s> Transaction<'s> {
 
     /// Gives `key` the value, once the transaction commits.
     pub fn put(&mut self, key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) {
-        self.writes.put(key, value);
+        self.put_expiring(key, value, Expires::Never);
     }
 
     /// As [`Transaction::put`], of a value that goes by itself. A time to live counts from the commit.
     pub fn put_expiring(&mut self, key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>, expires: Expires) {
-        self.writes.put_expiring(key, value, expires);
+        let value = Some(value.into());
+        self.writes.insert(key.into(), OwnWrite { value, expires });
     }
 
     /// Takes the value of `key` away, once the transaction commits.
     pub fn delete(&mut self, key: impl Into<Vec<u8>>) {
-        self.writes.delete(key);
-    }
-
-    /// The writes so far.
-    #[must_use]
-    pub fn writes(&self) -> &WriteBatch {
-        &self.writes
+        let (value, expires) = (None, Expires::Never);
+        self.writes.insert(key.into(), OwnWrite { value, expires });
     }
 
     /// Ends the transaction; nothing of it remains. The same as dropping it.
@@ -347,7 +351,14 @@ impl<'s> Transaction<'s> {
         let store = self.store;
         let ranges = KeyRanges::of(self.seen.ranges.iter().cloned());
         let hash = |key: &[u8]| store.hash(key, false);
-        let writes: Vec<u64> = self.writes.keys().map(hash).collect();
+        let mut batch = WriteBatch::new();
+        for (key, write) in &self.writes {
+            match &write.value {
+                Some(value) => batch.put_expiring(key, value, write.expires),
+                None => batch.delete(key),
+            }
+        }
+        let writes: Vec<u64> = batch.keys().map(hash).collect();
         let reads: Vec<u64> = self.seen.keys.iter().map(|key| hash(key)).collect();
         reads.iter().for_each(|hash| store.index.prefetch(*hash));
         let mut checked = self.snapshot.lsn();
@@ -376,7 +387,7 @@ impl<'s> Transaction<'s> {
                 self.check_key(key, hash)?;
             }
             self.check_expiry()?;
-            store.append_operations(&self.writes, &writes)?
+            store.append_operations(&batch, &writes)?
         };
         // Waiting for the disk is no reason to hold back compaction.
         drop(self);
@@ -417,6 +428,13 @@ impl<'s> Transaction<'s> {
         log.wait_stable(upto);
         let mut found: Result<(), StoreError> = Ok(());
         log.walk(from, upto, false, |segment, record| {
+            if found.is_ok() && record.kind() == RecordKind::Ingest {
+                // Its keys are not in the log. To look them up costs more than to run again.
+                found = Err(StoreError::Conflict {
+                    key: ranges.start().to_vec(),
+                    cause: ConflictCause::LoadedInRange { at: record.lsn() },
+                });
+            }
             if found.is_ok() {
                 found = for_each_version(&record, segment, |version| {
                     if version.is_system() || !ranges.contains(version.key()) {

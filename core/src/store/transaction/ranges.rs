@@ -56,6 +56,11 @@ impl KeyRanges {
         self.0.is_empty()
     }
 
+    /// Where the first of them begins.
+    pub(super) fn start(&self) -> &[u8] {
+        self.0.first().map_or(&[], |(start, _)| start)
+    }
+
     pub(super) fn contains(&self, key: &[u8]) -> bool {
         let behind = self.0.partition_point(|(start, _)| start.as_slice() <= key);
         behind > 0 && self.0[behind - 1].1.as_deref().is_none_or(|end| key < end)

@@ -7,9 +7,8 @@ use std::collections::btree_map;
 use std::ops::Bound;
 
 use super::super::scan::{Entry, Scan};
-use super::super::write::Operation;
 use super::super::{ScanOptions, StoreError};
-use super::{Seen, TransactionValue, own_value};
+use super::{OwnWrite, Seen, TransactionValue, own_value};
 
 /// One key of a transaction's scan.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,12 +22,12 @@ pub struct TransactionEntry {
 /// A transaction's own writes in a range, as they look at the time it began.
 #[derive(Debug)]
 pub(super) struct OwnWrites<'t> {
-    writes: btree_map::Range<'t, Vec<u8>, Operation>,
+    writes: btree_map::Range<'t, Vec<u8>, OwnWrite>,
     now_ms: u64,
 }
 
 impl<'t> OwnWrites<'t> {
-    pub(super) fn new(writes: btree_map::Range<'t, Vec<u8>, Operation>, now_ms: u64) -> OwnWrites<'t> {
+    pub(super) fn new(writes: btree_map::Range<'t, Vec<u8>, OwnWrite>, now_ms: u64) -> OwnWrites<'t> {
         OwnWrites { writes, now_ms }
     }
 }
@@ -41,7 +40,7 @@ pub struct TransactionScan<'t> {
     /// Taken from `stored` and not handed out yet.
     stored_next: Option<Entry>,
     own: OwnWrites<'t>,
-    own_next: Option<(&'t Vec<u8>, &'t Operation)>,
+    own_next: Option<(&'t Vec<u8>, &'t OwnWrite)>,
     options: ScanOptions,
     left: u64,
     progress: Progress<'t>,
@@ -144,10 +143,10 @@ impl<'t> TransactionScan<'t> {
                 }
             };
             let entry = if own_first {
-                let (key, operation) = self.own_next.take().expect("looked at above");
+                let (key, write) = self.own_next.take().expect("looked at above");
                 TransactionEntry {
                     key: key.clone(),
-                    value: own_value(operation, self.own.now_ms),
+                    value: own_value(write, self.own.now_ms),
                 }
             } else {
                 let stored = self.stored_next.take().expect("looked at above");
