@@ -1,7 +1,7 @@
 # Every target is a line or two into scripts/ or cargo; the work is done there.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-pg-large test-large vectors histories hostile kills loom fuzz plan-report check fix bench bench-peers bench-pg-functions bench-python instructions install wheel deb test-deb install-pg clean
+.PHONY: help demo demo-pg test test-pg-large test-large vectors histories hostile kills loom fuzz plan-report check fix bench bench-peers bench-pg bench-pg-functions bench-python instructions install wheel deb test-deb install-pg clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
@@ -9,6 +9,11 @@ help: ## this list
 demo: ## installs what is missing, builds, and shows the engine at work on real input
 	@scripts/setup.sh demo
 	@scripts/cargo.sh run --release --package atoll-cli -- demo
+
+demo-pg: ## the same in PostgreSQL: a real table over four private servers (ROWS=100000)
+	@scripts/setup.sh pg
+	@scripts/cargo.sh build --release --package atoll-pg
+	@ROWS=$(ROWS) scripts/demo-pg.sh
 
 test: ## installs what is missing, builds, runs every test, ends with one line of totals
 	@scripts/test.sh
@@ -64,6 +69,11 @@ bench-pg-functions: ## a call of the routing functions in SQL beside one of Post
 	@scripts/setup.sh test
 	@scripts/cargo.sh build --release --package atoll-pg
 	@scripts/bench-pg-functions.sh
+
+bench-pg: ## a table over three servers beside postgres_fdw and PL/Proxy, into docs/benchmarks.md (ROWS=300000 SECONDS=5 ROUNDS=3)
+	@scripts/setup.sh bench-pg
+	@scripts/cargo.sh build --release --package atoll-pg
+	@ROWS=$(ROWS) SECONDS_EACH=$(SECONDS) ROUNDS=$(ROUNDS) PAGE=docs/benchmarks.md scripts/bench-pg.sh
 
 bench-python: ## the Python package beside py-lmdb, RocksDict and plyvel, as ratios, into docs/benchmarks.md (FLAGS="--rounds 3")
 	@scripts/setup.sh test

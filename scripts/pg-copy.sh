@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Runs a command beside a throw-away server that has the extension, in a throw-away copy of PostgreSQL.
 #
-#   scripts/pg-copy.sh PROFILE COMMAND...
+#   scripts/pg-copy.sh [--no-server] PROFILE COMMAND...
 #
-# In: `debug` or `release`, already built. The command gets the directory of the server's programs as its
+# In: `debug` or `release`, already built; --no-server for a command that starts its own. The command gets the directory of the server's programs as its
 # last argument, and sees what scripts/pg-cluster.sh sets.
 # Out: the command's output and status. Must never: write into the installed PostgreSQL, or leave a server
 # or a copy behind.
@@ -12,6 +12,11 @@ set -euo pipefail
 . "$(dirname "$0")/env.sh"
 cd "$ROOT"
 
+server=yes
+if [ "${1:-}" = --no-server ]; then
+    server=no
+    shift
+fi
 profile=$1
 shift
 # Debian's tree works from any place as long as its parts keep their places relative to each other.
@@ -30,4 +35,8 @@ mkdir -p "$copy/usr/lib/postgresql" "$copy/usr/share/postgresql"
 cp -a "${bindir%/bin}" "$copy/usr/lib/postgresql/"
 cp -aL "$sharedir" "$copy/usr/share/postgresql/"
 scripts/install-pg.sh "$profile" "$copy$PGRX_PG_CONFIG_PATH" 2>/dev/null
-scripts/pg-cluster.sh "$copy$bindir" -- "$@" "$copy$bindir"
+if [ $server = yes ]; then
+    scripts/pg-cluster.sh "$copy$bindir" -- "$@" "$copy$bindir"
+else
+    "$@" "$copy$bindir"
+fi

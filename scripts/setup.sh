@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs what is missing for one part of the work, and does nothing when nothing is missing.
 #
-# In: the name of a part: `demo` (compiler and Rust) or `test` (demo's, and PostgreSQL, C, Go, Python tools).
+# In: the name of a part: `demo` (compiler and Rust), `pg` (demo's, and PostgreSQL), `bench-pg` (pg's, and PL/Proxy)
+# or `test` (pg's, and C, Go, Python tools).
 # Out: status 0 when everything is there; otherwise a message that says what to run, and status 1.
 # Must never: leave a database server running that did not run before, touch a database cluster that
 # was there before, change the user's default Rust toolchain, or need the network when nothing is missing.
@@ -16,12 +17,18 @@ build-essential cc
 pkg-config pkg-config
 ca-certificates
 '
-test_packages="
+pg_packages="
 postgresql-$PG_MAJOR
 postgresql-server-dev-$PG_MAJOR
 libpq-dev
 libclang-dev
 clang clang
+python3 python3
+"
+bench_pg_packages="
+postgresql-$PG_MAJOR-plproxy
+"
+test_packages="
 golang-go go
 python3-dev
 python3-venv
@@ -171,15 +178,25 @@ install_venv() {
 
 case ${1:-} in
 packages-demo) install_packages demo <<<"$demo_packages" ;;
-packages-test) install_packages test <<<"$demo_packages$test_packages" ;;
+packages-pg) install_packages pg <<<"$demo_packages$pg_packages" ;;
+packages-bench-pg) install_packages bench-pg <<<"$demo_packages$pg_packages$bench_pg_packages" ;;
+packages-test) install_packages test <<<"$demo_packages$pg_packages$test_packages" ;;
 demo)
     install_packages demo <<<"$demo_packages"
     install_rust
     ;;
+pg)
+    install_packages pg <<<"$demo_packages$pg_packages"
+    install_rust
+    ;;
+bench-pg)
+    install_packages bench-pg <<<"$demo_packages$pg_packages$bench_pg_packages"
+    install_rust
+    ;;
 test)
-    install_packages test <<<"$demo_packages$test_packages"
+    install_packages test <<<"$demo_packages$pg_packages$test_packages"
     install_rust
     install_venv
     ;;
-*) die "usage: scripts/setup.sh demo|test" ;;
+*) die "usage: scripts/setup.sh demo|pg|bench-pg|test" ;;
 esac

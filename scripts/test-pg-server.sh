@@ -4,7 +4,7 @@
 #   scripts/test-pg-server.sh RESULTS BINDIR
 #
 # In: PGHOST and the other variables of the server, which has the extension's files; its programs in
-# BINDIR; atoll of the debug profile. ATOLL_PG_KEYS and ATOLL_PG_ROWS set how many keys and rows of each
+# BINDIR; atoll and the example writer of the debug profile. ATOLL_PG_KEYS and ATOLL_PG_ROWS set how many keys and rows of each
 # type are compared.
 # Out: lines `ok NAME` and `not ok NAME`, status 1 if one is `not ok`; everything else in RESULTS.
 # Must never: leave an object in the server that a later test stumbles over.
@@ -94,10 +94,11 @@ dump_and_restore() {
     fi
 }
 
-# Distributed tables over four servers of their own, which the script starts and stops.
-servers() { # NAME
+# A test over servers of its own, which it starts and stops.
+servers() { # NAME ARGUMENTS...
     local name=$1
-    "$PYTHON" "pg_extension/tests/$name.py" "$bindir" >"$results/$name.out" 2>&1 || failed=1
+    shift
+    PYTHONDONTWRITEBYTECODE=1 "$PYTHON" "pg_extension/tests/$name.py" "$bindir" "$@" >"$results/$name.out" 2>&1 || failed=1
     grep -E '^(not )?ok ' "$results/$name.out" || true
     if ! grep -q '^ok ' "$results/$name.out" || grep -q '^not ok ' "$results/$name.out"; then tail -n 30 "$results/$name.out"; fi
 }
@@ -111,7 +112,9 @@ rm "$results/vectors.sql"
 cargo run --quiet --package atoll-pg --example histories 1000 >"$results/histories.sql"
 script histories 1 --file="$results/histories.sql"
 servers fanout
-cargo build --quiet --package atoll-pg --example router
+cargo build --quiet --package atoll-pg --example router --example writer
 ATOLL_ROUTER=$TARGET/debug/examples/router servers catalog
+servers demo
+servers store "$TARGET/debug"
 script rows 7 --variable=rows="$rows" --file=pg_extension/tests/rows.sql
 exit $failed

@@ -61,6 +61,22 @@ CREATE FUNCTION atoll_fdw_handler() RETURNS fdw_handler AS 'MODULE_PATHNAME', 'a
 CREATE FOREIGN DATA WRAPPER atoll_fdw HANDLER atoll_fdw_handler VALIDATOR atoll_fdw_validator;
 REVOKE ALL ON FUNCTION atoll_fdw_handler() FROM PUBLIC;
 
+CREATE  FUNCTION "atoll_store_validator"(
+	"options" TEXT[], /* Vec < String > */
+	"catalog" oid /* pg_sys :: Oid */
+) RETURNS void
+STRICT VOLATILE
+LANGUAGE c /* Rust */
+AS 'MODULE_PATHNAME', 'atoll_store_validator_wrapper';
+
+-- requires:
+--   options::atoll_store_validator
+
+
+CREATE FUNCTION atoll_store_handler() RETURNS fdw_handler AS 'MODULE_PATHNAME', 'atoll_store_handler' LANGUAGE c STRICT;
+CREATE FOREIGN DATA WRAPPER atoll_store HANDLER atoll_store_handler VALIDATOR atoll_store_validator;
+REVOKE ALL ON FUNCTION atoll_store_handler() FROM PUBLIC;
+
 CREATE  FUNCTION "carry_over"() RETURNS void
 STRICT VOLATILE PARALLEL UNSAFE
 LANGUAGE c /* Rust */
@@ -72,6 +88,13 @@ CREATE  FUNCTION "changing"(
 STRICT VOLATILE PARALLEL UNSAFE
 LANGUAGE c /* Rust */
 AS 'MODULE_PATHNAME', 'changing_wrapper';
+
+CREATE  FUNCTION "compact_store"(
+	"server" TEXT /* & str */
+) RETURNS bigint /* i64 */
+STRICT VOLATILE PARALLEL UNSAFE
+LANGUAGE c /* Rust */
+AS 'MODULE_PATHNAME', 'compact_store_wrapper';
 
 CREATE  FUNCTION "compare"(
 	"a" vclock, /* VClock */

@@ -15,7 +15,7 @@
 )]
 
 mod bulk;
-mod convert;
+pub(crate) mod convert;
 mod direct;
 mod explain;
 mod key;

@@ -15,6 +15,7 @@ mod opclass;
 mod remote;
 mod routing;
 mod settings;
+mod store;
 mod transaction;
 mod version;
 

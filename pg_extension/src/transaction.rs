@@ -139,12 +139,14 @@ fn participants() -> Vec<Rc<Connection>> {
 unsafe extern "C-unwind" fn at_end(event: pg_sys::XactEvent::Type, _argument: *mut std::ffi::c_void) {
     match event {
         pg_sys::XactEvent::XACT_EVENT_PRE_COMMIT | pg_sys::XactEvent::XACT_EVENT_PARALLEL_PRE_COMMIT => {
-            before_commit()
+            before_commit();
+            crate::store::session::before_commit();
         }
         pg_sys::XactEvent::XACT_EVENT_PRE_PREPARE if !participants().is_empty() => raise(
             PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
             "PREPARE TRANSACTION is not possible after using distributed tables",
         ),
+        pg_sys::XactEvent::XACT_EVENT_PRE_PREPARE => crate::store::session::before_prepare(),
         pg_sys::XactEvent::XACT_EVENT_COMMIT | pg_sys::XactEvent::XACT_EVENT_PARALLEL_COMMIT => {
             end_prepared("COMMIT PREPARED");
             clean_up();
@@ -170,7 +172,8 @@ fn before_commit() {
     }
     let (writers, readers): (Vec<_>, Vec<_>) = sessions.into_iter().partition(|session| session.wrote.get());
     // SAFETY: reads the backend's state; an identifier is assigned by the first local change.
-    let local = unsafe { pg_sys::GetTopTransactionIdIfAny() } != pg_sys::TransactionId::from(0);
+    let local = unsafe { pg_sys::GetTopTransactionIdIfAny() } != pg_sys::TransactionId::from(0)
+        || crate::store::session::is_pending();
     if writers.len() + usize::from(local) >= 2 {
         prepare(&writers);
         commit(&readers);
@@ -295,6 +298,7 @@ fn clean_up() {
     pool::sweep();
     crate::fdw::forget();
     crate::catalog::stop_changing(0);
+    crate::store::session::forget();
 }
 
 #[pg_guard]
@@ -306,6 +310,15 @@ unsafe extern "C-unwind" fn at_subtransaction(
 ) {
     // SAFETY: reads the backend's state.
     let depth = unsafe { pg_sys::GetCurrentTransactionNestLevel() };
+    match event {
+        pg_sys::SubXactEvent::SUBXACT_EVENT_COMMIT_SUB => {
+            crate::store::session::end_subtransaction(depth, true);
+        }
+        pg_sys::SubXactEvent::SUBXACT_EVENT_ABORT_SUB => {
+            crate::store::session::end_subtransaction(depth, false);
+        }
+        _ => {}
+    }
     let sessions: Vec<_> = participants()
         .into_iter()
         .filter(|session| session.depth.get() >= depth)

@@ -111,9 +111,13 @@ impl Sums {
     }
 }
 
+/// Where the version of a user's key stands that readers are shown, deletions included.
+type Newest<'q> = &'q dyn Fn(&[u8]) -> Result<Option<Lsn>, StoreError>;
+
 /// What is asked for.
-struct Question<'q> {
-    store: &'q Store,
+struct Question<'q, P> {
+    store: &'q P,
+    newest: Newest<'q>,
     start: Bound<&'q [u8]>,
     end: Bound<&'q [u8]>,
     wanted: &'q dyn Fn(&[u8], Lsn) -> bool,
@@ -157,39 +161,58 @@ impl Store {
         wanted: &dyn Fn(&[u8], Lsn) -> bool,
         effort_bytes: u64,
     ) -> Result<Approximate, StoreError> {
-        if is_empty(start, end) {
-            return Ok(Approximate::default());
-        }
-        let question = Question {
-            store: self,
-            start,
-            end,
-            wanted,
+        let newest = |key: &[u8]| {
+            let found = self.lookup(key, false)?;
+            found.map(|(_, place)| place.lsn()).transpose()
         };
-        // Segments first: what a flush takes from the log afterwards is in the files then.
-        let segments = self.log.segments().all.clone();
-        let files = self.files.load_full();
-        let mut sums = Sums::default();
-        let stable = self.stable();
-        let spans: Vec<(&Segment, Lsn, Lsn)> = segments
-            .iter()
-            .filter(|segment| segment.first() >= files.through)
-            .map(|segment| (&**segment, segment.first(), segment.end().min(stable)))
-            .filter(|(_, from, to)| from < to)
-            .collect();
-        let log_bytes: u64 = spans.iter().map(|(_, from, to)| to.0 - from.0).sum();
-        for (segment, from, to) in spans {
-            let share = share_of(effort_bytes, to.0 - from.0, log_bytes);
-            question.segment(segment, from, to, share, &mut sums)?;
-        }
-        question.tables(&files, effort_bytes, &mut sums)?;
-        Ok(Approximate {
-            records: sums.records.total.round() as u64,
-            bytes: sums.bytes.total.round() as u64,
-            records_error: sums.records.error(),
-            bytes_error: sums.bytes.error(),
-        })
+        estimate(
+            (&**self, &newest),
+            self.stable(),
+            (start, end),
+            wanted,
+            effort_bytes,
+        )
     }
+}
+
+/// The estimate over what lies below `stable`, which nobody may be writing any more.
+pub(super) fn estimate<P: Past>(
+    (store, newest): (&P, Newest<'_>),
+    stable: Lsn,
+    (start, end): (Bound<&[u8]>, Bound<&[u8]>),
+    wanted: &dyn Fn(&[u8], Lsn) -> bool,
+    effort_bytes: u64,
+) -> Result<Approximate, StoreError> {
+    if is_empty(start, end) {
+        return Ok(Approximate::default());
+    }
+    let question = Question {
+        store,
+        newest,
+        start,
+        end,
+        wanted,
+    };
+    let (segments, files) = store.layers()?;
+    let mut sums = Sums::default();
+    let spans: Vec<(&Segment, Lsn, Lsn)> = segments
+        .iter()
+        .filter(|segment| segment.first() >= files.through)
+        .map(|segment| (&**segment, segment.first(), segment.end().min(stable)))
+        .filter(|(_, from, to)| from < to)
+        .collect();
+    let log_bytes: u64 = spans.iter().map(|(_, from, to)| to.0 - from.0).sum();
+    for (segment, from, to) in spans {
+        let share = share_of(effort_bytes, to.0 - from.0, log_bytes);
+        question.segment(segment, from, to, share, &mut sums)?;
+    }
+    question.tables(&files, effort_bytes, &mut sums)?;
+    Ok(Approximate {
+        records: sums.records.total.round() as u64,
+        bytes: sums.bytes.total.round() as u64,
+        records_error: sums.records.error(),
+        bytes_error: sums.bytes.error(),
+    })
 }
 
 /// How much of the effort a part of the whole gets.
@@ -197,7 +220,7 @@ fn share_of(effort: u64, part: u64, whole: u64) -> u64 {
     (u128::from(effort) * u128::from(part) / u128::from(whole.max(1))) as u64
 }
 
-impl Question<'_> {
+impl<P: Past> Question<'_, P> {
     fn asks_for(&self, key: &[u8], lsn: Lsn) -> bool {
         use std::ops::RangeBounds;
         (self.start, self.end).contains(key) && (self.wanted)(key, lsn)
@@ -205,9 +228,7 @@ impl Question<'_> {
 
     /// Whether the version of `key` at `lsn` is the one that readers are shown.
     fn is_newest(&self, key: &[u8], lsn: Lsn) -> Result<bool, StoreError> {
-        let found = self.store.lookup(key, false)?;
-        let newest = found.map(|(_, place)| place.lsn()).transpose()?;
-        Ok(newest == Some(lsn))
+        Ok((self.newest)(key)? == Some(lsn))
     }
 
     fn segment(

@@ -135,7 +135,7 @@ impl RowReader {
 ///
 /// # Safety
 /// A slot.
-pub(super) unsafe fn clear(slot: *mut pg_sys::TupleTableSlot) {
+pub(crate) unsafe fn clear(slot: *mut pg_sys::TupleTableSlot) {
     // SAFETY: every kind of slot has this function; it may raise, with nothing to drop here.
     unsafe {
         if let Some(clear) = (*(*slot).tts_ops).clear {
@@ -198,14 +198,14 @@ impl Depends {
 }
 
 /// Writes values of some types as text.
-pub(super) struct Outputs {
+pub(crate) struct Outputs {
     functions: Vec<pg_sys::FmgrInfo>,
     depends: Depends,
 }
 
 impl Outputs {
     /// For values of these types in this order. Lives in the current memory context.
-    pub(super) fn new(types: &[pg_sys::Oid]) -> Self {
+    pub(crate) fn new(types: &[pg_sys::Oid]) -> Self {
         let function = |&type_: &pg_sys::Oid| {
             // SAFETY: types of columns and expressions exist.
             unsafe {
@@ -245,7 +245,7 @@ impl Outputs {
     }
 
     /// The values as parameters.
-    pub(super) fn texts(
+    pub(crate) fn texts(
         &mut self,
         values: impl Iterator<Item = Option<pg_sys::Datum>>,
         into: &mut Vec<Option<CString>>,

@@ -2,12 +2,16 @@
 //!
 //! In: a view of the moment. Out: figures; damaged places.
 
+use std::ops::Bound;
+use std::time::Instant;
+
 use super::super::StoreError;
+use super::super::approximate::{Approximate, estimate};
 use super::super::past::Past;
 use super::super::slots::{ReaderInfo, Slots};
 use super::super::verify::{VerifyReport, verify_segment, verify_table};
 use super::StoreReader;
-use super::view::writer;
+use super::view::{View, writer};
 use crate::ids::{Lsn, ShardId, Uuid};
 
 /// Figures of a store as a reader sees it.
@@ -47,7 +51,38 @@ pub struct ReaderStats {
     pub readers: Vec<ReaderInfo>,
 }
 
+/// Where the newest version of a key stands.
+fn newest_lsn(view: &View, key: &[u8]) -> Result<Option<Lsn>, StoreError> {
+    let version = match view.newest(view.hash(key), key)? {
+        (Some(place), _) => Some(place.version()),
+        (None, true) => view.version_in_tables(key, false, Lsn(u64::MAX))?,
+        (None, false) => None,
+    };
+    version.map(|version| Ok(version.view()?.lsn)).transpose()
+}
+
 impl StoreReader {
+    /// About how many records lie between the bounds, and how many bytes, as
+    /// [`Store::approximate_where`](super::super::Store::approximate_where) tells of all keys, by looking at about
+    /// `effort_bytes` of tables and as much of the log.
+    ///
+    /// # Errors
+    /// As for [`StoreReader::get`].
+    pub fn approximate(
+        &self,
+        start: Bound<&[u8]>,
+        end: Bound<&[u8]>,
+        effort_bytes: u64,
+    ) -> Result<Approximate, StoreError> {
+        self.0.with(|view| {
+            view.refresh()?;
+            let deadline = Instant::now() + self.0.options.patience;
+            let stable = self.0.complete_until(view, deadline)?;
+            let newest = |key: &[u8]| newest_lsn(view, key);
+            estimate((view, &newest), stable, (start, end), &|_, _| true, effort_bytes)
+        })
+    }
+
     /// Figures as of now.
     ///
     /// # Errors
