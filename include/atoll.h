@@ -140,6 +140,26 @@
 #define ATOLL_MOVE_FROZEN 2
 
 /**
+ * For atoll_log_open(): what is written from now on.
+ */
+#define ATOLL_LOG_FROM_NOW UINT64_MAX
+
+/**
+ * The key got the value.
+ */
+#define ATOLL_LOG_PUT 1
+
+/**
+ * The key's value was taken away.
+ */
+#define ATOLL_LOG_DELETE 2
+
+/**
+ * The next entry belongs to the same atomic batch.
+ */
+#define ATOLL_LOG_MORE_IN_BATCH 1
+
+/**
  * The node takes keys.
  */
 #define ATOLL_NODE_ACTIVE 0
@@ -231,6 +251,13 @@ typedef struct atoll_error atoll_error;
  * given back: free it when it has served.
  */
 typedef struct atoll_iter atoll_iter;
+
+/**
+ * A place in the log of a store that moves on as it is read. One thread at a time; atoll_log_interrupt() from any.
+ *
+ * The log is kept from this place on: a reader that stands still lets it grow. Free it when it has served.
+ */
+typedef struct atoll_log_reader atoll_log_reader;
 
 /**
  * Options for opening a store or a cluster.
@@ -515,6 +542,54 @@ typedef struct {
      */
     uint32_t moving_to;
 } atoll_location;
+
+/**
+ * Where atoll_log_entry_next() is in a frame. All zeros at its beginning.
+ */
+typedef struct {
+    /**
+     * Offset of the next record.
+     */
+    uint64_t at;
+    /**
+     * End of the batch it belongs to.
+     */
+    uint64_t batch_end;
+} atoll_log_cursor;
+
+/**
+ * One write, as a log has it.
+ */
+typedef struct {
+    /**
+     * The key.
+     */
+    atoll_bytes key;
+    /**
+     * The value; empty for a deletion.
+     */
+    atoll_bytes value;
+    /**
+     * Its position.
+     */
+    uint64_t lsn;
+    /**
+     * Stamp of the write: a hybrid logical clock.
+     */
+    uint64_t hlc;
+    /**
+     * The value is gone at this time, in milliseconds since 1970; 0: it stays.
+     */
+    uint64_t expires_at_ms;
+    /**
+     * ATOLL_LOG_PUT or ATOLL_LOG_DELETE. Later versions may add kinds: pass over those that you do not know.
+     */
+    uint32_t kind;
+    /**
+     * ATOLL_LOG_MORE_IN_BATCH.
+     */
+    uint32_t flags;
+} atoll_log_entry;
 
 /**
  * One option of the table.
@@ -1441,6 +1516,97 @@ atoll_status atoll_router_shard_nodes(const atoll_router *router,
                                       size_t max_n,
                                       size_t *n,
                                       atoll_error **err);
+
+/**
+ * Opens the store in the directory `path` as a copy of another one: it takes what atoll_log_apply() gives it, and no writes.
+ *
+ * Made if it is not there. Reads, scans and snapshots work as on any store; writes answer ATOLL_E_NOT_PRIMARY. Opened with
+ * atoll_db_open() later it becomes a store of its own, and takes no more frames. Otherwise as atoll_db_open().
+ */
+atoll_status atoll_db_open_replica(const char *path,
+                                   const atoll_options *options,
+                                   atoll_db **db,
+                                   atoll_error **err);
+
+/**
+ * Follows the log of `db` from the position `from_lsn` on: 0 for all there is, the `next_lsn` of an earlier
+ * atoll_log_next() to go on behind it, ATOLL_LOG_FROM_NOW for what is written from now on.
+ *
+ * ATOLL_E_TOO_OLD if that part of the log is gone: scan the store instead, and go on from its snapshot's position.
+ * ATOLL_E_INVALID past the end, ATOLL_E_NOT_PRIMARY for a database opened with atoll_db_open_reader(). Any thread.
+ * Free it with atoll_log_free(), in any order with the database.
+ */
+atoll_status atoll_log_open(atoll_db *db,
+                            uint64_t from_lsn,
+                            atoll_log_reader **reader,
+                            atoll_error **err);
+
+/**
+ * Gives the next records as one frame, about `max_bytes` of them and at least one.
+ *
+ * `*records` belongs to the reader and is valid until the next call on it; look into it with atoll_log_entry_next(), keep or
+ * send it as it is, apply it with atoll_log_apply(). `*first_lsn` and `*next_lsn` may be NULL: the positions it begins at and
+ * goes on at. Waits up to `timeout_ms` milliseconds for something to come, below 0 without end, 0 not at all: ATOLL_TIMEOUT
+ * then, also after atoll_log_interrupt(). What is given may not be durable yet: a power cut can take it back. ATOLL_E_CLOSED
+ * once the store has been closed, also for a call that is waiting. One thread at a time.
+ */
+atoll_status atoll_log_next(atoll_log_reader *reader,
+                            size_t max_bytes,
+                            int64_t timeout_ms,
+                            atoll_bytes *records,
+                            uint64_t *first_lsn,
+                            uint64_t *next_lsn,
+                            atoll_error **err);
+
+/**
+ * Returns a descriptor that poll, epoll or an event loop shows as readable when atoll_log_next() has something to give, or
+ * to say; -1 for NULL.
+ *
+ * It belongs to the reader: do not read, write or close it. Any thread.
+ */
+int32_t atoll_log_fd(const atoll_log_reader *reader);
+
+/**
+ * Ends an atoll_log_next() that is waiting with ATOLL_TIMEOUT, or the next one that would wait. NULL is allowed.
+ *
+ * Any thread, as long as the reader has not been freed.
+ */
+void atoll_log_interrupt(const atoll_log_reader *reader);
+
+/**
+ * Ends a reader and lets the log go. NULL is allowed; its descriptor and what it has lent must not be used any more.
+ *
+ * Any thread, also after the store has been closed and freed.
+ */
+void atoll_log_free(atoll_log_reader *reader);
+
+/**
+ * Applies a frame of another store's log to `replica`, which atoll_db_open_replica() has opened.
+ *
+ * A frame may come twice, or overlap with others: what is there already is passed over. `*applied_lsn` may be NULL; it is
+ * set to the position the copy has got to, which is where its source goes on. Not durable before atoll_sync().
+ * ATOLL_E_INVALID if something before the frame is missing, or it is of another kind of store; ATOLL_E_CORRUPT for bytes
+ * that are no sound frame; ATOLL_E_STALE_EPOCH if the copy has gone on by itself. Nothing of a refused frame is applied.
+ * Any thread.
+ */
+atoll_status atoll_log_apply(atoll_db *replica,
+                             const void *records,
+                             size_t len,
+                             uint64_t *applied_lsn,
+                             atoll_error **err);
+
+/**
+ * Gives the next write in a frame; ATOLL_END behind the last one.
+ *
+ * `records` is a frame from atoll_log_next(), wherever it has been since. Its views point into the frame. `cursor` starts as
+ * all zeros. ATOLL_E_CORRUPT for bytes that are no sound frame. ATOLL_E_UNSUPPORTED where pairs were loaded in bulk, which
+ * are not in the log: the cursor stands behind that place. Any thread; nothing but the arguments is used.
+ */
+atoll_status atoll_log_entry_next(const void *records,
+                                  size_t len,
+                                  atoll_log_cursor *cursor,
+                                  atoll_log_entry *entry,
+                                  atoll_error **err);
 
 /**
  * Makes options that set nothing. Free them with atoll_options_free().

@@ -425,6 +425,61 @@ private:
 };
 
 /* An open store. Any number of threads may use it at once. */
+/* The log of a store from some position on; one thread at a time. What next() gives is valid until it is called again. */
+class Log {
+public:
+    explicit Log(atoll_log_reader *reader) noexcept : reader_(reader) {}
+
+    /* A frame of whole records, and where it begins and where the log goes on. */
+    struct Frame {
+        std::string_view records;
+        std::uint64_t first_lsn = 0;
+        std::uint64_t next_lsn = 0;
+    };
+
+    /* Nothing within the time, which is without end below 0: empty. */
+    Result<std::optional<Frame>> next(std::int64_t timeout_ms = -1, std::size_t max_bytes = 1024 * 1024)
+    {
+        Frame frame;
+        atoll_bytes records{};
+        atoll_error *error = nullptr;
+        const atoll_status status =
+            atoll_log_next(reader_.get(), max_bytes, timeout_ms, &records, &frame.first_lsn, &frame.next_lsn, &error);
+        if (status < 0) {
+            return Error(status, error);
+        }
+        if (status != ATOLL_OK) {
+            return std::optional<Frame>();
+        }
+        frame.records = view_of(records);
+        return std::optional<Frame>(frame);
+    }
+
+    /* Calls `each` with the writes in a frame, in order. */
+    template <class Each> static Result<void> for_each(std::string_view records, Each each)
+    {
+        atoll_log_cursor cursor{};
+        atoll_log_entry entry{};
+        atoll_error *error = nullptr;
+        atoll_status status;
+        while ((status = atoll_log_entry_next(records.data(), records.size(), &cursor, &entry, &error)) == ATOLL_OK) {
+            each(static_cast<const atoll_log_entry &>(entry));
+        }
+        if (status < 0) {
+            return Error(status, error);
+        }
+        return {};
+    }
+
+    /* Readable when next() has something to give; belongs to the log. */
+    int fd() const noexcept { return atoll_log_fd(reader_.get()); }
+    /* Ends a next() that waits, from any thread. */
+    void interrupt() const noexcept { atoll_log_interrupt(reader_.get()); }
+
+private:
+    Owner<atoll_log_reader, atoll_log_free> reader_;
+};
+
 class Db {
 public:
     explicit Db(atoll_db *db) noexcept : db_(db) {}
@@ -438,9 +493,28 @@ public:
     {
         return make<Db, atoll_db>([&](auto **db, auto **err) { return atoll_db_open_reader(path, db, err); });
     }
+    /* A copy of another store, which takes frames of its log and no writes. */
+    static Result<Db> open_replica(const char *path, const Options &options = {})
+    {
+        return make<Db, atoll_db>(
+            [&](auto **db, auto **err) { return atoll_db_open_replica(path, options.get(), db, err); });
+    }
     Result<void> close()
     {
         return run([&](atoll_error **err) { return atoll_db_close(db_.get(), err); });
+    }
+    /* Follows the log: 0 for all there is, ATOLL_LOG_FROM_NOW, or the `next_lsn` of a frame. */
+    Result<Log> log(std::uint64_t from_lsn) const
+    {
+        return make<Log, atoll_log_reader>(
+            [&](auto **reader, auto **err) { return atoll_log_open(db_.get(), from_lsn, reader, err); });
+    }
+    /* Applies a frame to a replica; one that has been applied already changes nothing. */
+    Result<void> apply_log(std::string_view records)
+    {
+        return run([&](atoll_error **err) {
+            return atoll_log_apply(db_.get(), records.data(), records.size(), nullptr, err);
+        });
     }
 
     /* Nothing for a key without a value. */

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::{self, Read, Write};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use atoll::store::{Expires, Value};
 use clap::Args;
@@ -10,7 +10,11 @@ use clap::Args;
 use crate::failure::{Failure, Outcome};
 use crate::one_store;
 use crate::output;
+use crate::records::RangeArgs;
 use crate::session::{self, DirArg, ReadArgs, WriteArgs, bytes_of};
+
+/// How often a long deletion says how far it is.
+const SAY_EVERY: Duration = Duration::from_secs(2);
 
 /// Options of `atoll put`.
 #[derive(Args, Debug)]
@@ -76,18 +80,24 @@ pub fn put(args: &PutArgs) -> Outcome {
 /// Options of `atoll delete`.
 #[derive(Args, Debug)]
 #[command(after_help = "\
-Example:
+Examples:
   atoll delete data user:42
+  atoll delete data --prefix session:
+  atoll delete data --start 2024-01 --end 2025-01 --json
 
-Deleting what is not there is no error.")]
+Deleting what is not there is no error. A range goes in groups of keys, not as one step; interrupted, it
+goes on when the command is given again. What is written into the range meanwhile may stay or go.")]
 pub struct DeleteArgs {
     #[command(flatten)]
     dir: DirArg,
 
-    /// Key: the bytes of the argument
-    key: OsString,
+    /// Key: the bytes of the argument; none for a range
+    key: Option<OsString>,
 
-    /// The key is given in hexadecimal
+    #[command(flatten)]
+    range: RangeArgs,
+
+    /// Keys are given in hexadecimal
     #[arg(long)]
     hex: bool,
 
@@ -95,13 +105,43 @@ pub struct DeleteArgs {
     write: WriteArgs,
 }
 
-/// Deletes one key.
+/// Deletes one key, or those of a range.
 pub fn delete(args: &DeleteArgs) -> Outcome {
-    let key = bytes_of(&args.key, args.hex)?;
+    let key = match (&args.key, args.range.is_all()) {
+        (Some(key), true) => bytes_of(key, args.hex)?,
+        (None, false) => return delete_range(args),
+        (Some(_), false) => return Err(Failure::usage("name a key or a range, not both")),
+        (None, true) => {
+            return Err(Failure::usage(
+                "name a key, or a range with --start, --end or --prefix (--prefix '' is everything)",
+            ));
+        }
+    };
     let token = session::with(&args.dir.dir, |cluster| {
         Ok(cluster.delete(&key, args.write.durability)?)
     })?;
     args.write.print(&token)
+}
+
+fn delete_range(args: &DeleteArgs) -> Outcome {
+    let (start, end) = args.range.bounds(args.hex)?;
+    let mut said = Instant::now();
+    let (deleted, token) = session::with(&args.dir.dir, |cluster| {
+        let (start, end) = (start.as_ref().map(Vec::as_slice), end.as_ref().map(Vec::as_slice));
+        Ok(
+            cluster.delete_range(start, end, args.write.durability, &mut |deleted| {
+                if said.elapsed() >= SAY_EVERY {
+                    said = Instant::now();
+                    output::say(&format!("{} deleted so far", output::counted(deleted, "key")));
+                }
+            })?,
+        )
+    })?;
+    if !args.write.json {
+        output::say(&format!("{} deleted", output::counted(deleted, "key")));
+        return args.write.print(&token);
+    }
+    output::print_json(&serde_json::json!({ "deleted": deleted, "token": token.to_string() }))
 }
 
 /// Options of `atoll get`.

@@ -21,7 +21,7 @@ use crate::session::{self, DirArg, ReadArgs, bytes_of};
 
 /// Which keys.
 #[derive(Args, Debug)]
-struct RangeArgs {
+pub struct RangeArgs {
     /// First key
     #[arg(long, value_name = "KEY")]
     start: Option<OsString>,
@@ -35,10 +35,17 @@ struct RangeArgs {
     prefix: Option<OsString>,
 }
 
-type KeyBounds = (Bound<Vec<u8>>, Bound<Vec<u8>>);
+/// From the first key to the last.
+pub type KeyBounds = (Bound<Vec<u8>>, Bound<Vec<u8>>);
 
 impl RangeArgs {
-    fn bounds(&self, hex: bool) -> Outcome<KeyBounds> {
+    /// Whether no bound was given.
+    pub fn is_all(&self) -> bool {
+        self.start.is_none() && self.end.is_none() && self.prefix.is_none()
+    }
+
+    /// The bounds, decoded when they are hexadecimal.
+    pub fn bounds(&self, hex: bool) -> Outcome<KeyBounds> {
         if let Some(prefix) = &self.prefix {
             return Ok(prefix_bounds(bytes_of(prefix, hex)?));
         }

@@ -124,7 +124,7 @@ pub struct WriteArgs {
 
     /// Print {"token": …}
     #[arg(long)]
-    json: bool,
+    pub json: bool,
 }
 
 impl WriteArgs {

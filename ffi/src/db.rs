@@ -96,7 +96,7 @@ impl Children {
 }
 
 impl atoll_db {
-    fn new(engine: Engine) -> Arc<atoll_db> {
+    pub(crate) fn new(engine: Engine) -> Arc<atoll_db> {
         Arc::new(atoll_db {
             engine: ArcSwapOption::from_pointee(engine),
             closed: AtomicBool::new(false),

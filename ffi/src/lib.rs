@@ -25,6 +25,7 @@ mod error;
 mod hlc;
 mod keys;
 mod locate;
+mod log;
 mod options;
 mod panic;
 mod plan;

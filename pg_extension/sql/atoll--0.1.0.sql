@@ -38,7 +38,7 @@ CREATE  FUNCTION "ask_nodes"(
 	"how" TEXT /* & str */
 ) RETURNS TABLE (
 	"statement" INT,  /* i32 */
-	"answer" TEXT[],  /* :: std :: option :: Option < Vec < Option < String > > > */
+	"answer" TEXT[],  /* Option < Row > */
 	"problem" TEXT  /* Option < String > */
 )
 STRICT VOLATILE PARALLEL UNSAFE
@@ -354,6 +354,13 @@ CREATE  FUNCTION "is_changing"() RETURNS bool /* bool */
 STRICT VOLATILE PARALLEL UNSAFE
 LANGUAGE c /* Rust */
 AS 'MODULE_PATHNAME', 'is_changing_wrapper';
+
+CREATE  FUNCTION "is_locked"(
+	"relation" oid /* pg_sys :: Oid */
+) RETURNS bool /* bool */
+STRICT VOLATILE PARALLEL UNSAFE COST 1000
+LANGUAGE c /* Rust */
+AS 'MODULE_PATHNAME', 'is_locked_wrapper';
 
 CREATE  FUNCTION "is_volatile"(
 	"expression" TEXT /* & str */
@@ -1424,7 +1431,7 @@ END $$;
 
 -- Makes the tables of one slot, or of all, on their nodes as the owner of the table, and the parts that stand
 -- for them.
-CREATE FUNCTION make_slots(rel regclass, which int4) RETURNS void LANGUAGE plpgsql
+CREATE FUNCTION build_slots(rel regclass, which int4) RETURNS void LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     t atoll.distributed_table := atoll.distributed(rel);
@@ -1580,7 +1587,7 @@ BEGIN
         EXECUTE format('CREATE INDEX %I ON %s%s', n.relname, made, atoll.index_tail(n.indexrelid));
     END LOOP;
     PERFORM atoll.note_shape(made, NULL, NULL);
-    PERFORM atoll.make_slots(made, NULL);
+    PERFORM atoll.build_slots(made, NULL);
     EXECUTE format('SELECT count(*) FROM %s', kept) INTO before;
     PERFORM atoll.progress_begin(kept, before);
     after := atoll.run_as(c.relowner, format('INSERT INTO %s (%3$s) SELECT %3$s FROM %2$s', made, kept,
@@ -1637,7 +1644,7 @@ BEGIN
     PERFORM atoll.changing(true);
     FOR o IN SELECT relid FROM atoll.distributed_table d WHERE d.group_id = t.group_id ORDER BY relid LOOP
         UPDATE atoll.distributed_table d SET slots = d.slots + 1 WHERE d.relid = o.relid;
-        PERFORM atoll.make_slots(o.relid, made);
+        PERFORM atoll.build_slots(o.relid, made);
     END LOOP;
     PERFORM atoll.changing(false);
     RETURN made;
@@ -1725,7 +1732,7 @@ CREATE VIEW moves AS
     WHERE p.param5 OPERATOR(pg_catalog.=) 3 AND p.datid OPERATOR(pg_catalog.=) (SELECT oid FROM pg_catalog.pg_database WHERE datname OPERATOR(pg_catalog.=) pg_catalog.current_database());
 GRANT SELECT ON moves TO PUBLIC;
 
-REVOKE ALL ON FUNCTION act_on_nodes(int4[], text[], oid), run_as(oid, text), changing(bool), progress_begin(oid, int8), progress_end(), shard_name(name, int4), slot_condition(distributed_table, int4), shard_ddl(regclass, int4), distribute_table(regclass, name, int4, text, regclass, text[]), make_slots(regclass, int4), key_type(distributed_table), part_ddl(regclass, int4), add_range(regclass, text, text, text), add_range(regclass, anycompatible, anycompatible, text),
+REVOKE ALL ON FUNCTION act_on_nodes(int4[], text[], oid), run_as(oid, text), changing(bool), progress_begin(oid, int8), progress_end(), shard_name(name, int4), slot_condition(distributed_table, int4), shard_ddl(regclass, int4), distribute_table(regclass, name, int4, text, regclass, text[]), build_slots(regclass, int4), key_type(distributed_table), part_ddl(regclass, int4), add_range(regclass, text, text, text), add_range(regclass, anycompatible, anycompatible, text),
     undistribute_table(regclass), locate(regclass, text), locate(regclass, anyelement) FROM PUBLIC;
 
 -- requires:
@@ -1899,6 +1906,7 @@ REVOKE ALL ON FUNCTION ask_nodes(int4[], text[], text), ranges(distributed_table
 --   catalog_distribute
 --   ddl::carry_over
 --   ddl::is_volatile
+--   ddl::is_locked
 
 -- What tables on the nodes must have alike, as it is now, a line each. `number` tells things apart whose names
 -- change: a column's, or the oid of a constraint or index. What stands in `detail` must not change at all.
@@ -1927,7 +1935,10 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
         FULL JOIN atoll.current_shape() c ON c.relid = s.relid AND c.kind = s.kind AND c.number = s.found
     -- An index that a restore has yet to make is not one that was dropped.
     WHERE NOT (c.relid IS NULL AND s.kind = 'index' AND s.number = 0)
-        AND (c.relid IS NULL OR s.relid IS NULL OR (s.name, s.definition, s.filled, s.detail) <> (c.name, c.definition, c.filled, c.detail));
+        AND (c.relid IS NULL OR s.relid IS NULL OR (s.name, s.definition, s.filled, s.detail) <> (c.name, c.definition, c.filled, c.detail))
+        -- Definitions are spelt with names of this moment, rows are those of the snapshot: where another session
+        -- may be at work, they need not agree.
+        AND (atoll.is_locked(coalesce(s.relid, c.relid)::oid) OR c.kind = 'index' AND atoll.is_locked(c.number::oid));
 $$;
 
 -- How an index is called on a node.
@@ -2104,9 +2115,11 @@ BEGIN
 END $$;
 CREATE EVENT TRIGGER atoll_drop ON sql_drop EXECUTE FUNCTION on_drop();
 CREATE EVENT TRIGGER atoll_change ON ddl_command_end EXECUTE FUNCTION on_change();
+ALTER EVENT TRIGGER atoll_drop ENABLE ALWAYS;
+ALTER EVENT TRIGGER atoll_change ENABLE ALWAYS;
 
 REVOKE ALL ON FUNCTION current_shape(), differences(), index_name(text, name), drops(), forget_drops(), new_defaults(), alterations(jsonb), for_shard(text, distributed_table, int4),
-    unique_questions(), note_shape(regclass, text, text), on_drop(), on_change(), is_volatile(text) FROM PUBLIC;
+    unique_questions(), note_shape(regclass, text, text), on_drop(), on_change(), is_volatile(text), is_locked(oid) FROM PUBLIC;
 
 -- finalize
 -- Causal order is partial: there is no operator class of btree, and no operator is the negation of another

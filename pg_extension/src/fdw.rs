@@ -6,7 +6,7 @@
 //! Planning and deparsing are postgres_fdw's, reached through its handler only; every callback that would
 //! connect is replaced. `options.rs` checks options, `scan.rs` reads, `modify.rs` writes row by row,
 //! `bulk.rs` copies many rows, `direct.rs` runs whole UPDATE and DELETE statements there, `task.rs` starts statements together,
-//! `key.rs` keeps the distribution key from being updated, `maintain.rs` truncates and samples,
+//! `key.rs` keeps the distribution key from being updated, `moved.rs` moves rows where that is allowed, `maintain.rs` truncates and samples,
 //! `explain.rs` shows where a plan goes.
 
 #![expect(
@@ -22,6 +22,7 @@ mod key;
 pub(crate) mod list;
 mod maintain;
 mod modify;
+mod moved;
 mod options;
 mod scan;
 mod task;

@@ -14,9 +14,16 @@ mod functions;
 mod opclass;
 mod remote;
 mod routing;
+mod settings;
 mod transaction;
 mod version;
 
 pgrx::pg_module_magic!(name, version);
 
 pgrx::extension_sql_file!("bootstrap.sql", name = "bootstrap", bootstrap);
+
+/// Called when a server or a session loads the library.
+#[pgrx::pg_guard]
+pub extern "C-unwind" fn _PG_init() {
+    settings::define();
+}

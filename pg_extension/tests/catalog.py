@@ -332,6 +332,19 @@ def what_cannot_be_carried_over_is_refused():
 
 
 @test
+def sessions_that_change_other_tables_do_not_meet():
+    # A snapshot from before a change, and names from after it.
+    session = coordinator.open("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1 FROM pg_class LIMIT 1; SELECT pg_sleep(1.5); CREATE TEMP TABLE mine (id int); COMMIT; SELECT 'done'")
+    coordinator.wait_for("SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event = 'PgSleep'")
+    same(ask("ALTER TABLE d RENAME ab TO renamed"), "")
+    holds(session.stdout.read(), "done")
+    same(ask("ALTER TABLE d RENAME renamed TO ab; SET session_replication_role = replica; ALTER TABLE d ADD COLUMN always int; ALTER TABLE d DROP COLUMN always"), "")
+    sessions = [coordinator.open(f"ALTER TABLE d ADD COLUMN side{n} int DEFAULT {n}; CREATE INDEX ON d (side{n}); ALTER TABLE d DROP COLUMN side{n};") for n in range(4)]
+    same([session.stdout.read() for session in sessions], [""] * 4)
+    same(problems("d"), "")
+
+
+@test
 def a_change_with_a_dead_node_changes_nothing():
     state = ask(DDL_STATE.split(";")[0])
     shards[1].stop()
@@ -348,6 +361,26 @@ def a_change_with_a_dead_node_changes_nothing():
     shards[1].ask("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'atoll'")
     holds(session.stdout.read(), "08006", "n2")
     same((ask(DDL_STATE.split(";")[0]), problems("d"), left_over("none")), (state, "", 0))
+
+
+@test
+def an_update_of_the_key_is_refused_or_moves_the_row():
+    ask("CREATE TABLE mv (id int8 PRIMARY KEY, v text, g int8 GENERATED ALWAYS AS (id + 1) STORED); CREATE TABLE rg (id text COLLATE \"C\" PRIMARY KEY, v text); INSERT INTO mv SELECT i, E'tab\\t' || i FROM generate_series(1, 100) i; INSERT INTO rg SELECT 'k' || i, NULL FROM generate_series(1, 100) i; SELECT atoll.distribute_table('mv', 'id', 8); SELECT atoll.distribute_table('rg', 'id', 4, 'range', splits => '{k3,k6}')")
+    holds(ask("UPDATE mv SET id = 1000 WHERE id = 7"), "0A000", "atoll.allow_key_update")
+    holds(ask("PREPARE u AS UPDATE mv SET id = id + 1000 WHERE id = 7; SET atoll.allow_key_update = on; SET plan_cache_mode = force_generic_plan; PREPARE w AS UPDATE mv SET id = id + 1000 WHERE id = 7; SET atoll.allow_key_update = off; EXECUTE w"), "0A000")
+    move = "SET atoll.allow_key_update = on;"
+    returned = ask(f"{move} UPDATE mv SET id = id + 1000, v = v || '!' WHERE id <= 50 RETURNING id, g").split("\n")
+    same(sorted(returned), [f"{i}|{i + 1}" for i in range(1001, 1051)])
+    same(ask("SELECT count(*), sum(id), count(*) FILTER (WHERE v = E'tab\\t' || id - 1000 || '!'), sum(g) - sum(id) FROM mv; SELECT v FROM mv WHERE id = 1007"), "100|55050|50|100\ntab\t7!")
+    same(problems("mv"), "")
+    # Every row once, though it comes to slots that are read later.
+    same(ask(f"{move} UPDATE mv SET id = id + 10000; SELECT count(*), sum(id) FROM mv; BEGIN; UPDATE mv SET id = id + 50000; ROLLBACK; SELECT count(*), sum(id) FROM mv"), "100|1055050\n100|1055050")
+    same((problems("mv"), left_over("none")), ("", 0))
+    holds(ask(f"{move} UPDATE mv SET id = 11002 WHERE id = 10060"), "23505")
+    holds(ask(f"{move} UPDATE mv SET id = NULL WHERE id = 10060"), "23502")
+    same(ask(f"{move} UPDATE mv SET id = 7000 WHERE id = 10061 RETURNING 1; UPDATE mv SET id = 61 WHERE id = 7000"), "1")
+    same(ask(f"{move} UPDATE rg SET id = 'z' || id, v = 'moved' WHERE id < 'k2'; SELECT count(*) FROM rg WHERE id >= 'z'; SELECT count(*) FROM rg"), "12\n100")
+    same(problems("rg"), "")
 
 
 @test

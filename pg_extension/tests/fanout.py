@@ -1,117 +1,25 @@
 """Distributed tables over real servers: one coordinator and three shards, each a PostgreSQL of its own.
 
-In: the directory of the server's programs, whose installation has the extension. Out: a line `ok NAME` or
-`not ok NAME` for each test, status 1 if one is `not ok`. Must never: listen beyond the loopback address, or
-leave a server or a file behind.
+In: the directory of the server's programs, then names of tests, or none for all. Out: as servers.py says.
 
 Steps of a commit are held by ordinary means: a deferred trigger that sleeps while a shard prepares, and a
 shard's process that is stopped while it should answer.
 """
 
 import os
-import pwd
-import shutil
 import signal
-import socket
 import subprocess
-import sys
-import tempfile
 import time
 
-BINDIR = sys.argv[1]
+from servers import BINDIR, holds, main, same, test
+
 SLOTS = 12
-failed = 0
+coordinator, shards = None, []
 
 
-def as_server(*command):
-    return (["runuser", "-u", "postgres", "--"] if os.getuid() == 0 else []) + list(command)
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-class Server:
-    """A PostgreSQL server with its files in a directory of its own."""
-
-    def __init__(self, home, name):
-        self.data, self.log, self.port, self.home = f"{home}/{name}", f"{home}/{name}.log", free_port(), home
-        self.run("initdb", "--pgdata", self.data, "--username=postgres", "--auth=trust", "--no-sync", "--no-locale", "--encoding=UTF8")
-        with open(f"{self.data}/postgresql.conf", "a", encoding="ascii") as conf:
-            conf.write(f"listen_addresses = '127.0.0.1'\nport = {self.port}\nunix_socket_directories = '{home}'\n")
-            conf.write("fsync = off\nsynchronous_commit = off\nmax_prepared_transactions = 20\nmax_locks_per_transaction = 256\n")
-        self.start()
-
-    @staticmethod
-    def run(program, *arguments):
-        command = as_server("env", "LC_ALL=C", "RUST_BACKTRACE=0", f"{BINDIR}/{program}", *arguments)
-        subprocess.run(command, check=True, cwd="/tmp", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-    def start(self):
-        self.run("pg_ctl", "--pgdata", self.data, "--log", self.log, "--wait", "start")
-
-    def stop(self):
-        self.run("pg_ctl", "--pgdata", self.data, "--mode=immediate", "--wait", "stop")
-
-    def open(self, sql):
-        """psql with this SQL, not waited for."""
-        command = [f"{BINDIR}/psql", "-XAtq", "-v", "VERBOSITY=verbose", "-h", self.home, "-p", str(self.port), "-U", "postgres", "-d", "postgres"]
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        process.stdin.write(sql)
-        process.stdin.close()
-        return process
-
-    def ask(self, sql):
-        """What psql prints, errors among it."""
-        process = self.open(sql)
-        answer = process.stdout.read().strip()
-        process.wait()
-        return answer
-
-    def wait_for(self, sql, wanted="t", seconds=20):
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            answer = self.ask(sql)
-            if answer == wanted:
-                return answer
-            time.sleep(0.02)
-        return answer
-
-
-tests = []
-
-
-def test(body):
-    """Marks a test; they run in the order of this file."""
-    tests.append(body)
-
-
-def run(body):
-    """Runs a test and prints its line."""
-    global failed
-    name = body.__name__
-    try:
-        body()
-        print(f"ok {name}", flush=True)
-    except Exception as error:  # one failure must not hide the other tests
-        failed += 1
-        print(f"not ok {name}: {type(error).__name__}: {error}", flush=True)
-
-
-def same(found, wanted):
-    if found != wanted:
-        raise AssertionError(f"found {found!r}, wanted {wanted!r}")
-
-
-def holds(text, *parts):
-    for part in parts:
-        if part not in text:
-            raise AssertionError(f"{part!r} is not in {text!r}")
-
-
-def set_up():
+def set_up(first, others):
+    global coordinator, shards
+    coordinator, shards = first, others
     coordinator.ask("CREATE EXTENSION atoll; CREATE EXTENSION postgres_fdw;")
     coordinator.ask(open(os.path.join(os.path.dirname(__file__), "fanout_catalog.sql"), encoding="ascii").read())
     nodes = ", ".join(f"({n + 1}, 'n{n + 1}', 'host=127.0.0.1 port={shard.port} user=postgres dbname=postgres', true)" for n, shard in enumerate(shards))
@@ -494,27 +402,5 @@ def postgres_fdw_has_opened_nothing():
     same(coordinator.ask("SELECT count(*) FROM t; UPDATE t SET a = a WHERE id = 1; INSERT INTO u VALUES (1, 'x'); ANALYZE t; TRUNCATE u; SELECT count(*) FROM postgres_fdw_get_connections()"), "6000\n0")
 
 
-home = tempfile.mkdtemp(prefix="atoll-fanout.", dir="/tmp")
-os.chmod(home, 0o755)
-if os.getuid() == 0:
-    os.chown(home, pwd.getpwnam("postgres").pw_uid, -1)
-servers = []
-try:
-    for name in ("coordinator", "n1", "n2", "n3"):
-        servers.append(Server(home, name))
-    coordinator, *shards = servers
-    set_up()
-    only = sys.argv[2:]
-    for body in tests:
-        if not only or body.__name__ in only:
-            run(body)
-    if failed:
-        print(subprocess.run(["tail", "-n", "25", coordinator.log], capture_output=True, text=True, check=False).stdout, file=sys.stderr)
-finally:
-    for server in servers:
-        try:
-            server.stop()
-        except subprocess.CalledProcessError:
-            pass
-    shutil.rmtree(home, ignore_errors=True)
-sys.exit(1 if failed else 0)
+if __name__ == "__main__":
+    main(set_up)

@@ -281,3 +281,47 @@ fn an_expiry_that_is_none_is_rejected_with_its_line() {
         .run(&["scan", "c", "--keys-only"])
         .prints("none\nnull\ntext\n");
 }
+
+#[test]
+fn a_range_is_deleted_and_its_neighbours_stay() {
+    let place = Place::with_cluster();
+    let lines: String = (0..9000)
+        .map(|n| format!("{{\"id\":\"user:{n:04}\"}}\n"))
+        .collect();
+    place
+        .run_with_input(
+            &["import", "c", "-", "--format", "jsonl", "--key", "id"],
+            lines.as_bytes(),
+        )
+        .code(0);
+    place.run(&["put", "c", "zebra", "x"]).code(0);
+    place.run(&["delete", "c"]).code(2).says("name a key");
+    place
+        .run(&["delete", "c", "k", "--prefix", "user:"])
+        .code(2)
+        .says("not both");
+    place
+        .run(&["delete", "c", "--start", "user:0100", "--end", "user:0110"])
+        .code(0)
+        .prints("")
+        .says("10 keys deleted");
+    place.run(&["get", "c", "user:0110"]).code(0);
+    place.run(&["get", "c", "user:0109"]).code(1);
+    let rest = place
+        .run(&["delete", "c", "--prefix", "user:", "--json"])
+        .code(0)
+        .json();
+    assert_eq!(rest["deleted"], 8990);
+    place.run(&["scan", "c"]).prints("zebra\tx\n");
+    let token = rest["token"].as_str().unwrap();
+    place.run(&["get", "c", "zebra", "--token", token]).code(0);
+    place
+        .run(&["delete", "c", "--start", "a", "--end", "b"])
+        .code(0)
+        .says("0 keys deleted");
+    place
+        .run(&["delete", "c", "--prefix", ""])
+        .code(0)
+        .says("1 key deleted");
+    place.run(&["count", "c"]).prints("0\n");
+}

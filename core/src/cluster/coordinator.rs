@@ -248,6 +248,14 @@ impl Cluster {
         self.put_pairs(pairs, durability)
     }
 
+    /// Takes the values of many keys away, as [`Cluster::put_many`] gives them.
+    ///
+    /// # Errors
+    /// As for [`Cluster::put_many`].
+    pub fn delete_many(&self, keys: &[Vec<u8>], durability: WriteDurability) -> Result<Token, ClusterError> {
+        self.put_pairs(keys, durability)
+    }
+
     fn put_pairs<P: Pair>(&self, pairs: &[P], durability: WriteDurability) -> Result<Token, ClusterError> {
         if pairs.is_empty() {
             return Ok(Token::default());
@@ -266,7 +274,7 @@ impl Cluster {
         let mut pending = Pending::default();
         for ((shard, slot), indexes) in by_slot {
             for index in indexes {
-                let bytes = pairs[index].key().len() + pairs[index].value().len();
+                let bytes = pairs[index].key().len() + pairs[index].value().map_or(0, <[u8]>::len);
                 if !pending.takes(shard, bytes) {
                     self.inner.flush(pairs, &mut pending, &mut ends)?;
                 }
@@ -282,10 +290,11 @@ impl Cluster {
     }
 }
 
-/// What is put together with others.
+/// What is put, or deleted, together with others.
 trait Pair {
     fn key(&self) -> &[u8];
-    fn value(&self) -> &[u8];
+    /// `None` deletes.
+    fn value(&self) -> Option<&[u8]>;
     fn expires(&self) -> Expires {
         Expires::Never
     }
@@ -296,8 +305,18 @@ impl Pair for (Vec<u8>, Vec<u8>) {
         &self.0
     }
 
-    fn value(&self) -> &[u8] {
-        &self.1
+    fn value(&self) -> Option<&[u8]> {
+        Some(&self.1)
+    }
+}
+
+impl Pair for Vec<u8> {
+    fn key(&self) -> &[u8] {
+        self
+    }
+
+    fn value(&self) -> Option<&[u8]> {
+        None
     }
 }
 
@@ -306,8 +325,8 @@ impl Pair for (Vec<u8>, Vec<u8>, Expires) {
         &self.0
     }
 
-    fn value(&self) -> &[u8] {
-        &self.1
+    fn value(&self) -> Option<&[u8]> {
+        Some(&self.1)
     }
 
     fn expires(&self) -> Expires {
@@ -358,7 +377,10 @@ impl Inner {
         let mut batch = WriteBatch::new();
         for index in &indexes {
             let pair = &pairs[*index];
-            batch.put_expiring(pair.key(), pair.value(), pair.expires());
+            match pair.value() {
+                Some(value) => batch.put_expiring(pair.key(), value, pair.expires()),
+                None => batch.delete(pair.key()),
+            }
         }
         let mut remember = |group: Arc<Group>, written: Written| {
             let end = ends
@@ -377,8 +399,9 @@ impl Inner {
         for index in indexes {
             let pair = &pairs[index];
             let slot = self.slot_of(pair.key())?;
-            let (group, written) = self.append_one(slot, |store| {
-                store.put_expiring(pair.key(), pair.value(), pair.expires(), Durability::Buffered)
+            let (group, written) = self.append_one(slot, |store| match pair.value() {
+                Some(value) => store.put_expiring(pair.key(), value, pair.expires(), Durability::Buffered),
+                None => store.delete(pair.key(), Durability::Buffered),
             })?;
             remember(group, written);
         }

@@ -19,6 +19,7 @@ mod compact;
 pub mod config_store;
 pub mod consistency;
 mod coordinator;
+mod delete_range;
 mod error;
 mod event;
 mod group;

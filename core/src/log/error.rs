@@ -39,6 +39,14 @@ pub enum LogError {
         /// Position of the record.
         at: Lsn,
     },
+    /// A newer version wrote the file, and this one cannot read it. Nothing is damaged.
+    #[error("{path} has {found}", path = path.display())]
+    NewerFormat {
+        /// The file.
+        path: PathBuf,
+        /// Its format and features, and which this version reads.
+        found: String,
+    },
     /// Another process has the store open.
     #[error("{path} is in use by process {pid} on {host}", path = path.display())]
     Locked {
@@ -173,6 +181,12 @@ impl LogError {
     }
 
     pub(crate) fn page(path: &Path, offset: u64, error: PageError) -> LogError {
-        LogError::corrupt(path, offset, error)
+        match error {
+            PageError::Version { .. } => LogError::NewerFormat {
+                path: path.to_owned(),
+                found: error.to_string(),
+            },
+            error => LogError::corrupt(path, offset, error),
+        }
     }
 }

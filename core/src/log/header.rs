@@ -49,9 +49,7 @@ pub enum PageError {
         errno: i32,
     },
     /// Written by a version whose format this one does not know.
-    #[error(
-        "format {major}.{minor} with features {incompat:#x}; this version reads {MAJOR}.x without them: use a newer atoll"
-    )]
+    #[error("{}", unknown_format(*major, *minor, *incompat, *ro_compat))]
     Version {
         /// Major version found.
         major: u16,
@@ -59,7 +57,17 @@ pub enum PageError {
         minor: u16,
         /// Incompatible features found.
         incompat: u64,
+        /// Features found that a writer has to know.
+        ro_compat: u64,
     },
+}
+
+/// What a file says that this version does not know, and who does.
+pub(crate) fn unknown_format(major: u16, minor: u16, incompat: u64, ro_compat: u64) -> String {
+    format!(
+        "format {major}.{minor} with features {incompat:#x} and {ro_compat:#x}; this version reads {MAJOR}.x without \
+         them: use a newer atoll"
+    )
 }
 
 fn put<const N: usize>(page: &mut [u8; PAGE_BYTES], at: usize, bytes: [u8; N]) {
@@ -97,12 +105,16 @@ pub(crate) fn check(page: &[u8; PAGE_BYTES], magic: [u8; 8]) -> Result<(), PageE
         u16::from_le_bytes(get(page, 8)),
         u16::from_le_bytes(get(page, 10)),
     );
-    let incompat = u64::from_le_bytes(get(page, 16));
-    if major != MAJOR || incompat != 0 {
+    let (incompat, ro_compat) = (
+        u64::from_le_bytes(get(page, 16)),
+        u64::from_le_bytes(get(page, 24)),
+    );
+    if major != MAJOR || incompat != 0 || ro_compat != 0 {
         return Err(PageError::Version {
             major,
             minor,
             incompat,
+            ro_compat,
         });
     }
     Ok(())

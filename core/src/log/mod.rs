@@ -20,6 +20,7 @@ pub mod error;
 pub mod expiry;
 mod find;
 pub mod format;
+pub mod frame;
 pub mod group_commit;
 pub mod header;
 mod in_flight;

@@ -24,7 +24,7 @@ impl Store {
     /// A gap, a stale epoch, or damaged records: nothing was appended then. Where the disk fills up in
     /// the middle of a chunk that spans segments, its first records stay: go on from [`Store::tail`].
     pub fn apply(&self, chunk: &LogChunk) -> Result<Lsn, StoreError> {
-        self.log.apply(chunk, |segment, from, end| {
+        let applied = self.log.apply(chunk, |segment, from, end| {
             let mut outcome: Result<(), StoreError> = Ok(());
             let (reached, _) = segment.walk(from, end, false, |record| {
                 if outcome.is_ok() {
@@ -37,7 +37,9 @@ impl Store {
                 outcome = Err(segment.damaged(reached, &error).into());
             }
             outcome.map_err(|error| self.unindexed(error))
-        })
+        });
+        self.waiters.wake(|| self.log.stable());
+        applied
     }
 
     /// Takes back every record from `to` on, because another leadership went on from there.

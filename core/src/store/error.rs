@@ -25,6 +25,12 @@ pub enum StoreError {
         /// Where it has gone.
         cause: TooOld,
     },
+    /// The store this was made from has been closed.
+    #[error("the store {path} has been closed", path = path.display())]
+    Closed {
+        /// Directory of the store.
+        path: PathBuf,
+    },
     /// Nobody has the store open, and it was not left so that it can be read as it is.
     #[error("{path} must be opened by a writer once before it can be read: {why}", path = path.display())]
     NeedsRecovery {

@@ -9,6 +9,7 @@ use std::path::Path;
 use super::table::TableError;
 use crate::ids::{Epoch, Lsn, Uuid};
 use crate::io::{Disk, OpenMode};
+use crate::log::header::unknown_format;
 
 /// Name of the file within a store.
 pub const MANIFEST_FILE: &str = "MANIFEST";
@@ -124,6 +125,17 @@ impl Manifest {
         out
     }
 
+    /// What the header says of its format, if this version does not know that. Its checksum has been
+    /// compared.
+    fn unknown_format(bytes: &[u8]) -> Option<String> {
+        let header = bytes.first_chunk::<HEADER>()?;
+        let word = |at: usize| u64::from_le_bytes(header[at..at + 8].try_into().expect("eight bytes"));
+        let (major, minor) = (word(8) as u16, (word(8) >> 16) as u16);
+        let (length, incompat, ro_compat) = (word(8) >> 32, word(16), word(24));
+        let is_known = major == MAJOR && length == HEADER as u64 && incompat == 0 && ro_compat == 0;
+        (!is_known).then(|| unknown_format(major, minor, incompat, ro_compat))
+    }
+
     /// Inverse of [`Manifest::encode`].
     ///
     /// # Errors
@@ -147,15 +159,8 @@ impl Manifest {
                 format!("header checksum {found:#010x}, expected {expected:#010x}"),
             ));
         }
-        let (major, incompat, ro_compat) = (u32_at(8) as u16, u64_at(16), u64_at(24));
-        if major != MAJOR || u32_at(12) as usize != HEADER || incompat != 0 || ro_compat != 0 {
-            return Err((
-                8,
-                format!(
-                    "format {major} with features {incompat:#x} and {ro_compat:#x}; this version reads {MAJOR} without \
-                     them: use a newer atoll"
-                ),
-            ));
+        if let Some(found) = Manifest::unknown_format(bytes) {
+            return Err((8, found));
         }
         let length = u64_at(88);
         if body.len() as u64 != length {
@@ -207,9 +212,11 @@ impl Manifest {
             .read_at(&mut bytes, 0)
             .map_err(TableError::io("read", &path))?;
         let decoded = Manifest::decode(&bytes[..read]);
-        decoded
-            .map(Some)
-            .map_err(|(offset, what)| TableError::damaged(&path, offset, what))
+        decoded.map(Some).map_err(|(offset, what)| match offset {
+            // Only the format stands there.
+            8 => TableError::NewerFormat { path, found: what },
+            _ => TableError::damaged(&path, offset, what),
+        })
     }
 
     /// Puts the manifest in the place of the one before, durably.

@@ -16,6 +16,7 @@ mod bulk;
 pub mod compact;
 pub mod conditional;
 mod cuts;
+mod delete_range;
 mod error;
 mod expiry;
 mod files;
@@ -31,6 +32,7 @@ pub mod reader;
 pub mod repair;
 pub mod scan;
 mod slots;
+mod subscription;
 pub mod table;
 pub mod transaction;
 pub mod verify;
@@ -58,12 +60,14 @@ pub use read::Snapshot;
 pub use reader::{ReaderOptions, ReaderSnapshot, ReaderStats, StoreReader};
 pub use scan::{Entry, EntryRef, Scan, ScanOptions};
 pub use slots::{READER_SLOTS, READERS_FILE, ReaderInfo};
+pub use subscription::{Notify, Subscription};
 pub use transaction::{Committed, Transaction, TransactionEntry, TransactionScan, TransactionValue};
 pub use verify::VerifyReport;
 pub use version::Value;
 pub use write::{Durability, Written};
 
 pub use crate::log::expiry::Expiry;
+pub use crate::log::frame::{Frame, FrameCursor, FrameEntry, FrameError};
 pub use crate::log::payload::{SlotsFrozen, SlotsOwned};
 pub use crate::log::read::LogChunk;
 pub use crate::log::recovery::{Cut, RecoveryKind, RecoveryReport};
@@ -237,6 +241,7 @@ pub struct Shared {
     sorted: Mutex<scan::SortedSegments>,
     files: ArcSwap<FileSet>,
     history: History,
+    waiters: subscription::Waiters,
     expiry_clock: expiry::ExpiryClock,
     /// Held for a step of compaction, and by whoever must not run beside one; says what the last was.
     compaction: Mutex<Option<StepKind>>,
@@ -325,6 +330,7 @@ impl Store {
             cuts: Arc::default(),
             sorted: Mutex::default(),
             history: History::new(files.through),
+            waiters: subscription::Waiters::default(),
             files: ArcSwap::from_pointee(files),
             compaction: Mutex::new(None),
             compaction_health: Mutex::default(),
@@ -532,6 +538,11 @@ impl Store {
         }
         if let Some(live) = self.log.live() {
             live.close();
+        }
+        // A subscription in the middle of a call has the store for that long; whoever opens it next must not
+        // find it locked.
+        while Arc::strong_count(&self.shared) > 1 {
+            std::thread::sleep(std::time::Duration::from_micros(50));
         }
         Ok(())
     }

@@ -265,6 +265,7 @@ impl Store {
     }
 
     pub(super) fn settle(&self, written: Written, durability: Durability) -> Result<Written, StoreError> {
+        self.waiters.wake(|| self.log.stable());
         if durability == Durability::Synced {
             self.log.sync_to(written.end)?;
             // Positions are used again after a truncation: what is durable there now may be

@@ -233,3 +233,29 @@ fn directories_are_told_apart_and_locked() {
         other => panic!("{other:?}"),
     }
 }
+
+#[test]
+fn a_range_is_deleted_on_every_replica() {
+    let cluster = Machine::new(12).create(&spec(4, 8, 3));
+    let pairs: Vec<(Vec<u8>, Vec<u8>)> = (0..3000).map(|i| (key(i), b"v".to_vec())).collect();
+    cluster.put_many(&pairs, WriteDurability::Replicated).unwrap();
+    let (low, high) = (key(1000), key(2000));
+    let inside = pairs.iter().filter(|(key, _)| *key >= low && *key < high).count() as u64;
+    let mut told = 0;
+    let (deleted, token) = cluster
+        .delete_range(
+            Bound::Included(&low),
+            Bound::Excluded(&high),
+            WriteDurability::Replicated,
+            &mut |deleted| told = deleted,
+        )
+        .unwrap();
+    assert_eq!((deleted, told), (inside, inside));
+    let read = ReadOptions::after(token);
+    for (key, _) in &pairs {
+        let gone = *key >= low && *key < high;
+        assert_eq!(cluster.get(key, &read).unwrap().is_none(), gone);
+    }
+    assert_eq!(cluster.count(&strong()).unwrap(), 3000 - inside);
+    assert_whole(&cluster);
+}

@@ -497,7 +497,7 @@ fn snapshots_see_loads_whole_while_writers_and_compaction_go_on() {
                     });
                     outcome.expect("counted");
                     added.fetch_add(1, Ordering::Relaxed);
-                    if n % 16 == 0 {
+                    if n.is_multiple_of(16) {
                         std::thread::sleep(Duration::from_millis(1));
                     }
                 }

@@ -1,11 +1,12 @@
 //! Tails taken back under bad circumstances, positions that are none, leaderships begun in a crowd.
 
+use std::ops::Bound;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use atoll::ids::{Epoch, Lsn};
 use atoll::io::sim::{CutPolicy, Fault, FaultKind, SimDisk};
 use atoll::log::format::RecordKind;
-use atoll::store::{Durability, Store, StoreError, WritePath};
+use atoll::store::{Durability, Snapshot, Store, StoreError, WritePath};
 
 use crate::{dir, env, options};
 
@@ -262,4 +263,55 @@ fn full_disk_is_reported_only_for_writes_that_did_not_happen() {
             }
         }
     }
+}
+
+#[test]
+fn range_is_deleted_in_batches_and_nothing_beside_it() {
+    let disk = SimDisk::new(11);
+    let store = Store::open_standalone(&env(&disk, 5), dir(), &options(1, WritePath::Map)).expect("opens");
+    let key = |n: u32| format!("key{n:05}").into_bytes();
+    for n in 0..5000 {
+        store.put(&key(n), b"x", Durability::Buffered).expect("put");
+    }
+    store.put(b"", b"empty key", Durability::Buffered).expect("put");
+    let before = store.snapshot();
+    let (low, high) = (key(700), key(4700));
+    let mut told = Vec::new();
+    let (deleted, written) = store
+        .delete_range(
+            Bound::Excluded(low.as_slice()),
+            Bound::Included(high.as_slice()),
+            Durability::Synced,
+            &mut |deleted| told.push(deleted),
+        )
+        .expect("deleted");
+    assert_eq!(deleted, 4000);
+    assert!(
+        told.len() >= 4 && told.is_sorted() && told.last() == Some(&4000),
+        "{told:?}"
+    );
+    assert!(written.expect("deletions").end <= store.durable());
+    let count = |snapshot: &Snapshot<'_>| {
+        let scan = snapshot.scan(Bound::Unbounded, Bound::Unbounded).expect("opens");
+        scan.inspect(|entry| assert!(entry.is_ok())).count()
+    };
+    assert_eq!((count(&before), count(&store.snapshot())), (5001, 1001));
+    for (n, there) in [(700, true), (701, false), (4700, false), (4701, true)] {
+        assert_eq!(store.get(&key(n)).expect("readable").is_some(), there, "{n}");
+    }
+    let nothing = store.delete_range(
+        Bound::Included(b"x"),
+        Bound::Excluded(b"a"),
+        Durability::Synced,
+        &mut |_| {},
+    );
+    assert_eq!(nothing.expect("an empty range"), (0, None));
+    let all = store.delete_range(
+        Bound::Unbounded,
+        Bound::Unbounded,
+        Durability::Buffered,
+        &mut |_| {},
+    );
+    assert_eq!(all.expect("deleted").0, 1001);
+    assert_eq!(count(&store.snapshot()), 0);
 }

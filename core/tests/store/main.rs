@@ -13,6 +13,7 @@ mod full_disk;
 mod index_damage;
 mod model;
 mod payloads;
+mod subscription;
 mod transactions;
 mod unreadable;
 

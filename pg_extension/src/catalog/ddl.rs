@@ -64,7 +64,7 @@ fn jobs(rows: &[Row]) -> Vec<(i32, CString)> {
 }
 
 fn literal(text: Option<&str>) -> String {
-    text.map_or_else(|| "NULL".to_owned(), |text| pgrx::spi::quote_literal(text))
+    text.map_or_else(|| "NULL".to_owned(), pgrx::spi::quote_literal)
 }
 
 /// `carry_over()`: does on the nodes what was done to distributed tables here. Nothing, when nothing was.
@@ -80,10 +80,22 @@ fn carry_over() {
     if changes_itself() {
         return;
     }
-    let changed = catalog(
-        "SELECT DISTINCT relid::pg_catalog.oid::pg_catalog.text FROM atoll.differences()",
-        1,
-    );
+    // CREATE INDEX lets others of its kind in: whoever is first is waited for, and looked at.
+    let changed = || {
+        catalog(
+            "SELECT DISTINCT relid::pg_catalog.oid::pg_catalog.text FROM atoll.differences()",
+            1,
+        )
+    };
+    let mut tables = changed();
+    if !tables.is_empty() {
+        catalog(
+            "SELECT relid::pg_catalog.text FROM atoll.distributed_table t WHERE atoll.is_locked(t.relid::pg_catalog.oid) ORDER BY relid FOR UPDATE",
+            1,
+        );
+        tables = changed();
+    }
+    let changed = tables;
     let defaults = if changed.is_empty() {
         "{}".to_owned()
     } else {
@@ -155,4 +167,23 @@ fn is_volatile(expression: &str) -> bool {
     let expression = statement(expression);
     // SAFETY: the catalog holds expressions in the form that is read here.
     unsafe { pg_sys::contain_volatile_functions(pg_sys::stringToNode(expression.as_ptr()).cast()) }
+}
+
+/// `is_locked(relation)`: whether this transaction holds a lock under which nobody else changes the relation's
+/// definition.
+#[pg_extern(volatile, strict, parallel_unsafe, cost = 1000)]
+fn is_locked(relation: pg_sys::Oid) -> bool {
+    let modes = pg_sys::ShareUpdateExclusiveLock as i32..=pg_sys::AccessExclusiveLock as i32;
+    // SAFETY: reads the database's number and this backend's own table of locks.
+    unsafe {
+        let tag = pg_sys::LOCKTAG {
+            locktag_field1: u32::from(pg_sys::MyDatabaseId),
+            locktag_field2: u32::from(relation),
+            locktag_field3: 0,
+            locktag_field4: 0,
+            locktag_type: pg_sys::LockTagType::LOCKTAG_RELATION as u8,
+            locktag_lockmethodid: pg_sys::DEFAULT_LOCKMETHOD as u8,
+        };
+        modes.into_iter().any(|mode| pg_sys::LockHeldByMe(&tag, mode))
+    }
 }

@@ -25,7 +25,10 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
         FULL JOIN atoll.current_shape() c ON c.relid = s.relid AND c.kind = s.kind AND c.number = s.found
     -- An index that a restore has yet to make is not one that was dropped.
     WHERE NOT (c.relid IS NULL AND s.kind = 'index' AND s.number = 0)
-        AND (c.relid IS NULL OR s.relid IS NULL OR (s.name, s.definition, s.filled, s.detail) <> (c.name, c.definition, c.filled, c.detail));
+        AND (c.relid IS NULL OR s.relid IS NULL OR (s.name, s.definition, s.filled, s.detail) <> (c.name, c.definition, c.filled, c.detail))
+        -- Definitions are spelt with names of this moment, rows are those of the snapshot: where another session
+        -- may be at work, they need not agree.
+        AND (atoll.is_locked(coalesce(s.relid, c.relid)::oid) OR c.kind = 'index' AND atoll.is_locked(c.number::oid));
 $$;
 
 -- How an index is called on a node.
@@ -202,6 +205,8 @@ BEGIN
 END $$;
 CREATE EVENT TRIGGER atoll_drop ON sql_drop EXECUTE FUNCTION on_drop();
 CREATE EVENT TRIGGER atoll_change ON ddl_command_end EXECUTE FUNCTION on_change();
+ALTER EVENT TRIGGER atoll_drop ENABLE ALWAYS;
+ALTER EVENT TRIGGER atoll_change ENABLE ALWAYS;
 
 REVOKE ALL ON FUNCTION current_shape(), differences(), index_name(text, name), drops(), forget_drops(), new_defaults(), alterations(jsonb), for_shard(text, distributed_table, int4),
-    unique_questions(), note_shape(regclass, text, text), on_drop(), on_change(), is_volatile(text) FROM PUBLIC;
+    unique_questions(), note_shape(regclass, text, text), on_drop(), on_change(), is_volatile(text), is_locked(oid) FROM PUBLIC;

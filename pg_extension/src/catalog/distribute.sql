@@ -70,7 +70,7 @@ END $$;
 
 -- Makes the tables of one slot, or of all, on their nodes as the owner of the table, and the parts that stand
 -- for them.
-CREATE FUNCTION make_slots(rel regclass, which int4) RETURNS void LANGUAGE plpgsql
+CREATE FUNCTION build_slots(rel regclass, which int4) RETURNS void LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     t atoll.distributed_table := atoll.distributed(rel);
@@ -226,7 +226,7 @@ BEGIN
         EXECUTE format('CREATE INDEX %I ON %s%s', n.relname, made, atoll.index_tail(n.indexrelid));
     END LOOP;
     PERFORM atoll.note_shape(made, NULL, NULL);
-    PERFORM atoll.make_slots(made, NULL);
+    PERFORM atoll.build_slots(made, NULL);
     EXECUTE format('SELECT count(*) FROM %s', kept) INTO before;
     PERFORM atoll.progress_begin(kept, before);
     after := atoll.run_as(c.relowner, format('INSERT INTO %s (%3$s) SELECT %3$s FROM %2$s', made, kept,
@@ -283,7 +283,7 @@ BEGIN
     PERFORM atoll.changing(true);
     FOR o IN SELECT relid FROM atoll.distributed_table d WHERE d.group_id = t.group_id ORDER BY relid LOOP
         UPDATE atoll.distributed_table d SET slots = d.slots + 1 WHERE d.relid = o.relid;
-        PERFORM atoll.make_slots(o.relid, made);
+        PERFORM atoll.build_slots(o.relid, made);
     END LOOP;
     PERFORM atoll.changing(false);
     RETURN made;
@@ -371,5 +371,5 @@ CREATE VIEW moves AS
     WHERE p.param5 OPERATOR(pg_catalog.=) 3 AND p.datid OPERATOR(pg_catalog.=) (SELECT oid FROM pg_catalog.pg_database WHERE datname OPERATOR(pg_catalog.=) pg_catalog.current_database());
 GRANT SELECT ON moves TO PUBLIC;
 
-REVOKE ALL ON FUNCTION act_on_nodes(int4[], text[], oid), run_as(oid, text), changing(bool), progress_begin(oid, int8), progress_end(), shard_name(name, int4), slot_condition(distributed_table, int4), shard_ddl(regclass, int4), distribute_table(regclass, name, int4, text, regclass, text[]), make_slots(regclass, int4), key_type(distributed_table), part_ddl(regclass, int4), add_range(regclass, text, text, text), add_range(regclass, anycompatible, anycompatible, text),
+REVOKE ALL ON FUNCTION act_on_nodes(int4[], text[], oid), run_as(oid, text), changing(bool), progress_begin(oid, int8), progress_end(), shard_name(name, int4), slot_condition(distributed_table, int4), shard_ddl(regclass, int4), distribute_table(regclass, name, int4, text, regclass, text[]), build_slots(regclass, int4), key_type(distributed_table), part_ddl(regclass, int4), add_range(regclass, text, text, text), add_range(regclass, anycompatible, anycompatible, text),
     undistribute_table(regclass), locate(regclass, text), locate(regclass, anyelement) FROM PUBLIC;

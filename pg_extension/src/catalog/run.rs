@@ -165,7 +165,7 @@ fn ask_nodes(
     'static,
     (
         name!(statement, i32),
-        name!(answer, Option<Vec<Option<String>>>),
+        name!(answer, Option<Row>),
         name!(problem, Option<String>),
     ),
 > {

@@ -1,4 +1,5 @@
-//! The distribution key stays as it is: an UPDATE that sets it is refused while it is planned.
+//! The distribution key stays as it is: an UPDATE that sets it is refused while it is planned, or moves the
+//! row (`moved.rs`) if the session says so.
 //!
 //! In: plans that change rows. Out: postgres_fdw's plan for them, or an error. Must never: let a row's key
 //! change where the row lies, because looking for its new key would go elsewhere.
@@ -15,6 +16,7 @@ use pgrx::prelude::*;
 
 use super::{base, list};
 use crate::error::raise_with_hint;
+use crate::settings;
 
 unsafe extern "C-unwind" {
     fn get_partition_parent(relation: pg_sys::Oid, even_if_detached: bool) -> pg_sys::Oid;
@@ -29,8 +31,8 @@ unsafe fn relation(root: *mut pg_sys::PlannerInfo, number: u32) -> pg_sys::Oid {
     unsafe { (*list::pointer::<pg_sys::RangeTblEntry>((*(*root).parse).rtable, number as usize - 1)).relid }
 }
 
-/// The names of the columns by which a table's parents are partitioned.
-fn keys(mut relation: pg_sys::Oid) -> Vec<String> {
+/// The names of the columns by which a table's parents are partitioned, and the uppermost of them.
+fn keys(mut relation: pg_sys::Oid) -> (Vec<String>, pg_sys::Oid) {
     let mut names = Vec::new();
     // SAFETY: relations that the planner has locked; catalog rows are read while they are held.
     unsafe {
@@ -55,38 +57,58 @@ fn keys(mut relation: pg_sys::Oid) -> Vec<String> {
             pg_sys::ReleaseSysCache(row);
         }
     }
-    names
+    (names, relation)
+}
+
+/// The key among attributes of a part, and the table that it distributes.
+pub(super) fn key_among(part: pg_sys::Oid, attributes: &[i32]) -> Option<(i32, pg_sys::Oid)> {
+    let (keys, root) = keys(part);
+    let is_key = |&&attribute: &&i32| {
+        // SAFETY: an attribute of a relation that is locked; the name is read at once.
+        let name = unsafe { pg_sys::get_attname(part, attribute as i16, true) };
+        // SAFETY: as above.
+        !name.is_null()
+            && keys
+                .iter()
+                .any(|key| *key == unsafe { CStr::from_ptr(name) }.to_string_lossy())
+    };
+    attributes.iter().find(is_key).map(|&key| (key, root))
+}
+
+/// Refuses an UPDATE of the key unless the session lets it move the row.
+pub(super) fn refuse(part: pg_sys::Oid, key: i32) {
+    if settings::allow_key_update() {
+        return;
+    }
+    // SAFETY: as above.
+    let name = unsafe { CStr::from_ptr(pg_sys::get_attname(part, key as i16, false)) }.to_string_lossy();
+    raise_with_hint(
+        PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
+        format!("column \"{name}\" distributes the table and cannot be updated"),
+        "Leave it out of SET, or move the row: SET atoll.allow_key_update = on.",
+    );
 }
 
 /// # Safety
 /// As PostgreSQL calls the two callbacks below.
-unsafe fn refuse_key_update(
+unsafe fn sets_key(
     root: *mut pg_sys::PlannerInfo,
     plan: *mut pg_sys::ModifyTable,
     number: u32,
     subplan: i32,
-) {
+) -> bool {
     // SAFETY: an UPDATE has a list of changed columns for each of its relations.
     unsafe {
         if (*plan).operation != pg_sys::CmdType::CMD_UPDATE {
-            return;
+            return false;
         }
-        let relation = relation(root, number);
-        let keys = keys(relation);
-        for attribute in list::integers(list::pointer((*plan).updateColnosLists, subplan as usize)) {
-            let name = pg_sys::get_attname(relation, attribute as i16, true);
-            if name.is_null() {
-                continue;
-            }
-            let name = CStr::from_ptr(name).to_string_lossy();
-            if keys.iter().any(|key| *key == name) {
-                raise_with_hint(
-                    PgSqlErrorCode::ERRCODE_FEATURE_NOT_SUPPORTED,
-                    format!("column \"{name}\" distributes the table and cannot be updated"),
-                    "Leave it out of SET, or DELETE the row and INSERT it with its new key in one transaction.",
-                );
-            }
+        let part = relation(root, number);
+        let set = list::integers(list::pointer((*plan).updateColnosLists, subplan as usize));
+        let key = key_among(part, &set);
+        if let Some((key, _)) = key {
+            refuse(part, key);
         }
+        key.is_some()
     }
 }
 
@@ -99,7 +121,7 @@ pub(super) unsafe extern "C-unwind" fn plan_modify(
 ) -> *mut pg_sys::List {
     // SAFETY: PostgreSQL's own arguments are passed on; postgres_fdw only deparses here.
     unsafe {
-        refuse_key_update(root, plan, number, subplan);
+        sets_key(root, plan, number, subplan);
         match base().PlanForeignModify {
             Some(plan_base) => pg_guard_ffi_boundary(|| plan_base(root, plan, number, subplan)),
             None => std::ptr::null_mut(),
@@ -116,7 +138,10 @@ pub(super) unsafe extern "C-unwind" fn plan_direct(
 ) -> bool {
     // SAFETY: as above.
     unsafe {
-        refuse_key_update(root, plan, number, subplan);
+        // A row that may move is changed by itself.
+        if sets_key(root, plan, number, subplan) {
+            return false;
+        }
         // A pushed-down join is changed row by row: its RETURNING has rows of other tables in it.
         if is_join((*plan).plan.lefttree, subplan as usize) {
             return false;

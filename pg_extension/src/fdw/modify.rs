@@ -16,7 +16,8 @@ use pgrx::{PgMemoryContexts, PgSqlErrorCode};
 
 use super::bulk::{self, Block};
 use super::convert::{Outputs, RowReader};
-use super::{list, scan};
+use super::moved::Moving;
+use super::{key, list, scan};
 use crate::catalog;
 use crate::error::{raise, raise_with_hint};
 use crate::remote::connection::Patience;
@@ -43,6 +44,8 @@ struct Modify {
     into: String,
     /// Where rows gather that go there by COPY.
     block: Option<Rc<RefCell<Block>>>,
+    /// For an UPDATE of the key.
+    moving: Option<Moving>,
     /// The columns that are sent, behind the row's place for UPDATE and DELETE.
     columns: Vec<i32>,
     outputs: Outputs,
@@ -194,6 +197,7 @@ unsafe fn prepare_insert(
         let gathers = plan.is_null() || catalog::changes_itself();
         let gathers = gathers && !returns && !before && !columns.is_empty() && ending.is_empty();
         let modify = Modify {
+            moving: None,
             block: gathers.then(|| Block::new(&node, user, &into)),
             into,
             node,
@@ -237,8 +241,8 @@ pub(super) unsafe extern "C-unwind" fn begin(
         let table = (*relation).ri_RelationDesc;
         let types = (*table).rd_att;
         let columns = list::integers(list::pointer(private, 1));
-        let returned = list::boolean(private, 3)
-            .then(|| RowReader::new(types, &list::integers(list::pointer(private, 4))));
+        let wanted = list::boolean(private, 3).then(|| list::integers(list::pointer(private, 4)));
+        let returned = wanted.as_ref().map(|columns| RowReader::new(types, columns));
         let source = (*(*(*state).ps.lefttree).plan).targetlist;
         let place = pg_sys::ExecFindJunkAttributeInTlist(source, c"ctid".as_ptr());
         if place <= 0 {
@@ -252,6 +256,14 @@ pub(super) unsafe extern "C-unwind" fn begin(
             .into_iter()
             .filter(|&c| (*(*types).attrs.as_ptr().add(c as usize - 1)).attgenerated == 0)
             .collect();
+        let mut moving = None;
+        if (*state).operation == pg_sys::CmdType::CMD_UPDATE
+            && let Some((key, root)) = key::key_among((*table).rd_id, &columns)
+        {
+            // The plan may be older than the setting.
+            key::refuse((*table).rd_id, key);
+            moving = Some(Moving::new(table, root, user, (&columns, key), wanted.as_deref()));
+        }
         let mut kinds = vec![pg_sys::TIDOID];
         if (*state).operation == pg_sys::CmdType::CMD_UPDATE {
             kinds.extend(columns.iter().map(|&column| type_of(types, column)));
@@ -263,6 +275,7 @@ pub(super) unsafe extern "C-unwind" fn begin(
             sql: list::string(private, 0),
             ending: String::new(),
             into: String::new(),
+            moving,
             block: None,
             outputs: Outputs::new(&kinds),
             columns,
@@ -525,7 +538,11 @@ unsafe fn change(
         }
         let mut parameters = Vec::with_capacity(all.len());
         modify.outputs.texts(all.into_iter(), &mut parameters);
-        let answer = modify.run(&session, &modify.sql, &parameters, true);
+        let moved = match &modify.moving {
+            Some(moving) if sets => moving.apply(&modify.node, &modify.columns, &parameters),
+            _ => None,
+        };
+        let answer = moved.unwrap_or_else(|| modify.run(&session, &modify.sql, &parameters, true));
         if modify.returned(slot, answer) {
             slot
         } else {

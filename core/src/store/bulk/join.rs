@@ -38,6 +38,9 @@ const LIMITS: CompactionLimits = CompactionLimits {
     keep_log_from: Lsn::ZERO,
 };
 
+/// The key index takes about 13 bytes a key on average, and up to this much just after pages have divided.
+const INDEX_BYTES_A_KEY: u64 = 20;
+
 impl Store {
     /// Makes everything `load` was given visible at once, and durable: on return it survives a power cut,
     /// and a snapshot sees all of it or nothing. A key that is there already gets the new value, as from a
@@ -93,6 +96,8 @@ impl Store {
         for _ in 0..2 {
             self.flush_all(Writers::GoOn)?;
         }
+        // What the index will need at most, known to be there before anything counts.
+        self.check_space(load.keys.saturating_mul(INDEX_BYTES_A_KEY))?;
         self.index
             .reserve(usize::try_from(load.keys).unwrap_or(usize::MAX))?;
         let stripes = self.stripes.lock_all();
@@ -246,11 +251,14 @@ impl Store {
             ..RecordParts::new(RecordKind::Ingest, &[], &value, Lsn::ZERO)
         };
         let appended = self.log.append(&parts)?;
-        Ok(Written {
+        let written = Written {
             lsn: appended.lsn,
             end: appended.end,
             epoch: appended.epoch,
-        })
+        };
+        drop(appended);
+        self.waiters.wake(|| self.log.stable());
+        Ok(written)
     }
 
     /// After a crash between manifest and record: the record is made up for, behind the first one of an

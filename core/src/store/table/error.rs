@@ -38,6 +38,14 @@ pub enum TableError {
         /// What is wrong there.
         what: String,
     },
+    /// A newer version wrote the file, and this one cannot read it. Nothing is damaged.
+    #[error("{path} has {found}", path = path.display())]
+    NewerFormat {
+        /// The file.
+        path: PathBuf,
+        /// Its format and features, and which this version reads.
+        found: String,
+    },
     /// The store has as many tables as the key index can tell apart; nothing was written.
     #[error("{path} has used up its {max} table slots", path = path.display())]
     Full {
@@ -80,7 +88,13 @@ impl TableError {
     }
 
     pub(in crate::store) fn page(path: &Path, offset: u64) -> impl FnOnce(PageError) -> TableError + '_ {
-        move |error| TableError::damaged(path, offset, error)
+        move |error| match error {
+            PageError::Version { .. } => TableError::NewerFormat {
+                path: path.to_owned(),
+                found: error.to_string(),
+            },
+            error => TableError::damaged(path, offset, error),
+        }
     }
 
     pub(in crate::store) fn malformed(path: &Path, offset: u64) -> impl FnOnce(Malformed) -> TableError + '_ {
