@@ -19,6 +19,9 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 const KEYS: u64 = 1_000_000;
 const BATCH: u64 = 1000;
 
+/// Fills an empty store.
+type Way = fn(&Store);
+
 fn key(n: u64) -> [u8; 16] {
     let mut key = *b"user:00000000000";
     key[8..].copy_from_slice(&n.to_be_bytes());
@@ -60,7 +63,7 @@ fn bulk(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("a million sorted pairs");
     group.sample_size(10).measurement_time(Duration::from_secs(10));
     group.throughput(Throughput::Elements(KEYS));
-    let ways: [(&str, fn(&Store)); 4] = [
+    let ways: [(&str, Way); 4] = [
         ("puts", puts),
         ("batches of 1000", batches),
         ("puts and compacted", compacted),

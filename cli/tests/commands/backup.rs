@@ -120,3 +120,38 @@ fn damage_and_wrong_directories_are_told_apart_by_exit_codes() {
     place.run(&["verify", "safe"]).code(0);
     place.run(&["restore", "safe", "again"]).code(0);
 }
+
+/// The way that docs/OPERATIONS.md names for a replica that nobody's log can bring back.
+#[test]
+fn a_lost_replica_of_a_released_log_comes_back_through_a_backup() {
+    let place = Place::new();
+    place
+        .run(&["init", "c", "--shards", "1", "--replicas", "3"])
+        .code(0);
+    let text = "x".repeat(200);
+    let lines: String = (0..20_000)
+        .map(|n| format!("{{\"id\":\"user:{n:05}\",\"text\":\"{text}\"}}\n"))
+        .collect();
+    place.write("all.jsonl", lines);
+    place.run(&["import", "c", "all.jsonl", "--key", "id"]).code(0);
+    place.run(&["compact", "c", "--release-log"]).code(0);
+    fs::remove_dir_all(place.path("c/nodes/n2/shard-00000")).unwrap();
+    // It says what is the matter, and the others go on.
+    place
+        .run(&["put", "c", "user:00007", "newer"])
+        .code(0)
+        .says("have been released")
+        .says("copy the store anew");
+    place.run(&["backup", "c", "saved"]).code(0);
+    place.run(&["restore", "saved", "again"]).code(0);
+    place.run(&["count", "again"]).prints("20000\n");
+    place.run(&["get", "again", "user:00007"]).prints("newer\n");
+    let status = place.run(&["status", "again", "--json"]).code(0).json();
+    let replicas = status["shards"][0]["replicas"].as_array().unwrap().clone();
+    assert_eq!(replicas.len(), 3);
+    for replica in replicas {
+        let state = replica["state"].as_str().unwrap();
+        assert!(matches!(state, "primary" | "follower"), "{replica}");
+    }
+    place.run(&["verify", "again"]).code(0);
+}

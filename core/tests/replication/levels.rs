@@ -7,7 +7,7 @@ use std::path::Path;
 use atoll::cluster::{Cluster, ClusterError, ReadOptions, Token, WriteDurability};
 use atoll::io::Disk;
 use atoll::routing::Locality;
-use atoll::store::WriteBatch;
+use atoll::store::{Expires, StoreError, WriteBatch};
 
 use super::harness::*;
 
@@ -258,4 +258,55 @@ fn a_range_is_deleted_on_every_replica() {
     }
     assert_eq!(cluster.count(&strong()).unwrap(), 3000 - inside);
     assert_whole(&cluster);
+}
+
+#[test]
+fn sorted_pairs_are_loaded_where_each_shard_has_one_replica() {
+    let mut machine = Machine::new(13);
+    let cluster = machine.create(&spec(1, 4, 1));
+    cluster
+        .put(&key(5), b"older", WriteDurability::Replicated)
+        .unwrap();
+    let keys: BTreeSet<Vec<u8>> = (0..2000).map(key).collect();
+    let mut load = cluster.bulk_load().unwrap();
+    for key in &keys {
+        load.put(key, b"loaded", Expires::Never).unwrap();
+    }
+    assert_eq!(cluster.count(&strong()).unwrap(), 1, "nobody sees it yet");
+    let token = load.finish().unwrap();
+    assert_eq!(token.shards().count(), 4);
+    let read = ReadOptions::after(token);
+    assert_eq!(&*cluster.get(&key(5), &read).unwrap().unwrap().value, b"loaded");
+    cluster.put(&key(6), b"newer", WriteDurability::Buffered).unwrap();
+    let mut unsorted = cluster.bulk_load().unwrap();
+    unsorted.put(b"b", b"1", Expires::Never).unwrap();
+    let refused = unsorted.put(b"a", b"2", Expires::Never).unwrap_err();
+    let is_unsorted = |error: &ClusterError| {
+        let ClusterError::Store { source, .. } = error else {
+            return false;
+        };
+        matches!(source, StoreError::Unsorted { .. })
+    };
+    assert!(is_unsorted(&refused), "{refused}");
+    unsorted.finish().unwrap_err();
+    drop(cluster);
+    machine.crash();
+    let cluster = machine.open();
+    assert_eq!(cluster.count(&strong()).unwrap(), 2000);
+    assert_eq!(
+        &*cluster.get(&key(6), &strong()).unwrap().unwrap().value,
+        b"newer"
+    );
+    assert_eq!(
+        &*cluster.get(&key(7), &strong()).unwrap().unwrap().value,
+        b"loaded"
+    );
+    assert_whole(&cluster);
+    let several = Machine::new(14).create(&spec(3, 2, 3));
+    let refused = several.bulk_load().unwrap_err();
+    assert!(matches!(
+        refused,
+        ClusterError::SeveralReplicas { replicas: 3, .. }
+    ));
+    assert_eq!(refused.exit_code(), 2);
 }
