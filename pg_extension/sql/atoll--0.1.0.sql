@@ -1485,7 +1485,6 @@ DECLARE
     family text;
     class text;
     filled bool := true;
-    id int4;
     grp atoll.colocation_group;
     kept regclass;
     made regclass;
@@ -1631,7 +1630,6 @@ DECLARE
     made int4;
     chosen int4;
     o record;
-    touches bool;
 BEGIN
     IF t.method <> 'range' THEN
         RAISE EXCEPTION 'table % is distributed by %', rel, t.method USING ERRCODE = '55000';
@@ -1926,7 +1924,7 @@ REVOKE ALL ON FUNCTION ask_nodes(int4[], text[], text), ranges(distributed_table
     topology(regclass), run_on_nodes(text, bool), run_on_slots(regclass, text, bool), verify(regclass) FROM PUBLIC;
 
 -- requires:
---   catalog_distribute
+--   catalog_ask
 --   ddl::carry_over
 --   ddl::is_volatile
 --   ddl::is_locked

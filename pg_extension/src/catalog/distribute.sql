@@ -101,7 +101,6 @@ DECLARE
     family text;
     class text;
     filled bool := true;
-    id int4;
     grp atoll.colocation_group;
     kept regclass;
     made regclass;
@@ -247,7 +246,6 @@ DECLARE
     made int4;
     chosen int4;
     o record;
-    touches bool;
 BEGIN
     IF t.method <> 'range' THEN
         RAISE EXCEPTION 'table % is distributed by %', rel, t.method USING ERRCODE = '55000';

@@ -169,6 +169,9 @@ impl Depends {
             | pg_sys::BYTEAOID
             | pg_sys::JSONOID
             | pg_sys::JSONBOID
+            | pg_sys::INT4ARRAYOID
+            | pg_sys::INT8ARRAYOID
+            | pg_sys::TEXTARRAYOID
             | pg_sys::TIDOID => Self::Nothing,
             pg_sys::DATEOID
             | pg_sys::TIMEOID
