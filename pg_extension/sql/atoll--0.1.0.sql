@@ -1926,7 +1926,7 @@ REVOKE ALL ON FUNCTION ask_nodes(int4[], text[], text), ranges(distributed_table
     topology(regclass), run_on_nodes(text, bool), run_on_slots(regclass, text, bool), verify(regclass) FROM PUBLIC;
 
 -- requires:
---   catalog_distribute
+--   catalog_ask
 --   ddl::carry_over
 --   ddl::is_volatile
 --   ddl::is_locked

@@ -184,7 +184,7 @@ extension_sql_file!(
     "catalog/ddl.sql",
     name = "catalog_ddl",
     requires = [
-        "catalog_distribute",
+        "catalog_ask",
         ddl::carry_over,
         ddl::is_volatile,
         ddl::is_locked
