@@ -183,10 +183,5 @@ extension_sql_file!(
 extension_sql_file!(
     "catalog/ddl.sql",
     name = "catalog_ddl",
-    requires = [
-        "catalog_ask",
-        ddl::carry_over,
-        ddl::is_volatile,
-        ddl::is_locked
-    ],
+    requires = ["catalog_ask", ddl::carry_over, ddl::is_volatile, ddl::is_locked],
 );
