@@ -7,7 +7,7 @@
 //! connect is replaced. `options.rs` checks options, `scan.rs` reads, `modify.rs` writes row by row,
 //! `bulk.rs` copies many rows, `direct.rs` runs whole UPDATE and DELETE statements there, `task.rs` starts statements together,
 //! `key.rs` keeps the distribution key from being updated, `moved.rs` moves rows where that is allowed, `maintain.rs` truncates and samples,
-//! `explain.rs` shows where a plan goes.
+//! `limit.rs` keeps nodes from sending more than is shown, `explain.rs` shows where a plan goes.
 
 #![expect(
     unsafe_code,
@@ -19,6 +19,7 @@ pub(crate) mod convert;
 mod direct;
 mod explain;
 mod key;
+mod limit;
 pub(crate) mod list;
 mod maintain;
 mod modify;
@@ -113,7 +114,7 @@ pub unsafe extern "C-unwind" fn atoll_fdw_handler(_call: pg_sys::FunctionCallInf
         // which the validator refuses.
         (*routine).GetForeignRelSize = base.GetForeignRelSize;
         (*routine).GetForeignPaths = base.GetForeignPaths;
-        (*routine).GetForeignPlan = base.GetForeignPlan;
+        (*routine).GetForeignPlan = Some(limit::plan);
         (*routine).GetForeignJoinPaths = base.GetForeignJoinPaths;
         (*routine).GetForeignUpperPaths = base.GetForeignUpperPaths;
         (*routine).AddForeignUpdateTargets = base.AddForeignUpdateTargets;

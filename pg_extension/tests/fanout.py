@@ -85,6 +85,31 @@ def parameters_rescans_and_joins_answer_as_a_plain_table():
 
 
 @test
+def a_limit_travels_to_the_nodes_where_nothing_above_drops_rows():
+    ways = (
+        ("SELECT id, v FROM {} ORDER BY id DESC LIMIT 7", True),
+        ("SELECT id FROM {} ORDER BY a, id LIMIT 5 OFFSET 3", True),
+        ("SELECT id FROM {} WHERE a = 3 ORDER BY id LIMIT 2", True),
+        ("SELECT * FROM (SELECT id FROM {} ORDER BY id LIMIT 9) x ORDER BY id DESC", True),
+        ("SELECT id FROM {} WHERE id + random() >= 3 ORDER BY id LIMIT 3", False),
+        ("SELECT x.id FROM {} x JOIN {} y ON y.id = x.a ORDER BY x.id LIMIT 3", False),
+        ("SELECT a, count(*) FROM {} GROUP BY a ORDER BY a LIMIT 2", False),
+        ("SELECT DISTINCT a FROM {} ORDER BY a LIMIT 2", False),
+        ("SELECT a FROM {} ORDER BY a FETCH FIRST 3 ROWS WITH TIES", False),
+        ("SELECT id, row_number() OVER (ORDER BY a, id) FROM {} ORDER BY id LIMIT 3", False),
+        ("SELECT generate_series(1, a) FROM {} ORDER BY id, 1 LIMIT 3", False),
+        ("SELECT id FROM {} ORDER BY id LIMIT 3 FOR UPDATE", False),
+    )
+    for sql, travels in ways:
+        plan = coordinator.ask("EXPLAIN (VERBOSE, COSTS OFF) " + sql.format("t", "t"))
+        if any(" LIMIT " in line for line in plan.splitlines() if "Remote SQL" in line) != travels:
+            raise AssertionError(f"{sql}: {plan}")
+        same(coordinator.ask(sql.format("t", "t")), coordinator.ask(sql.format("plain", "plain")))
+    same(coordinator.ask("PREPARE q(int) AS SELECT id FROM t ORDER BY id LIMIT $1; SET plan_cache_mode = force_generic_plan; EXECUTE q(2); EXECUTE q(4)"), "1\n2\n1\n2\n3\n4")
+    same(coordinator.ask("BEGIN; DELETE FROM t WHERE id <= 10; SELECT id FROM t ORDER BY id LIMIT 2; ROLLBACK"), "11\n12")
+
+
+@test
 def explain_names_node_slot_and_sql():
     holds(coordinator.ask("EXPLAIN (VERBOSE, COSTS OFF) SELECT v FROM t WHERE id = 42"), "Remote SQL: SELECT v FROM public.t_8 WHERE ((id = 42))", "Node: n3", "Slot: 8")
     if "host=" in coordinator.ask("EXPLAIN (VERBOSE) SELECT v FROM t"):
