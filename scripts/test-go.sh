@@ -34,7 +34,7 @@ case_of "go sources are formatted" formatted
 case_of "go vet finds nothing" env -C bindings/go go vet ./...
 tests race go test -race -v -count=1
 # The collector runs at every chance, and every pointer that crosses to C is checked.
-tests collected GOGC=1 GODEBUG=cgocheck=2 go test -v -count=1 -run 'Store|Closing|Closed|Transactions|Batches|Plans|Cluster|Session|Function|Rule|Version|Empty'
+tests collected GOGC=1 GODEBUG=cgocheck=2 go test -v -count=1 -run 'Store|Closing|Closed|Transactions|Batches|Plans|Cluster|Session|Function|Rule|Version|Empty|Log|Replica'
 # Memory of C's that is used after it was freed, or past its end.
 tests sanitized go test -asan -v -count=1
 tests leaks go test -v -count=1 -run 'Leaked'

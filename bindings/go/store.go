@@ -93,6 +93,8 @@ type Options struct {
 	MustExist bool
 	// ReadOnly opens the store beside the process that writes it, and follows what that does. No other option goes with it.
 	ReadOnly bool
+	// Replica opens the store as a copy of another one, which takes frames of that one's Log by Apply, and no writes.
+	Replica bool
 	// Settings are further options by their names, as `atoll options` lists them: {"segment_max_bytes": "16MiB"}.
 	Settings map[string]string
 }
@@ -150,6 +152,9 @@ func Open(ctx context.Context, path string, options *Options) (*Store, error) {
 	if options.ReadOnly && len(settings) > 0 {
 		return nil, &Error{Status: ErrInvalid.Status, Message: "ReadOnly goes with no other option: the process that writes the store sets them"}
 	}
+	if options.ReadOnly && options.Replica {
+		return nil, &Error{Status: ErrInvalid.Status, Message: "a store is opened ReadOnly or as a Replica, not both"}
+	}
 	set, wrong := newOptions(settings)
 	if wrong != nil {
 		return nil, wrong
@@ -165,6 +170,8 @@ func Open(ctx context.Context, path string, options *Options) (*Store, error) {
 	var status C.atoll_status
 	if options.ReadOnly {
 		status = C.atoll_db_open_reader(cPath, &db, &err)
+	} else if options.Replica {
+		status = C.atoll_db_open_replica(cPath, set, &db, &err)
 	} else {
 		status = C.atoll_db_open(cPath, set, &db, &err)
 	}

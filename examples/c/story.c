@@ -116,6 +116,25 @@ static void routing(void)
     atoll_router_spec_free(spec);
 }
 
+/* What was written, in order, as a subscriber sees it. */
+static void follow(atoll_db *db)
+{
+    atoll_error *err = NULL;
+    atoll_log_reader *reader = NULL;
+    atoll_log_cursor cursor = {0, 0};
+    atoll_log_entry entry;
+    atoll_bytes records;
+    must(atoll_log_open(db, 0, &reader, &err), err);
+    must(atoll_log_next(reader, 1 << 20, 0, &records, NULL, NULL, &err), err);
+    printf("the log says:");
+    while (atoll_log_entry_next(records.data, records.len, &cursor, &entry, &err) == ATOLL_OK) {
+        print(entry.kind == ATOLL_LOG_DELETE ? " -" : " ", entry.key);
+    }
+    printf("\n");
+    atoll_error_free(err);
+    atoll_log_free(reader);
+}
+
 /* Two writers that did not know of each other. */
 static void clocks(void)
 {
@@ -147,6 +166,7 @@ int main(int argc, char **argv)
     must(atoll_db_open(argv[1], NULL, &db, &err), err);
     store(db);
     transactions(db);
+    follow(db);
     routing();
     clocks();
     must(atoll_db_close(db, &err), err);

@@ -45,6 +45,15 @@ int main(int argc, char **argv)
     auto refused = second.commit();
     std::cout << "the second transaction: " << atoll_status_name(refused.error().status()) << '\n';
 
+    // What was written, in order, as a subscriber sees it.
+    auto log = db->log(0).value();
+    std::cout << "the log says:";
+    atolldb::Log::for_each(log.next(0).value()->records, [](const atoll_log_entry &entry) {
+        std::cout << (entry.kind == ATOLL_LOG_DELETE ? " -" : " ")
+                  << std::string_view(reinterpret_cast<const char *>(entry.key.data), entry.key.len);
+    }).check();
+    std::cout << '\n';
+
     // Where keys live, and what a fourth node would change.
     auto ring = atolldb::Router::of("ring", {"a", {"b", 2}, "c"}, {{"hash", "sha1"}, {"vnodes", "160"}}).value();
     std::cout << "user:42 lives on " << ring.node("user:42").value() << ", with copies on";

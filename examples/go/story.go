@@ -71,6 +71,24 @@ func main() {
 		fmt.Println("the second transaction:", refused.Status)
 	}
 
+	// What was written, in order, as a subscriber sees it.
+	log, err := db.Log(0)
+	must(err)
+	defer log.Close()
+	frame, err := log.Next(context.Background(), 0)
+	must(err)
+	changes, err := frame.Changes()
+	must(err)
+	fmt.Print("the log says:")
+	for _, change := range changes {
+		if change.Deleted {
+			fmt.Printf(" -%s", change.Key)
+		} else {
+			fmt.Printf(" %s", change.Key)
+		}
+	}
+	fmt.Println()
+
 	// Where keys live, and what a fourth node would change.
 	ring, err := atoll.NewRing([]string{"a", "b=2", "c"}, 160, "sha1")
 	must(err)

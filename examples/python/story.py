@@ -28,6 +28,10 @@ with atoll.open(sys.argv[1]) as db:
     except atoll.Conflict:
         print("the second transaction: ATOLL_CONFLICT")
 
+    # What was written, in order, as a subscriber sees it.
+    with db.log(0) as log:
+        print("the log says:", *(("" if c.value is not None else "-") + c.key.decode() for c in log.next(0)))
+
 # Where keys live, and what a fourth node would change.
 ring = atoll.Router.ring(["a", "b=2", "c"], hash="sha1")
 print("user:42 lives on", ring.node("user:42") + ", with copies on", *ring.nodes("user:42", 3))

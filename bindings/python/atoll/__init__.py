@@ -42,16 +42,17 @@ from ._errors import (
     WriteLost,
 )
 from ._keys import decode_key, encode_key
+from ._log import Change, Frame, Log, changes
 from ._routing import Location, Node, Router
-from ._store import Approximate, Batch, Option, Scan, Snapshot, Store, Stored, Transaction, open, options
+from ._store import Approximate, Batch, Option, Scan, Snapshot, Store, Stored, Transaction, open, open_replica, options
 from ._versions import Resolver, Version, compare_contexts, merge_contexts, resolver
 
 __version__: str = _core.version()
 
 __all__ = [
-    "AllNodesFailed", "Approximate", "Batch", "Busy", "CallbackFailed", "Closed", "Cluster", "Conflict", "Corrupt", "CrossSlot",
-    "DiskFull", "Error", "Forked", "Indeterminate", "InvalidArgument", "Location", "Locked", "Node", "NotPrimary", "Option",
+    "AllNodesFailed", "Approximate", "Batch", "Busy", "CallbackFailed", "Change", "Closed", "Cluster", "Conflict", "Corrupt",
+    "CrossSlot", "DiskFull", "Error", "Forked", "Frame", "Indeterminate", "InvalidArgument", "Location", "Locked", "Log", "Node", "NotPrimary", "Option",
     "Resolver", "Router", "Scan", "Session", "Snapshot", "StaleEpoch", "Stamp", "Store", "Stored", "TooOld", "Transaction",
-    "Unavailable", "VectorClock", "Version", "WriteLost", "compare_contexts", "compare_stamps", "decode_key", "encode_key",
-    "merge_contexts", "merge_tokens", "open", "open_cluster", "options", "resolver",
+    "Unavailable", "VectorClock", "Version", "WriteLost", "changes", "compare_contexts", "compare_stamps", "decode_key", "encode_key",
+    "merge_contexts", "merge_tokens", "open", "open_cluster", "open_replica", "options", "resolver",
 ]  # fmt: skip

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 from . import _core
 from ._arguments import Bytes, durability_of, range_of, text_of, ttl_ms, whole
 from ._errors import Conflict, InvalidArgument
+from ._log import Log
 
 T = TypeVar("T")
 E = TypeVar("E", covariant=True)
@@ -61,7 +62,14 @@ def open(path: str | os.PathLike[str], *, create: bool = True, read_only: bool =
         raise InvalidArgument(f"a store that is opened read_only takes no options: {', '.join(settings)}")
     texts = {name: text_of(value) for name, value in settings.items()}
     texts["create"] = text_of(create)
-    return Store._open(os.fsdecode(path), texts, read_only)
+    return Store._open(os.fsdecode(path), texts, int(read_only))
+
+
+def open_replica(path: str | os.PathLike[str], *, create: bool = True, **settings: object) -> Store:
+    """Opens a copy of another store: it takes frames of that one's log by `apply()`, and no writes. Otherwise as open()."""
+    texts = {name: text_of(value) for name, value in settings.items()}
+    texts["create"] = text_of(create)
+    return Store._open(os.fsdecode(path), texts, 2)
 
 
 class Scan(Iterator[E], Protocol[E]):
@@ -322,6 +330,13 @@ class Store(_core.Db):
     ) -> Approximate:
         """About how many records and bytes a range holds; takes milliseconds however large it is."""
         return Approximate(*self._count_approximate(*range_of(start, end, prefix, None, False), False))
+
+    def log(self, start: int | None = None) -> Log:
+        """Follows what is written to the store: from now on, from 0 all that the log still has, or from the `next` of a frame.
+
+        Raises TooOld if that part of the log is gone: scan the store then, and go on from its snapshot's lsn().
+        """
+        return Log(self._log(start))
 
     def stats(self) -> dict[str, Any]:
         """Figures: keys, segments, runs, tables, bytes, how compaction has fared."""

@@ -114,6 +114,12 @@ typedef struct {
 
 typedef struct {
     PyObject_HEAD
+    atoll_log_reader *reader;
+    int busy, interrupted;
+} LogObject;
+
+typedef struct {
+    PyObject_HEAD
     atoll_pin *pin;
     atoll_bytes value;
 } PinObject;
@@ -138,9 +144,9 @@ typedef struct {
     atoll_resolver *resolver;
 } ResolverObject;
 
-extern PyTypeObject *Snapshot_Type, *Scan_Type, *Pin_Type, *Transaction_Type, *Batch_Type, *Router_Type, *Clock_Type;
+extern PyTypeObject *Snapshot_Type, *Scan_Type, *Pin_Type, *Transaction_Type, *Batch_Type, *Router_Type, *Clock_Type, *Log_Type;
 extern PyType_Spec db_spec, snapshot_spec, batch_spec, transaction_spec, scan_spec, pin_spec, router_spec, cluster_spec, clock_spec,
-    resolver_spec;
+    resolver_spec, log_spec;
 
 /* A new object of a type made by PyType_FromSpec. */
 static inline void *new_object(PyTypeObject *type)
@@ -196,6 +202,12 @@ PyObject *db_delete(PyObject *self, PyObject *const *args, Py_ssize_t n);
 int db_ass_subscript(PyObject *self, PyObject *key, PyObject *value);
 PyObject *db_compare_and_set(PyObject *self, PyObject *const *args, Py_ssize_t n);
 PyObject *db_write(PyObject *self, PyObject *const *args, Py_ssize_t n);
+
+/* ---- log.c ---- */
+
+PyObject *db_log(PyObject *self, PyObject *from);
+PyObject *db_apply_log(PyObject *self, PyObject *frame);
+PyObject *log_entries(PyObject *module, PyObject *frame);
 
 /* ---- router.c, route.c, place.c ---- */
 

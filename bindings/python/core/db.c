@@ -16,17 +16,17 @@ static void db_dealloc(PyObject *self)
     free_object(self);
 }
 
-/* (path, {option: text}, read_only) */
+/* (path, {option: text}, how: 0 to write, 1 to read, 2 as a replica) */
 static PyObject *db_open(PyObject *type, PyObject *args)
 {
     const char *path;
     PyObject *settings;
-    int read_only;
+    int how;
     atoll_options *options;
     atoll_error *err = NULL;
     atoll_status status;
     DbObject *self;
-    if (!PyArg_ParseTuple(args, "sO!p", &path, &PyDict_Type, &settings, &read_only)) {
+    if (!PyArg_ParseTuple(args, "sO!i", &path, &PyDict_Type, &settings, &how)) {
         return NULL;
     }
     options = take_options(settings);
@@ -36,7 +36,9 @@ static PyObject *db_open(PyObject *type, PyObject *args)
         return NULL;
     }
     Py_BEGIN_ALLOW_THREADS
-    status = read_only ? atoll_db_open_reader(path, &self->db, &err) : atoll_db_open(path, options, &self->db, &err);
+    status = how == 1   ? atoll_db_open_reader(path, &self->db, &err)
+             : how == 2 ? atoll_db_open_replica(path, options, &self->db, &err)
+                        : atoll_db_open(path, options, &self->db, &err);
     Py_END_ALLOW_THREADS
     atoll_options_free(options);
     if (status != ATOLL_OK) {
@@ -147,6 +149,9 @@ static PyMethodDef db_methods[] = {
     {"_compare_and_set", FAST(db_compare_and_set), METH_FASTCALL, NULL},
     {"_write", FAST(db_write), METH_FASTCALL, NULL},
     {"_scan", FAST(db_scan), METH_FASTCALL, NULL},
+    {"_log", db_log, METH_O, NULL},
+    {"apply", db_apply_log, METH_O,
+     "apply(frame): appends a frame of another store's log, as far as it is not there yet, to a replica; the position it has got to."},
     {"_snapshot", db_snapshot, METH_O, NULL},
     {"_begin", db_begin, METH_O, NULL},
     {"_stats_json", db_stats_json, METH_NOARGS, NULL},

@@ -5,7 +5,7 @@
  */
 #include "core.h"
 
-PyTypeObject *Snapshot_Type, *Scan_Type, *Pin_Type, *Transaction_Type, *Batch_Type, *Router_Type, *Clock_Type;
+PyTypeObject *Snapshot_Type, *Scan_Type, *Pin_Type, *Transaction_Type, *Batch_Type, *Router_Type, *Clock_Type, *Log_Type;
 
 static PyObject *options_table(PyObject *module, PyObject *unused)
 {
@@ -51,6 +51,7 @@ static PyMethodDef module_methods[] = {
     {"context_merge", FAST(context_merge), METH_FASTCALL, NULL},
     {"version_encode", FAST(version_encode), METH_FASTCALL, NULL},
     {"version_decode", version_decode, METH_O, NULL},
+    {"log_entries", log_entries, METH_O, NULL},
     {"options", options_table, METH_NOARGS, NULL},
     {"token_merge", FAST(token_merge), METH_FASTCALL, NULL},
     {"set_make_error", set_make_error, METH_O, NULL},
@@ -87,6 +88,7 @@ PyMODINIT_FUNC PyInit__core(void)
         {&batch_spec, "Batch", &Batch_Type},
         {&transaction_spec, "Transaction", &Transaction_Type},
         {&scan_spec, "Scan", &Scan_Type},
+        {&log_spec, "Log", &Log_Type},
         {&pin_spec, "Pin", &Pin_Type},
         {&router_spec, "Router", &Router_Type},
         {&clock_spec, "VectorClock", &Clock_Type},
