@@ -30,6 +30,8 @@ static struct {
     atoll_options *options;
     atoll_router_spec *spec;
     atoll_vclock *clock[SHARED];
+    /* Freed at the end only, so that anybody may interrupt it. */
+    atoll_log_reader *log;
     /* Immutable ones, which must serve everybody at once. */
     atoll_router *router[SHARED];
     atoll_resolver *resolver;
@@ -52,6 +54,10 @@ typedef struct {
     atoll_options *options[OWN];
     atoll_router *router[OWN];
     atoll_vclock *clock[OWN];
+    atoll_log_reader *log[OWN];
+    /* A frame of some log, damaged now and then. */
+    uint8_t frame[2048];
+    size_t frame_len;
 } actor;
 
 /* splitmix64 (Steele, Lea, Flood 2014). */
@@ -412,6 +418,59 @@ static void use_scan(actor *a, atoll_db *db)
     }
 }
 
+static void use_log(actor *a, atoll_db *db)
+{
+    static const uint64_t positions[] = {0, ATOLL_LOG_FROM_NOW, 80, 1u << 20, ATOLL_LOG_FROM_NOW - 1};
+    atoll_error *err = NULL, **to = chance(a, 8) ? NULL : &err;
+    size_t i = below(a, OWN);
+    int is_own = !chance(a, 3);
+    atoll_log_reader *reader = is_own ? a->log[i] : shared.log;
+    switch (below(a, 8)) {
+    case 0:
+        atoll_log_free(a->log[i]);
+        a->log[i] = NULL;
+        answer(a, atoll_log_open(db, positions[below(a, 5)], &a->log[i], to), to);
+        break;
+    case 1:
+    case 2: {
+        atoll_bytes records;
+        uint64_t first, following;
+        if (answer(a, atoll_log_next(reader, below(a, 3000), (int64_t)below(a, 3), &records, chance(a, 2) ? &first : NULL,
+                                     chance(a, 2) ? &following : NULL, to), to) == ATOLL_OK && is_own) {
+            touch(a, records);
+            a->frame_len = records.len < sizeof a->frame ? records.len : sizeof a->frame;
+            memcpy(a->frame, records.data, a->frame_len);
+        }
+        break;
+    }
+    case 3: a->seen += (uint64_t)atoll_log_fd(reader); break;
+    case 4: atoll_log_interrupt(reader); break;
+    case 5:
+    case 6: {
+        atoll_log_cursor cursor = {0, 0};
+        atoll_log_entry entry;
+        int n;
+        if (a->frame_len > 0 && chance(a, 4)) {
+            a->frame[below(a, a->frame_len)] ^= (uint8_t)(1u << below(a, 8));
+        }
+        if (chance(a, 9)) {
+            cursor.at = next(a);
+            cursor.batch_end = next(a);
+        }
+        for (n = 0; n < 50 && answer(a, atoll_log_entry_next(chance(a, 40) ? NULL : a->frame, chance(a, 40) ? (size_t)-1 : a->frame_len, &cursor,
+                                                             &entry, to), to) == ATOLL_OK; n++) {
+            touch(a, entry.key);
+            touch(a, entry.value);
+        }
+        break;
+    }
+    default: {
+        uint64_t applied;
+        answer(a, atoll_log_apply(db, chance(a, 20) ? NULL : a->frame, a->frame_len, chance(a, 2) ? &applied : NULL, to), to);
+    }
+    }
+}
+
 static void use_the_rest(actor *a, atoll_db *db)
 {
     static const char *const names[] = {"create", "segment_max_bytes", "nonsense", "", "compaction", "verify_payload", "sync_interval"};
@@ -707,7 +766,8 @@ static void *act(void *argument)
             open_or_close(a);
             continue;
         }
-        switch (below(a, 12)) {
+        switch (below(a, 13)) {
+        case 12: use_log(a, db); break;
         case 8:
         case 9: use_routers(a); break;
         case 10:
@@ -731,6 +791,7 @@ static void *act(void *argument)
         atoll_options_free(a->options[i]);
         atoll_router_free(a->router[i]);
         atoll_vclock_free(a->clock[i]);
+        atoll_log_free(a->log[i]);
     }
     return NULL;
 }
@@ -774,6 +835,7 @@ int main(void)
         check_status(atoll_scan(dbs[i % DBS].db, NULL, NULL, &shared.iter[i], &err), ATOLL_OK, &err, "a scan begins");
         check_status(atoll_transaction_begin(dbs[i % DBS].db, &shared.transaction[i], &err), ATOLL_OK, &err, "a transaction begins");
     }
+    check_status(atoll_log_open(dbs[0].db, 0, &shared.log, &err), ATOLL_OK, &err, "a log is followed");
     for (i = 0; i < threads; i++) {
         actors[i].random = seed * 1000003 + i;
         actors[i].calls = calls / threads;
@@ -798,6 +860,7 @@ int main(void)
     }
     atoll_options_free(shared.options);
     atoll_router_spec_free(shared.spec);
+    atoll_log_free(shared.log);
     atoll_resolver_free(shared.resolver);
     for (i = 0; i < SHARED; i++) {
         atoll_router_free(shared.router[i]);

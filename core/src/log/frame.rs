@@ -173,6 +173,12 @@ impl<'f> Frame<'f> {
         self.from.advance(self.records.len() as u64)
     }
 
+    /// Epoch of its records.
+    #[must_use]
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
     /// Cluster and shard of the log.
     #[must_use]
     pub fn shard(&self) -> (Uuid, ShardId) {

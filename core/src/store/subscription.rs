@@ -167,6 +167,14 @@ impl Store {
         if frame.end() <= tail {
             return Ok(tail);
         }
+        if self.log.is_leader() {
+            // Whatever epoch the frame is of: a store that writes by itself is nobody's copy.
+            return Err(LogError::StaleEpoch {
+                ours: self.epoch(),
+                theirs: frame.epoch(),
+            }
+            .into());
+        }
         let chunk = frame.chunk_from(tail).map_err(damaged)?;
         self.apply(&chunk.ok_or_else(|| gap(frame.from()))?)
     }

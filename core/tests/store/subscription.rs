@@ -135,6 +135,29 @@ fn applying_frames_again_in_pieces_and_overlapping_changes_nothing() {
     let other = open(&SimDisk::new(3), 3);
     let refused = other.apply_frame(&frames(&mut subscribe(&store, Lsn::ZERO), 1 << 20)[0]);
     assert!(matches!(refused, Err(StoreError::Log(_))), "{refused:?}");
+    // Not even where it fits and is of a later epoch.
+    let leading = open(&SimDisk::new(4), 4);
+    let later = SimDisk::new(5);
+    drop(open(&later, 5));
+    let later = open(&later, 5);
+    later
+        .put(b"key", b"of another", Durability::Buffered)
+        .expect("put");
+    let frames = frames(&mut subscribe(&later, Lsn::ZERO), 1 << 20);
+    for frame in &frames {
+        let refused = leading.apply_frame(frame);
+        assert!(
+            match &refused {
+                Err(error) => matches!(error, StoreError::Log(_)),
+                Ok(end) => *end == leading.tail(),
+            },
+            "{refused:?}"
+        );
+    }
+    assert!(leading.get(b"key").expect("readable").is_none());
+    leading
+        .put(b"key", b"its own", Durability::Buffered)
+        .expect("it still leads");
 }
 
 #[test]
