@@ -62,6 +62,13 @@ impl Waiters {
         }
     }
 
+    fn add(&self, waiter: &Arc<Waiter>) {
+        let mut all = self.all.lock();
+        // Those that have gone since: their memory stays as long as anything points to it.
+        all.retain(|waiter| waiter.strong_count() > 0);
+        all.push(Arc::downgrade(waiter));
+    }
+
     #[cold]
     fn wake_below(&self, stable: Lsn) {
         let mut all = self.all.lock();
@@ -139,7 +146,7 @@ impl Store {
         if from < self.log.start() {
             return Err(released().into());
         }
-        self.waiters.all.lock().push(Arc::downgrade(&subscription.waiter));
+        self.waiters.add(&subscription.waiter);
         Ok(subscription)
     }
 
