@@ -1587,6 +1587,7 @@ void atoll_log_free(atoll_log_reader *reader);
  * set to the position the copy has got to, which is where its source goes on. Not durable before atoll_sync().
  * ATOLL_E_INVALID if something before the frame is missing, or it is of another kind of store; ATOLL_E_CORRUPT for bytes
  * that are no sound frame; ATOLL_E_STALE_EPOCH if the copy has gone on by itself. Nothing of a refused frame is applied.
+ * ATOLL_E_DISK_FULL may leave its first records applied: give it again once there is space.
  * Any thread.
  */
 atoll_status atoll_log_apply(atoll_db *replica,

@@ -317,6 +317,7 @@ pub unsafe extern "C" fn atoll_log_free(reader: *mut atoll_log_reader) {
 /// set to the position the copy has got to, which is where its source goes on. Not durable before atoll_sync().
 /// ATOLL_E_INVALID if something before the frame is missing, or it is of another kind of store; ATOLL_E_CORRUPT for bytes
 /// that are no sound frame; ATOLL_E_STALE_EPOCH if the copy has gone on by itself. Nothing of a refused frame is applied.
+/// ATOLL_E_DISK_FULL may leave its first records applied: give it again once there is space.
 /// Any thread.
 // SAFETY: no other symbol of this program has this name; the prefix is this library's.
 #[unsafe(no_mangle)]
