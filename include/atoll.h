@@ -20,6 +20,9 @@
  *              Pointers returned as `const` belong to the library and must not be freed.
  *   Structs    that begin with struct_size are initialised with their INIT macro. The library reads as much as the
  *              caller's version has, and answers ATOLL_E_UNSUPPORTED to fields it does not know yet.
+ *   Stability  All of it is of version 0.1. Until 1.0 a minor version may change it, and ATOLL_ABI_VERSION and the SONAME then
+ *              change with it; within one of them functions, constants and fields at the end of structs with struct_size are added
+ *              only.
  *   fork()     A store does not work in a child process: calls answer ATOLL_E_FORKED there. Freeing is allowed.
  *
  * Link with -latoll. The static library also needs -lgcc_s -lutil -lrt -lpthread -lm -ldl.
@@ -54,6 +57,11 @@
 #define ATOLL_MAX_VALUE_BYTES 67108864
 
 /**
+ * For atoll_cluster_count_approximate(): keys of every slot.
+ */
+#define ATOLL_SLOT_ANY UINT32_MAX
+
+/**
  * As many copies as the quorum of the shard has are on their devices.
  */
 #define ATOLL_DURABILITY_REPLICATED 2
@@ -69,7 +77,7 @@
 #define ATOLL_CONSISTENCY_EVENTUAL 1
 
 /**
- * Everything the token speaks of, from any copy that has it.
+ * Everything the token or the session speaks of, from any copy that has it.
  */
 #define ATOLL_CONSISTENCY_READ_YOUR_WRITES 2
 
@@ -82,6 +90,31 @@
  * On the device.
  */
 #define ATOLL_DURABILITY_SYNCED 1
+
+/**
+ * It does all it should.
+ */
+#define ATOLL_HEALTH_OK 0
+
+/**
+ * It reads and writes, and something needs to be looked at.
+ */
+#define ATOLL_HEALTH_DEGRADED 1
+
+/**
+ * It reads, and some or all writes are refused: the disk is full, or the handle was opened for reading.
+ */
+#define ATOLL_HEALTH_READ_ONLY 2
+
+/**
+ * It takes no writes until somebody acts, and some reads may fail.
+ */
+#define ATOLL_HEALTH_FAILED 3
+
+/**
+ * For `wall_ms`: the wall clock of this machine.
+ */
+#define ATOLL_WALL_NOW UINT64_MAX
 
 /**
  * Integers as 8 bytes whose order is numeric order.
@@ -158,6 +191,37 @@
  * The next entry belongs to the same atomic batch.
  */
 #define ATOLL_LOG_MORE_IN_BATCH 1
+
+/**
+ * Nothing.
+ */
+#define ATOLL_LOG_LEVEL_OFF 0
+
+/**
+ * Something does not work any more and somebody has to act.
+ */
+#define ATOLL_LOG_LEVEL_ERROR 1
+
+/**
+ * Something failed and will be tried again, or works less well.
+ */
+#define ATOLL_LOG_LEVEL_WARN 2
+
+/**
+ * What an operator wants to find in a log: recoveries, failovers, moves.
+ */
+#define ATOLL_LOG_LEVEL_INFO 3
+
+/**
+ * Everything else.
+ */
+#define ATOLL_LOG_LEVEL_DEBUG 4
+
+/**
+ * Files that never change get a second name in the backup instead of a copy, where both lie on one file system: costs no space, and
+ * does not help when that file system is lost.
+ */
+#define ATOLL_BACKUP_LINK 1
 
 /**
  * The node takes keys.
@@ -245,12 +309,25 @@ typedef struct atoll_db atoll_db;
 typedef struct atoll_error atoll_error;
 
 /**
+ * A hybrid logical clock (Kulkarni et al. 2014) of one node. Any thread: stamps are given in one order.
+ */
+typedef struct atoll_hlc_clock atoll_hlc_clock;
+
+/**
  * A scan under way. One thread at a time.
  *
  * What it shows does not change by writes that come after it began. It keeps the space of newer versions from being
  * given back: free it when it has served.
  */
 typedef struct atoll_iter atoll_iter;
+
+/**
+ * Pairs on their way into a store, past its log: several times as fast as writes. One thread at a time.
+ *
+ * Nobody sees them before atoll_load_finish(), and everybody does afterwards. Followers of the log do not get them: they are told
+ * ATOLL_E_TOO_OLD there.
+ */
+typedef struct atoll_load atoll_load;
 
 /**
  * A place in the log of a store that moves on as it is read. One thread at a time; atoll_log_interrupt() from any.
@@ -290,6 +367,21 @@ typedef struct atoll_router atoll_router;
  * What a router is to look like. One thread at a time.
  */
 typedef struct atoll_router_spec atoll_router_spec;
+
+/**
+ * What one user of a cluster has written and read. Any number of threads may use it at once.
+ *
+ * Name it in atoll_cluster_write_opts and atoll_cluster_read_opts: reads at ATOLL_CONSISTENCY_READ_YOUR_WRITES then include every write
+ * of the session and never show an older state than an earlier read of it did, from whichever copy.
+ */
+typedef struct atoll_session atoll_session;
+
+/**
+ * The versions of one key that no other one has seen, and the context of all that was ever seen of it. One thread at a time.
+ *
+ * Two nodes that have taken in the same writes, in any order and however often, hold sets of equal bytes.
+ */
+typedef struct atoll_siblings atoll_siblings;
 
 /**
  * A store as it was at one position. Any number of threads may use it at once.
@@ -400,55 +492,6 @@ typedef struct {
 } atoll_version_view;
 
 /**
- * How a cluster is written. Initialise it with ATOLL_CLUSTER_WRITE_OPTS_INIT; NULL stands for the defaults.
- */
-typedef struct {
-    /**
-     * sizeof(atoll_cluster_write_opts).
-     */
-    size_t struct_size;
-    /**
-     * ATOLL_DURABILITY_SYNCED (default), ATOLL_DURABILITY_BUFFERED or ATOLL_DURABILITY_REPLICATED. The quorum of the cluster is a
-     * floor for all of them.
-     */
-    uint32_t durability;
-    /**
-     * 0.
-     */
-    uint32_t flags;
-    /**
-     * The value is gone this many milliseconds after the write; 0: it stays.
-     */
-    uint64_t ttl_ms;
-} atoll_cluster_write_opts;
-
-/**
- * How a cluster is read. Initialise it with ATOLL_CLUSTER_READ_OPTS_INIT; NULL stands for the defaults.
- */
-typedef struct {
-    /**
-     * sizeof(atoll_cluster_read_opts).
-     */
-    size_t struct_size;
-    /**
-     * ATOLL_CONSISTENCY_STRONG (default), ATOLL_CONSISTENCY_EVENTUAL or ATOLL_CONSISTENCY_READ_YOUR_WRITES, which needs a token.
-     */
-    uint32_t consistency;
-    /**
-     * 0.
-     */
-    uint32_t flags;
-    /**
-     * Bytes of a token of this cluster, of any language; NULL for none.
-     */
-    const uint8_t *token;
-    /**
-     * Bytes of `token`.
-     */
-    size_t token_len;
-} atoll_cluster_read_opts;
-
-/**
  * A range of keys. Initialise it with ATOLL_RANGE_INIT; NULL stands for all keys.
  */
 typedef struct {
@@ -485,6 +528,143 @@ typedef struct {
      */
     uint64_t limit;
 } atoll_range;
+
+/**
+ * About how much a range holds.
+ */
+typedef struct {
+    /**
+     * sizeof(atoll_approximate).
+     */
+    size_t struct_size;
+    /**
+     * Keys with a value.
+     */
+    uint64_t records;
+    /**
+     * Bytes of those keys and values.
+     */
+    uint64_t bytes;
+    /**
+     * In about 19 of 20 cases `records` is off by no more than this; 0: they were counted.
+     */
+    uint64_t records_error;
+    /**
+     * The same of `bytes`.
+     */
+    uint64_t bytes_error;
+} atoll_approximate;
+
+/**
+ * Told how far long work is: `done` of `total`, in units of the work, from the thread that called and before that call returns. It must
+ * not throw an exception, longjmp() or end its thread: an exception that reaches the library ends the process. It may use other handles.
+ */
+typedef void (*atoll_progress_fn)(void *ctx, uint64_t done, uint64_t total);
+
+/**
+ * How a cluster is read. Initialise it with ATOLL_CLUSTER_READ_OPTS_INIT; NULL stands for the defaults.
+ */
+typedef struct {
+    /**
+     * sizeof(atoll_cluster_read_opts).
+     */
+    size_t struct_size;
+    /**
+     * ATOLL_CONSISTENCY_STRONG (default), ATOLL_CONSISTENCY_EVENTUAL or ATOLL_CONSISTENCY_READ_YOUR_WRITES, which needs a token.
+     */
+    uint32_t consistency;
+    /**
+     * 0.
+     */
+    uint32_t flags;
+    /**
+     * Bytes of a token of this cluster, of any language; NULL for none.
+     */
+    const uint8_t *token;
+    /**
+     * Bytes of `token`.
+     */
+    size_t token_len;
+    /**
+     * What is read is remembered by this session: it never reads an older state afterwards. With
+     * ATOLL_CONSISTENCY_READ_YOUR_WRITES the session stands for the token, which must be NULL. NULL for none.
+     */
+    const atoll_session *session;
+} atoll_cluster_read_opts;
+
+/**
+ * How a cluster is written. Initialise it with ATOLL_CLUSTER_WRITE_OPTS_INIT; NULL stands for the defaults.
+ */
+typedef struct {
+    /**
+     * sizeof(atoll_cluster_write_opts).
+     */
+    size_t struct_size;
+    /**
+     * ATOLL_DURABILITY_SYNCED (default), ATOLL_DURABILITY_BUFFERED or ATOLL_DURABILITY_REPLICATED. The quorum of the cluster is a
+     * floor for all of them.
+     */
+    uint32_t durability;
+    /**
+     * 0.
+     */
+    uint32_t flags;
+    /**
+     * The value is gone this many milliseconds after the write; 0: it stays.
+     */
+    uint64_t ttl_ms;
+    /**
+     * The write is seen by this session's reads from now on; NULL for none.
+     */
+    const atoll_session *session;
+} atoll_cluster_write_opts;
+
+/**
+ * How well a store or a cluster is. Initialise it with ATOLL_HEALTH_INIT.
+ */
+typedef struct {
+    /**
+     * sizeof(atoll_health).
+     */
+    size_t struct_size;
+    /**
+     * ATOLL_HEALTH_OK, ATOLL_HEALTH_DEGRADED, ATOLL_HEALTH_READ_ONLY or ATOLL_HEALTH_FAILED.
+     */
+    uint32_t state;
+    /**
+     * 0.
+     */
+    uint32_t reserved;
+    /**
+     * Shards in use; 1 for a store.
+     */
+    uint64_t shards;
+    /**
+     * Shards that take writes.
+     */
+    uint64_t shards_writable;
+    /**
+     * Copies that should be in service; 1 for a store.
+     */
+    uint64_t replicas;
+    /**
+     * Copies that are in service and count.
+     */
+    uint64_t replicas_up;
+    /**
+     * Most bytes of log that a copy in service lacks.
+     */
+    uint64_t replication_lag_bytes;
+    /**
+     * Longest time since a copy in service was known to have everything, in milliseconds.
+     */
+    uint64_t replication_lag_ms;
+    /**
+     * Age of the oldest snapshot that this process holds, in milliseconds; 0 if it holds none. A snapshot keeps old versions and files
+     * from going.
+     */
+    uint64_t oldest_snapshot_ms;
+} atoll_health;
 
 /**
  * A part of a key.
@@ -592,6 +772,20 @@ typedef struct {
 } atoll_log_entry;
 
 /**
+ * Told what the library has to say: the level, the module it comes from, and a line of UTF-8 text with facts as name=value. The views are
+ * valid until it returns.
+ *
+ * It is called by one thread of the library's own, one message at a time and in order, and may use the library, but not
+ * atoll_set_logger(). It must not throw an exception, longjmp() or end its thread: an exception that reaches the library ends the process.
+ */
+typedef void (*atoll_logger_fn)(void *ctx, uint32_t level, atoll_bytes target, atoll_bytes message);
+
+/**
+ * Lets go of what was handed in with a function. Called exactly once, on any thread; it must not throw.
+ */
+typedef void (*atoll_ctx_free_fn)(void *ctx);
+
+/**
  * One option of the table.
  *
  * The strings live as long as the library stays loaded.
@@ -665,11 +859,6 @@ typedef atoll_status (*atoll_resolve_fn)(void *ctx,
                                          atoll_out *out);
 
 /**
- * Lets go of what was handed in with a function. Called exactly once, on any thread; it must not throw.
- */
-typedef void (*atoll_ctx_free_fn)(void *ctx);
-
-/**
  * A node of a router. Initialise it with ATOLL_NODE_INIT.
  *
  * The views belong to the router.
@@ -714,32 +903,6 @@ typedef struct {
      */
     atoll_bytes value;
 } atoll_kv;
-
-/**
- * About how much a range holds.
- */
-typedef struct {
-    /**
-     * sizeof(atoll_approximate).
-     */
-    size_t struct_size;
-    /**
-     * Keys with a value.
-     */
-    uint64_t records;
-    /**
-     * Bytes of those keys and values.
-     */
-    uint64_t bytes;
-    /**
-     * In about 19 of 20 cases `records` is off by no more than this; 0: they were counted.
-     */
-    uint64_t records_error;
-    /**
-     * The same of `bytes`.
-     */
-    uint64_t bytes_error;
-} atoll_approximate;
 
 /**
  * What a conditional write expects to find.
@@ -843,7 +1006,7 @@ typedef struct {
 #define ATOLL_E_CALLBACK -9
 
 /**
- * Too few copies answered for what was asked; what was written may be there.
+ * Not one copy of the shard is in service: nothing was read or written. Where some are, and too few, it is ATOLL_E_UNAVAILABLE.
  */
 #define ATOLL_E_NO_QUORUM -10
 
@@ -1117,6 +1280,197 @@ atoll_status atoll_cluster_close(atoll_cluster *cluster,
 void atoll_cluster_free(atoll_cluster *cluster);
 
 /**
+ * Gives the state of nodes, shards and replicas as a JSON object. Free `*json` with atoll_buf_free(). Any thread.
+ */
+atoll_status atoll_cluster_status_json(atoll_cluster *cluster,
+                                       atoll_buf **json,
+                                       atoll_error **err);
+
+/**
+ * Gives the router of a cluster as of now: where every key lives, the same in every language. Free it with atoll_router_free().
+ *
+ * It does not follow later changes: compare atoll_router_epoch(). Any thread.
+ */
+atoll_status atoll_cluster_router(atoll_cluster *cluster,
+                                  atoll_router **router,
+                                  atoll_error **err);
+
+/**
+ * Estimates how many keys and bytes a range, or one slot of it, holds: atoll_count_approximate() for a cluster.
+ *
+ * `slot` is one of the cluster's slots, as atoll_router_locate() tells, or ATOLL_SLOT_ANY. ATOLL_E_UNAVAILABLE if a shard that is
+ * asked has no primary. Any thread; takes some milliseconds for each shard.
+ */
+atoll_status atoll_cluster_count_approximate(atoll_cluster *cluster,
+                                             const atoll_range *range,
+                                             uint32_t slot,
+                                             atoll_approximate *answer,
+                                             atoll_error **err);
+
+/**
+ * Tells what a change of members would move, with the keys and bytes that are there now, as JSON. Moves nothing.
+ *
+ * The change is JSON as for atoll_router_plan(); also several in one plan, {"together":[...]}, and "level", by which who holds too much
+ * gives to who holds too little. Free `*json` with atoll_buf_free(). ATOLL_E_INVALID for a change that does not fit. Any thread;
+ * reads every key.
+ */
+atoll_status atoll_cluster_plan(atoll_cluster *cluster,
+                                const void *change,
+                                size_t change_len,
+                                atoll_buf **json,
+                                atoll_error **err);
+
+/**
+ * Carries out a change of members: moves what atoll_cluster_plan() says, slot by slot, while reads and writes go on.
+ *
+ * `progress` may be NULL; it is told bytes, and must not write to this cluster: writes to a slot that is being handed over wait until it has
+ * returned. `*json` gets what was moved; free it with atoll_buf_free(). After an error or the end of the process every key is where the
+ * router says: go on with atoll_cluster_rebalance_resume(). ATOLL_E_INVALID for a change that does not fit, and while one is under way.
+ * Any thread; takes as long as copying takes.
+ */
+atoll_status atoll_cluster_rebalance(atoll_cluster *cluster,
+                                     const void *change,
+                                     size_t change_len,
+                                     atoll_progress_fn progress,
+                                     void *ctx,
+                                     atoll_buf **json,
+                                     atoll_error **err);
+
+/**
+ * Goes on with a change of members that was interrupted. ATOLL_NOT_FOUND if there is none, `*json` is NULL then. Otherwise as
+ * atoll_cluster_rebalance().
+ */
+atoll_status atoll_cluster_rebalance_resume(atoll_cluster *cluster,
+                                            atoll_progress_fn progress,
+                                            void *ctx,
+                                            atoll_buf **json,
+                                            atoll_error **err);
+
+/**
+ * Compacts what is committed on every copy in service, one after the other: atoll_compact() for a cluster. `*json` gets what was done on
+ * each; free it with atoll_buf_free(). Any thread; reads and writes go on.
+ */
+atoll_status atoll_cluster_compact(atoll_cluster *cluster,
+                                   atoll_buf **json,
+                                   atoll_error **err);
+
+/**
+ * Gives what has happened since the cluster was opened, oldest first, as a JSON array: recoveries, copies that failed and came back,
+ * failovers. The latest 5,000 at least. Free `*json` with atoll_buf_free(). Any thread.
+ */
+atoll_status atoll_cluster_events_json(atoll_cluster *cluster,
+                                       atoll_buf **json,
+                                       atoll_error **err);
+
+/**
+ * Reads the value of a key, as fresh as asked: `*value` is a view that `pin` holds, until the pin is used for another read, reset or
+ * freed.
+ *
+ * ATOLL_NOT_FOUND for a key without a value. ATOLL_E_UNAVAILABLE if no replica can answer, ATOLL_E_WRITE_LOST if what the token or the
+ * session speaks of went with its primary. Any thread, each with a pin of its own; may wait for replicas.
+ */
+atoll_status atoll_cluster_get(atoll_cluster *cluster,
+                               const atoll_cluster_read_opts *options,
+                               const void *key,
+                               size_t key_len,
+                               atoll_pin *pin,
+                               atoll_bytes *value,
+                               atoll_error **err);
+
+/**
+ * Reads the value of a key into a buffer of `capacity` bytes, as fresh as asked.
+ *
+ * `*len` is set to the length of the value, also with ATOLL_BUFFER_TOO_SMALL, when nothing is copied. `buffer` may be NULL
+ * if `capacity` is 0. Otherwise as atoll_cluster_get(). Any thread; may wait for replicas.
+ */
+atoll_status atoll_cluster_get_into(atoll_cluster *cluster,
+                                    const atoll_cluster_read_opts *options,
+                                    const void *key,
+                                    size_t key_len,
+                                    void *buffer,
+                                    size_t capacity,
+                                    size_t *len,
+                                    atoll_error **err);
+
+/**
+ * Reads many keys at once into one buffer, as fresh as asked: atoll_multi_get() for a cluster.
+ *
+ * The keys of a shard are read together from one copy; there is no common moment for several shards. Layout, ATOLL_BUFFER_TOO_SMALL
+ * and `*needed` as for atoll_multi_get(), errors as for atoll_cluster_get(): one of them fails the call. Any thread; may wait for
+ * replicas.
+ */
+atoll_status atoll_cluster_multi_get(atoll_cluster *cluster,
+                                     const atoll_cluster_read_opts *options,
+                                     const uint8_t *keys,
+                                     const uint32_t *key_offsets,
+                                     size_t n,
+                                     uint8_t *values,
+                                     size_t capacity,
+                                     uint64_t *value_offsets,
+                                     uint8_t *found,
+                                     size_t *needed,
+                                     atoll_error **err);
+
+/**
+ * Begins a scan of a range over all shards, in byte order. Free it with atoll_iter_free().
+ *
+ * `range` may be NULL; ATOLL_RANGE_REVERSE is ATOLL_E_UNSUPPORTED. The scan keeps what it reads; it may outlive the cluster. Any
+ * thread.
+ */
+atoll_status atoll_cluster_scan(atoll_cluster *cluster,
+                                const atoll_cluster_read_opts *options,
+                                const atoll_range *range,
+                                atoll_iter **iter,
+                                atoll_error **err);
+
+/**
+ * Counts the keys of a cluster by looking at all of them. Any thread; takes as long as a scan.
+ */
+atoll_status atoll_cluster_count(atoll_cluster *cluster,
+                                 const atoll_cluster_read_opts *options,
+                                 uint64_t *count,
+                                 atoll_error **err);
+
+/**
+ * Makes a session that has seen nothing, of no cluster yet. Free it with atoll_session_free(). Any thread.
+ */
+atoll_session *atoll_session_new(void);
+
+/**
+ * Frees a session; not while a call uses it. NULL is allowed. Any thread.
+ */
+void atoll_session_free(atoll_session *session);
+
+/**
+ * Asks from now on for what a token speaks of, too: of another session, program or language. An empty one asks for nothing.
+ *
+ * ATOLL_E_INVALID for bytes that are no token, or one of another cluster. Any thread.
+ */
+atoll_status atoll_session_see(const atoll_session *session,
+                               const void *token,
+                               size_t token_len,
+                               atoll_error **err);
+
+/**
+ * Gives the token of everything the session has seen. Free `*token` with atoll_buf_free(). Any thread.
+ */
+atoll_status atoll_session_token(const atoll_session *session,
+                                 atoll_buf **token,
+                                 atoll_error **err);
+
+/**
+ * Gives a token that asks for what either of two asks for: of two writes, or of two programs. Either may be empty.
+ *
+ * Free `*token` with atoll_buf_free(). ATOLL_E_INVALID for tokens of different clusters, or bytes that are none. Any thread.
+ */
+atoll_status atoll_token_merge(const void *a,
+                               size_t a_len,
+                               const void *b,
+                               size_t b_len,
+                               atoll_buf **token,
+                               atoll_error **err);
+
+/**
  * Gives a key a value on its shard, as safely as asked.
  *
  * `token` may be NULL; otherwise it gets bytes that prove the write to later reads, in this or any other program and language, to be
@@ -1154,67 +1508,19 @@ atoll_status atoll_cluster_write(atoll_cluster *cluster,
                                  atoll_error **err);
 
 /**
- * Reads the value of a key, as fresh as asked: `*value` is a view that `pin` holds, until the pin is used for another read, reset or
- * freed.
+ * Takes away the values of all keys in a range, and tells how many there were.
  *
- * ATOLL_NOT_FOUND for a key without a value. ATOLL_E_UNAVAILABLE if no replica can answer, ATOLL_E_WRITE_LOST if what the token speaks
- * of went with its primary. Any thread, each with a pin of its own; may wait for replicas.
+ * Not one step: the keys go in groups, each as safe as asked before the next. What is written into the range meanwhile may
+ * stay or go. After an error some may have gone: call it again. The options' ttl_ms, and the limit and flags of `range` but
+ * ATOLL_RANGE_PREFIX, must be 0; `range` may be NULL for all keys. `token` as for atoll_cluster_put(). Any thread; takes as long
+ * as a scan of the range and its deletions.
  */
-atoll_status atoll_cluster_get(atoll_cluster *cluster,
-                               const atoll_cluster_read_opts *options,
-                               const void *key,
-                               size_t key_len,
-                               atoll_pin *pin,
-                               atoll_bytes *value,
-                               atoll_error **err);
-
-/**
- * Begins a scan of a range over all shards, in byte order. Free it with atoll_iter_free().
- *
- * `range` may be NULL; ATOLL_RANGE_REVERSE is ATOLL_E_UNSUPPORTED. The scan keeps what it reads; it may outlive the cluster. Any
- * thread.
- */
-atoll_status atoll_cluster_scan(atoll_cluster *cluster,
-                                const atoll_cluster_read_opts *options,
-                                const atoll_range *range,
-                                atoll_iter **iter,
-                                atoll_error **err);
-
-/**
- * Counts the keys of a cluster by looking at all of them. Any thread; takes as long as a scan.
- */
-atoll_status atoll_cluster_count(atoll_cluster *cluster,
-                                 const atoll_cluster_read_opts *options,
-                                 uint64_t *count,
-                                 atoll_error **err);
-
-/**
- * Gives the state of nodes, shards and replicas as a JSON object. Free `*json` with atoll_buf_free(). Any thread.
- */
-atoll_status atoll_cluster_status_json(atoll_cluster *cluster,
-                                       atoll_buf **json,
-                                       atoll_error **err);
-
-/**
- * Gives the router of a cluster as of now: where every key lives, the same in every language. Free it with atoll_router_free().
- *
- * It does not follow later changes: compare atoll_router_epoch(). Any thread.
- */
-atoll_status atoll_cluster_router(atoll_cluster *cluster,
-                                  atoll_router **router,
-                                  atoll_error **err);
-
-/**
- * Gives a token that asks for what either of two asks for: of two writes, or of two programs. Either may be empty.
- *
- * Free `*token` with atoll_buf_free(). ATOLL_E_INVALID for tokens of different clusters, or bytes that are none. Any thread.
- */
-atoll_status atoll_token_merge(const void *a,
-                               size_t a_len,
-                               const void *b,
-                               size_t b_len,
-                               atoll_buf **token,
-                               atoll_error **err);
+atoll_status atoll_cluster_delete_range(atoll_cluster *cluster,
+                                        const atoll_cluster_write_opts *options,
+                                        const atoll_range *range,
+                                        uint64_t *deleted,
+                                        atoll_buf **token,
+                                        atoll_error **err);
 
 /**
  * Opens the store in the directory `path`, and makes it if it is not there.
@@ -1306,6 +1612,43 @@ int32_t atoll_error_os_errno(const atoll_error *error);
 void atoll_error_free(atoll_error *error);
 
 /**
+ * Tells how well a store is.
+ *
+ * Initialise `*health` with ATOLL_HEALTH_INIT. `reasons` may be NULL; otherwise it gets lines of text that say why the store is not
+ * well and what to do, none if it is; free it with atoll_buf_free(). A store that was opened for reading is ATOLL_HEALTH_READ_ONLY.
+ * Any thread; asks the file system how much room there is and waits for nothing else.
+ */
+atoll_status atoll_db_health(atoll_db *db,
+                             atoll_health *health,
+                             atoll_buf **reasons,
+                             atoll_error **err);
+
+/**
+ * Tells how well a cluster is: atoll_db_health() for a cluster, ATOLL_HEALTH_FAILED if a shard takes no writes.
+ */
+atoll_status atoll_cluster_health(atoll_cluster *cluster,
+                                  atoll_health *health,
+                                  atoll_buf **reasons,
+                                  atoll_error **err);
+
+/**
+ * Gives the figures of a store in the text format of Prometheus 0.0.4. Names are added, never renamed.
+ *
+ * Free `*text` with atoll_buf_free(). ATOLL_E_UNSUPPORTED for a store that was opened for reading: its writer has them. Any thread;
+ * waits for nothing.
+ */
+atoll_status atoll_metrics(atoll_db *db,
+                           atoll_buf **text,
+                           atoll_error **err);
+
+/**
+ * Gives the figures of a cluster in the text format of Prometheus 0.0.4: atoll_metrics() for a cluster.
+ */
+atoll_status atoll_cluster_metrics(atoll_cluster *cluster,
+                                   atoll_buf **text,
+                                   atoll_error **err);
+
+/**
  * Packs milliseconds since 1970 (48 bits) and a counter within that millisecond into a stamp; numeric order
  * is order of time.
  *
@@ -1377,6 +1720,58 @@ atoll_status atoll_hlc_compare_encoded(const void *left,
                                        size_t right_len,
                                        int32_t *order,
                                        atoll_error **err);
+
+/**
+ * Makes the clock of a node: every stamp it gives is above `mark`, the last one that atoll_hlc_clock_send() told to persist; 0 for a
+ * node that has never run.
+ *
+ * A peer's stamp more than `max_skew_ms` ahead of the wall clock is set aside; a mark is due every `reserve_ms`, which must be less. 0
+ * and 0 stand for 500 and 200. Free it with atoll_hlc_clock_free(). Any thread. ATOLL_E_INVALID for other bounds.
+ */
+atoll_status atoll_hlc_clock_new(uint64_t mark,
+                                 uint64_t max_skew_ms,
+                                 uint64_t reserve_ms,
+                                 atoll_hlc_clock **clock,
+                                 atoll_error **err);
+
+/**
+ * Frees a clock; not while a call uses it. NULL is allowed. Any thread.
+ */
+void atoll_hlc_clock_free(atoll_hlc_clock *clock);
+
+/**
+ * Stamps an event of this node: later than every stamp it has given or observed.
+ *
+ * `wall_ms`: milliseconds since 1970, or ATOLL_WALL_NOW. `*persist` is 0, or a mark that must be durable before the stamp leaves the
+ * process. `ahead_ms` may be NULL: by how much the stamp is ahead of the wall clock, 0 in health. Any thread. ATOLL_E_INVALID for
+ * milliseconds that need more than 48 bits.
+ */
+atoll_status atoll_hlc_clock_send(const atoll_hlc_clock *clock,
+                                  uint64_t wall_ms,
+                                  uint64_t *stamp,
+                                  uint64_t *persist,
+                                  uint64_t *ahead_ms,
+                                  atoll_error **err);
+
+/**
+ * Joins the stamp of a peer: every later stamp of this clock is above it.
+ *
+ * ATOLL_CONFLICT if it is further ahead of the wall clock than the bound: the clock is untouched, and what carries the stamp is to be
+ * set aside and looked at. `wall_ms`, `*persist` and threads as for atoll_hlc_clock_send().
+ */
+atoll_status atoll_hlc_clock_observe(const atoll_hlc_clock *clock,
+                                     uint64_t wall_ms,
+                                     uint64_t stamp,
+                                     uint64_t *persist,
+                                     atoll_error **err);
+
+/**
+ * Tells the last stamp given or observed, and the mark that must be durable by now. Either may be NULL. Any thread.
+ */
+atoll_status atoll_hlc_clock_last(const atoll_hlc_clock *clock,
+                                  uint64_t *last,
+                                  uint64_t *mark,
+                                  atoll_error **err);
 
 /**
  * Encodes a signed integer of any width as a key, into `buf` of `cap` bytes; `*key_len` says how long it is:
@@ -1462,6 +1857,45 @@ atoll_status atoll_decode_key_tuple(const void *key,
                                     size_t *n,
                                     atoll_buf **contents,
                                     atoll_error **err);
+
+/**
+ * Begins a bulk load into a store. Others read and write meanwhile. Free it with atoll_load_free(), which gives up one that was not finished.
+ *
+ * `*load` is NULL after an error. Any thread. ATOLL_E_NOT_PRIMARY for a replica, ATOLL_E_UNSUPPORTED for a store opened for reading.
+ */
+atoll_status atoll_load_begin(atoll_db *db,
+                              atoll_load **load,
+                              atoll_error **err);
+
+/**
+ * Adds a pair, whose key must be greater than every one before it; `ttl_ms` 0: the value stays.
+ *
+ * ATOLL_E_INVALID for a key that is not, or that is too long; ATOLL_E_DISK_FULL: the load can then only be freed. ATOLL_E_CLOSED once it has
+ * been finished. One thread at a time; writes files.
+ */
+atoll_status atoll_load_put(atoll_load *load,
+                            const void *key,
+                            size_t key_len,
+                            const void *value,
+                            size_t value_len,
+                            uint64_t ttl_ms,
+                            atoll_error **err);
+
+/**
+ * Makes the pairs visible and durable, all of them at once or, after an error, none. They replace what the keys have by then.
+ *
+ * `keys` may be NULL; otherwise it gets their number. ATOLL_E_INVALID for a load into another store, or one of which a pair was refused;
+ * ATOLL_E_CLOSED once it has been finished. One thread at a time for the load, any for the store; writers wait while its keys are entered.
+ */
+atoll_status atoll_load_finish(atoll_db *db,
+                               atoll_load *load,
+                               uint64_t *keys,
+                               atoll_error **err);
+
+/**
+ * Frees a load; what was not finished is gone. NULL is allowed. Any thread, once no other call on it is under way.
+ */
+void atoll_load_free(atoll_load *load);
 
 /**
  * Tells where a key lives: its slot, the shard that owns it, and where it is going.
@@ -1608,6 +2042,112 @@ atoll_status atoll_log_entry_next(const void *records,
                                   atoll_log_cursor *cursor,
                                   atoll_log_entry *entry,
                                   atoll_error **err);
+
+/**
+ * Hands what the library has to say, from now on and from every store and cluster of the process, to `function`; NULL: to nobody, which is
+ * how it begins.
+ *
+ * `max_level`: ATOLL_LOG_LEVEL_ERROR to ATOLL_LOG_LEVEL_DEBUG, and what is more urgent. `ctx` is handed to `function`, and let go of by `ctx_free`
+ * (may be NULL) exactly once: when another function takes over, after the last call, or when this call fails. No thread of the engine waits for
+ * `function`: if it is too slow, messages are dropped and their number is told. Any thread; waits until the function that was set before has been handed
+ * all its messages. ATOLL_E_BUSY from within that function.
+ */
+atoll_status atoll_set_logger(atoll_logger_fn function,
+                              void *ctx,
+                              atoll_ctx_free_fn ctx_free,
+                              uint32_t max_level,
+                              atoll_error **err);
+
+/**
+ * Copies a store as it is at one instant into the directory `target`, which is missing, empty or an earlier backup of the same store:
+ * then only what is new is copied. Readers and writers go on.
+ *
+ * `flags`: 0 or ATOLL_BACKUP_LINK. `progress` may be NULL; it is told bytes. `*json` gets what was copied; free it with
+ * atoll_buf_free(). ATOLL_E_INVALID if `target` is something else's. Any thread; takes as long as copying takes.
+ */
+atoll_status atoll_db_backup(atoll_db *db,
+                             const char *target,
+                             uint32_t flags,
+                             atoll_progress_fn progress,
+                             void *ctx,
+                             atoll_buf **json,
+                             atoll_error **err);
+
+/**
+ * Copies a cluster, each shard once and all of them as they are at one instant: atoll_db_backup() for a cluster.
+ */
+atoll_status atoll_cluster_backup(atoll_cluster *cluster,
+                                  const char *target,
+                                  uint32_t flags,
+                                  atoll_progress_fn progress,
+                                  void *ctx,
+                                  atoll_buf **json,
+                                  atoll_error **err);
+
+/**
+ * Makes a store or a cluster, whichever was copied, in `path`, which is missing or empty, of the backup in the directory `backup`.
+ *
+ * It appears at the end, after everything has been checked. It is a new life: what was written to the old one after the copy is not in
+ * it, and a token that speaks of it is ATOLL_E_WRITE_LOST.
+ * `progress` may be NULL; it is told bytes. `*json` gets what was restored; free it with atoll_buf_free(). ATOLL_E_INVALID for what is no
+ * backup or a path that is not empty, ATOLL_E_CORRUPT for one that is damaged: there is nothing in `path` then. Any thread.
+ */
+atoll_status atoll_restore(const char *backup,
+                           const char *path,
+                           atoll_progress_fn progress,
+                           void *ctx,
+                           atoll_buf **json,
+                           atoll_error **err);
+
+/**
+ * Compares every checksum of the backup in a directory. `*damaged` gets the number of places that are damaged, `*json` a report that
+ * names them; free it with atoll_buf_free(). ATOLL_OK whatever was found. `progress` may be NULL; it is told bytes. Any thread.
+ */
+atoll_status atoll_backup_verify(const char *backup,
+                                 atoll_progress_fn progress,
+                                 void *ctx,
+                                 uint64_t *damaged,
+                                 atoll_buf **json,
+                                 atoll_error **err);
+
+/**
+ * Reads all of an open store and compares every checksum and every entry of its index.
+ *
+ * `*damaged` gets the number of places that are damaged, `*json` a report that names them; free it with atoll_buf_free(). ATOLL_OK
+ * whatever was found. `progress` may be NULL; it is told bytes. Any thread; readers and writers go on.
+ */
+atoll_status atoll_db_verify(atoll_db *db,
+                             atoll_progress_fn progress,
+                             void *ctx,
+                             uint64_t *damaged,
+                             atoll_buf **json,
+                             atoll_error **err);
+
+/**
+ * Reads all replicas of a cluster and compares them with each other: atoll_db_verify() for a cluster. What replicas disagree about counts as
+ * damaged.
+ */
+atoll_status atoll_cluster_verify(atoll_cluster *cluster,
+                                  atoll_progress_fn progress,
+                                  void *ctx,
+                                  uint64_t *damaged,
+                                  atoll_buf **json,
+                                  atoll_error **err);
+
+/**
+ * Saves what can be saved of the damaged store in the directory `source`, which is only read and must be open nowhere, into a new one in
+ * `target`, which is missing or empty.
+ *
+ * `*lost` gets the number of ranges that could not be saved, `*json` a report that names them; free it with atoll_buf_free(). `progress` may be
+ * NULL; it is told files. ATOLL_E_LOCKED, ATOLL_E_INVALID for what is no store: after an error remove `target`. Any thread.
+ */
+atoll_status atoll_repair(const char *source,
+                          const char *target,
+                          atoll_progress_fn progress,
+                          void *ctx,
+                          uint64_t *lost,
+                          atoll_buf **json,
+                          atoll_error **err);
 
 /**
  * Makes options that set nothing. Free them with atoll_options_free().
@@ -2216,6 +2756,90 @@ atoll_status atoll_count_approximate(atoll_db *db,
                                      atoll_error **err);
 
 /**
+ * Makes the set of a key that was never written. Free it with atoll_siblings_free(). Any thread.
+ */
+atoll_siblings *atoll_siblings_new(void);
+
+/**
+ * Frees a set; not while a call uses it. NULL is allowed. Any thread.
+ */
+void atoll_siblings_free(atoll_siblings *siblings);
+
+/**
+ * Reads the bytes of a set. `*siblings` is NULL after an error; free it with atoll_siblings_free(). Any thread.
+ * ATOLL_E_CORRUPT for anything but the one form of a set.
+ */
+atoll_status atoll_siblings_decode(const void *encoded,
+                                   size_t encoded_len,
+                                   atoll_siblings **siblings,
+                                   atoll_error **err);
+
+/**
+ * Gives the bytes of a set, the same in every language. Free `*encoded` with atoll_buf_free(). One thread at a time.
+ */
+atoll_status atoll_siblings_encode(const atoll_siblings *siblings,
+                                   atoll_buf **encoded,
+                                   atoll_error **err);
+
+/**
+ * Gives the bytes of the context of all that was seen of the key: what a write that replaces the present values carries. Free
+ * `*context` with atoll_buf_free(). One thread at a time.
+ */
+atoll_status atoll_siblings_context(const atoll_siblings *siblings,
+                                    atoll_buf **context,
+                                    atoll_error **err);
+
+/**
+ * Gives the versions that stand side by side, deletions too, in the order of their writers; none for a key that was never written.
+ * Free `*versions` with atoll_versions_free(). One thread at a time.
+ */
+atoll_status atoll_siblings_versions(const atoll_siblings *siblings,
+                                     atoll_versions **versions,
+                                     atoll_error **err);
+
+/**
+ * A write of this node: `version` replaces exactly what its context has seen; an empty context replaces nothing.
+ *
+ * Its sequence must be new for its node and incarnation, its stamp above those it replaces. `encoded` may be NULL; otherwise it gets
+ * the bytes to ship to other nodes, as atoll_version_encode() gives them, to be freed with atoll_buf_free(). One thread at a time.
+ * ATOLL_E_INVALID, also for what atoll_version_encode() refuses, ATOLL_E_CORRUPT for bytes that are no context: the set is unchanged.
+ */
+atoll_status atoll_siblings_put(atoll_siblings *siblings,
+                                const atoll_version_view *version,
+                                atoll_buf **encoded,
+                                atoll_error **err);
+
+/**
+ * Takes in a write of another node, in the bytes that atoll_siblings_put() gave there. Order and repetition do not matter.
+ *
+ * One thread at a time. ATOLL_E_CORRUPT for bytes that are no version, ATOLL_E_INVALID if another write bears its name: the set is
+ * unchanged.
+ */
+atoll_status atoll_siblings_apply(atoll_siblings *siblings,
+                                  const void *version,
+                                  size_t version_len,
+                                  atoll_error **err);
+
+/**
+ * Takes in another node's whole set of the same key. Order and repetition do not matter.
+ *
+ * One thread at a time, for both. ATOLL_E_INVALID if the sets hold different writes of one name: `into` is unchanged.
+ */
+atoll_status atoll_siblings_merge(atoll_siblings *into,
+                                  const atoll_siblings *from,
+                                  atoll_error **err);
+
+/**
+ * Tells what a rule makes of the versions, for a reader; the set is unchanged. Otherwise as atoll_resolver_resolve().
+ */
+atoll_status atoll_siblings_resolve(const atoll_siblings *siblings,
+                                    const atoll_resolver *resolver,
+                                    const void *key,
+                                    size_t key_len,
+                                    atoll_versions **resolved,
+                                    atoll_error **err);
+
+/**
  * Takes a snapshot of everything written before the call. Free it with atoll_snapshot_free().
  *
  * `*snapshot` is NULL after an error. Any thread.
@@ -2515,6 +3139,20 @@ atoll_status atoll_delete(atoll_db *db,
                           atoll_error **err);
 
 /**
+ * Takes away the values of all keys in a range, and tells how many there were.
+ *
+ * Not one step: the keys go in batches of about a thousand, all as durable as asked when the call returns. What is written into the
+ * range meanwhile may stay or go. After an error some may have gone: call it again. The limit and flags of `range` but
+ * ATOLL_RANGE_PREFIX must be 0; it may be NULL for all keys. Otherwise as atoll_delete(). Any thread; takes as long as a scan of the
+ * range and its deletions.
+ */
+atoll_status atoll_delete_range(atoll_db *db,
+                                const atoll_write_opts *options,
+                                const atoll_range *range,
+                                uint64_t *deleted,
+                                atoll_error **err);
+
+/**
  * Gives a key a value, or takes it away, if the key is as expected; in one step that no other write comes between.
  *
  * `value` points to the new value; NULL deletes the key. ATOLL_CONFLICT if the key was not as expected: nothing was written.
@@ -2538,8 +3176,9 @@ atoll_status atoll_compare_and_set(atoll_db *db,
 #define ATOLL_READ_OPTS_INIT { sizeof(atoll_read_opts), NULL, 0 }
 #define ATOLL_WRITE_OPTS_INIT { sizeof(atoll_write_opts), ATOLL_DURABILITY_BUFFERED, 0, 0, 0 }
 #define ATOLL_RANGE_INIT { sizeof(atoll_range), NULL, 0, NULL, 0, 0, 0, 0 }
-#define ATOLL_CLUSTER_READ_OPTS_INIT { sizeof(atoll_cluster_read_opts), ATOLL_CONSISTENCY_STRONG, 0, NULL, 0 }
-#define ATOLL_CLUSTER_WRITE_OPTS_INIT { sizeof(atoll_cluster_write_opts), ATOLL_DURABILITY_SYNCED, 0, 0 }
+#define ATOLL_CLUSTER_READ_OPTS_INIT { sizeof(atoll_cluster_read_opts), ATOLL_CONSISTENCY_STRONG, 0, NULL, 0, NULL }
+#define ATOLL_CLUSTER_WRITE_OPTS_INIT { sizeof(atoll_cluster_write_opts), ATOLL_DURABILITY_SYNCED, 0, 0, NULL }
 #define ATOLL_APPROXIMATE_INIT { sizeof(atoll_approximate), 0, 0, 0, 0 }
+#define ATOLL_HEALTH_INIT { sizeof(atoll_health), 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 #define ATOLL_NODE_INIT { sizeof(atoll_node), { NULL, 0 }, { NULL, 0 }, { NULL, 0 }, 0, 0 }
 #define ATOLL_LOCATION_INIT { sizeof(atoll_location), 0, 0, 0, 0, 0, 0 }

@@ -24,6 +24,10 @@ struct ChangeArgs {
     /// A node's share changes
     #[arg(long, value_name = "NODE=WEIGHT")]
     reweight: Option<String>,
+
+    /// Nodes stay; slots move until everybody has its share again
+    #[arg(long)]
+    balance: bool,
 }
 
 impl ChangeArgs {
@@ -33,6 +37,9 @@ impl ChangeArgs {
         }
         if let Some(name) = &self.remove {
             return Ok(Some(Change::Remove(name.clone())));
+        }
+        if self.balance {
+            return Ok(Some(Change::Level));
         }
         let Some(text) = &self.reweight else {
             return Ok(None);
@@ -55,6 +62,7 @@ Examples:
   atoll plan data --add n5
   atoll plan data --add n5=2 --json
   atoll plan data --remove n1
+  atoll plan data --balance
 
 Moves nothing; `atoll rebalance` with the same options does what the plan says.")]
 pub struct PlanArgs {
@@ -73,7 +81,9 @@ pub struct PlanArgs {
 pub fn plan(args: &PlanArgs) -> Outcome {
     let change = args.change.change()?;
     let change = change.ok_or_else(|| {
-        Failure::usage("what shall change? --add NODE[=WEIGHT], --remove NODE or --reweight NODE=WEIGHT")
+        Failure::usage(
+            "what shall change? --add NODE[=WEIGHT], --remove NODE, --reweight NODE=WEIGHT or --balance",
+        )
     })?;
     let plan = session::with(&args.dir.dir, |cluster| Ok(cluster.plan(&change)?))?;
     print_plan(&plan, args.json)
@@ -85,6 +95,7 @@ pub fn plan(args: &PlanArgs) -> Outcome {
 Examples:
   atoll rebalance data --add n5 --dry-run
   atoll rebalance data --add n5
+  atoll rebalance data --balance
   atoll rebalance data
 
 Without a change it goes on with a rebalance that was interrupted.")]
@@ -109,7 +120,9 @@ pub fn rebalance(args: &RebalanceArgs) -> Outcome {
     let change = args.change.change()?;
     if args.dry_run {
         let change = change.ok_or_else(|| {
-            Failure::usage("--dry-run shows the plan of a change: add --add, --remove or --reweight")
+            Failure::usage(
+                "--dry-run shows the plan of a change: add --add, --remove, --reweight or --balance",
+            )
         })?;
         let plan = session::with(&args.dir.dir, |cluster| Ok(cluster.plan(&change)?))?;
         return print_plan(&plan, args.json);

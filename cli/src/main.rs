@@ -15,6 +15,7 @@ mod import;
 mod init;
 mod input;
 mod keyvalue;
+mod metrics;
 mod one_store;
 mod options;
 mod output;
@@ -79,6 +80,8 @@ enum Command {
     Rebalance(change::RebalanceArgs),
     /// Show nodes, shards and replicas
     Status(status::StatusArgs),
+    /// The figures of a cluster as Prometheus reads them
+    Metrics(metrics::MetricsArgs),
     /// Draw where everything lies, as SVG
     Ring(ring::RingArgs),
     /// Check every checksum and compare the replicas
@@ -113,6 +116,7 @@ fn run(command: &Command) -> Outcome {
         Command::Plan(args) => change::plan(args),
         Command::Rebalance(args) => change::rebalance(args),
         Command::Status(args) => status::run(args),
+        Command::Metrics(args) => metrics::run(args),
         Command::Ring(args) => ring::run(args),
         Command::Verify(args) => verify::run(args),
         Command::Repair(args) => repair::run(args),

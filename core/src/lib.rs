@@ -20,6 +20,7 @@ pub mod config;
 pub mod ids;
 pub mod io;
 pub mod log;
+mod metrics;
 pub mod replication;
 pub mod routing;
 pub mod store;

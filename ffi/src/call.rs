@@ -89,6 +89,19 @@ pub(crate) unsafe fn out<'a, T>(what: &str, pointer: *mut T) -> Result<&'a mut T
     unsafe { pointer.as_mut() }.ok_or_else(|| Failure::invalid(format!("{what} is NULL")))
 }
 
+/// Where a handle goes that the call makes; NULL from now on, so that it is NULL after an error. To be asked for before anything can
+/// fail.
+///
+/// # Safety
+/// As for [`out`].
+#[inline]
+pub(crate) unsafe fn fresh<'a, T>(what: &str, pointer: *mut *mut T) -> Result<&'a mut *mut T, Failure> {
+    // SAFETY: the caller's promise.
+    let out = unsafe { out(what, pointer)? };
+    *out = std::ptr::null_mut();
+    Ok(out)
+}
+
 /// Gives back what `Box::into_raw` made.
 ///
 /// # Safety

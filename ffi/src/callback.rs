@@ -76,6 +76,11 @@ impl Ctx {
     pub(crate) fn new(ctx: *mut c_void, free: atoll_ctx_free_fn) -> Ctx {
         Ctx { ctx, free }
     }
+
+    /// What the program wants to be handed.
+    pub(crate) fn pointer(&self) -> *mut c_void {
+        self.ctx
+    }
 }
 
 impl Drop for Ctx {

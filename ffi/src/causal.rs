@@ -11,7 +11,7 @@ use std::ffi::c_void;
 use atoll::versioning::{Context, Dot, Hlc, Version};
 
 use crate::bytes::{atoll_buf, atoll_bytes, form, value};
-use crate::call::{call, free, handle, out};
+use crate::call::{call, free, fresh, handle, out};
 use crate::error::{Failure, atoll_error};
 use crate::panic::guard;
 use crate::status::*;
@@ -123,14 +123,43 @@ pub unsafe extern "C" fn atoll_context_merge(
 ) -> atoll_status {
     call(err, || {
         // SAFETY: the contract of the header.
-        let out = unsafe { out("merged", merged)? };
-        *out = std::ptr::null_mut();
+        let out = unsafe { fresh("merged", merged)? };
         // SAFETY: the contract of the header.
         let (left, right) = unsafe { (form("left", left, left_len)?, form("right", right, right_len)?) };
         let mut both = context(left)?;
         both.join(&context(right)?);
         *out = atoll_buf::hand_over(both.to_bytes());
         Ok(ATOLL_OK)
+    })
+}
+
+/// The version that a caller describes.
+///
+/// # Safety
+/// Its views can be read.
+pub(crate) unsafe fn version_of(version: &atoll_version_view) -> Result<Version, Failure> {
+    // SAFETY: the caller's promise.
+    let (held, seen) = unsafe {
+        (
+            value(version.value.data.cast(), version.value.len)?,
+            form("context", version.context.data.cast(), version.context.len)?,
+        )
+    };
+    if version.deleted > 1 || version.deleted == 1 && !held.is_empty() {
+        return Err(Failure::invalid("a version is either deleted (1) or has a value"));
+    }
+    let seen = context(seen)?;
+    let dot = Dot::new(version.node, version.incarnation, version.sequence);
+    if version.sequence == 0 || seen.contains(dot) {
+        return Err(Failure::invalid(
+            "sequences count from 1, and no version has seen itself",
+        ));
+    }
+    Ok(Version {
+        dot,
+        stamp: Hlc(version.stamp),
+        context: seen,
+        value: (version.deleted == 0).then(|| held.to_vec()),
     })
 }
 
@@ -147,35 +176,11 @@ pub unsafe extern "C" fn atoll_version_encode(
 ) -> atoll_status {
     call(err, || {
         // SAFETY: the contract of the header.
-        let out = unsafe { out("encoded", encoded)? };
-        *out = std::ptr::null_mut();
+        let out = unsafe { fresh("encoded", encoded)? };
         // SAFETY: the contract of the header.
-        let version = unsafe { handle("version", version)? };
-        // SAFETY: the contract of the header.
-        let (held, seen) = unsafe {
-            (
-                value(version.value.data.cast(), version.value.len)?,
-                form("context", version.context.data.cast(), version.context.len)?,
-            )
-        };
-        if version.deleted > 1 || version.deleted == 1 && !held.is_empty() {
-            return Err(Failure::invalid("a version is either deleted (1) or has a value"));
-        }
-        let seen = context(seen)?;
-        let dot = Dot::new(version.node, version.incarnation, version.sequence);
-        if version.sequence == 0 || seen.contains(dot) {
-            return Err(Failure::invalid(
-                "sequences count from 1, and no version has seen itself",
-            ));
-        }
+        let version = unsafe { version_of(handle("version", version)?)? };
         let mut bytes = Vec::new();
-        Version {
-            dot,
-            stamp: Hlc(version.stamp),
-            context: seen,
-            value: (version.deleted == 0).then(|| held.to_vec()),
-        }
-        .encode_into(&mut bytes);
+        version.encode_into(&mut bytes);
         *out = atoll_buf::hand_over(bytes);
         Ok(ATOLL_OK)
     })

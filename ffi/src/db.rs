@@ -23,7 +23,7 @@ use atoll::store::{ReaderOptions, Store, StoreOptions, StoreReader, Value};
 use parking_lot::Mutex;
 
 use crate::bytes::text;
-use crate::call::{Outcome, Versioned, call, call_poisoning, handle, out, versioned};
+use crate::call::{Outcome, Versioned, call, call_poisoning, fresh, handle, versioned};
 use crate::error::{Failure, atoll_error};
 use crate::options::atoll_options;
 use crate::panic::guard;
@@ -250,8 +250,7 @@ pub unsafe extern "C" fn atoll_db_open(
 ) -> atoll_status {
     call(err, || {
         // SAFETY: the contract of the header.
-        let out = unsafe { out("db", db)? };
-        *out = std::ptr::null_mut();
+        let out = unsafe { fresh("db", db)? };
         let mut store_options = StoreOptions::standalone();
         // SAFETY: the contract of the header.
         if let Some(options) = unsafe { options.as_ref() } {
@@ -279,8 +278,7 @@ pub unsafe extern "C" fn atoll_db_open_reader(
 ) -> atoll_status {
     call(err, || {
         // SAFETY: the contract of the header.
-        let out = unsafe { out("db", db)? };
-        *out = std::ptr::null_mut();
+        let out = unsafe { fresh("db", db)? };
         // SAFETY: the contract of the header.
         let path = unsafe { text("path", path)? };
         let reader = Store::open_reader(&Env::os(), Path::new(path), &ReaderOptions::default())?;

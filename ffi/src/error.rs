@@ -112,6 +112,7 @@ impl From<StoreError> for Failure {
             StoreError::SnapshotTooOld { .. } => (ATOLL_E_TOO_OLD, 0),
             StoreError::Conflict { .. } => (ATOLL_CONFLICT, 0),
             StoreError::Closed { .. } => (ATOLL_E_CLOSED, 0),
+            StoreError::Unsorted { .. } | StoreError::LoadRefused { .. } => (ATOLL_E_INVALID, 0),
             error if error.is_disk_full() => (ATOLL_E_DISK_FULL, libc::ENOSPC),
             error if error.damage().is_some() => (ATOLL_E_CORRUPT, 0),
             StoreError::System { .. } => (ATOLL_E_CORRUPT, 0),

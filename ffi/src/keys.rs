@@ -10,7 +10,7 @@ use std::ffi::c_void;
 use atoll::routing::{KeyBuf, KeyEncoding, KeyRef, decode_tuple, encode_key, encode_tuple};
 
 use crate::bytes::{array, array_mut, atoll_buf, atoll_bytes, copy_out, form, utf8};
-use crate::call::{Outcome, call, out};
+use crate::call::{Outcome, call, fresh, out};
 use crate::error::{Failure, atoll_error};
 use crate::status::*;
 
@@ -216,8 +216,7 @@ pub unsafe extern "C" fn atoll_encode_key(
 ) -> atoll_status {
     call(err, || {
         // SAFETY: the contract of the header.
-        let out = unsafe { out("key", key)? };
-        *out = std::ptr::null_mut();
+        let out = unsafe { fresh("key", key)? };
         let encoding = self::encoding(encoding)?;
         // SAFETY: the contract of the header.
         let elements = unsafe { read(parts, n)? };
@@ -248,8 +247,7 @@ pub unsafe extern "C" fn atoll_encode_key_tuple(
 ) -> atoll_status {
     call(err, || {
         // SAFETY: the contract of the header.
-        let out = unsafe { out("key", key)? };
-        *out = std::ptr::null_mut();
+        let out = unsafe { fresh("key", key)? };
         // SAFETY: the contract of the header.
         let elements = unsafe { read(parts, n)? };
         *out = atoll_buf::hand_over(encode_tuple(&elements));
@@ -275,8 +273,7 @@ pub unsafe extern "C" fn atoll_decode_key_tuple(
 ) -> atoll_status {
     call(err, || {
         // SAFETY: the contract of the header.
-        let (contents, n) = unsafe { (out("contents", contents)?, out("n", n)?) };
-        *contents = std::ptr::null_mut();
+        let (contents, n) = unsafe { (fresh("contents", contents)?, out("n", n)?) };
         // SAFETY: the contract of the header.
         let elements = decode_tuple(unsafe { form("key", key, key_len)? })?;
         let (mut found, mut all) = (Vec::new(), Vec::new());

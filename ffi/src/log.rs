@@ -20,7 +20,7 @@ use atoll::store::{Frame, FrameCursor, FrameError, Store, StoreOptions, Subscrip
 use parking_lot::Mutex;
 
 use crate::bytes::{atoll_bytes, slice, text};
-use crate::call::{call, exclusive, free, handle, out};
+use crate::call::{call, exclusive, free, fresh, handle, out};
 use crate::db::{Child, Engine, atoll_db, share};
 use crate::error::{Failure, atoll_error};
 use crate::options::atoll_options;
@@ -124,8 +124,7 @@ pub unsafe extern "C" fn atoll_db_open_replica(
 ) -> atoll_status {
     call(err, || {
         // SAFETY: the contract of the header.
-        let out = unsafe { out("db", db)? };
-        *out = std::ptr::null_mut();
+        let out = unsafe { fresh("db", db)? };
         let mut store_options = StoreOptions::standalone();
         // SAFETY: the contract of the header.
         if let Some(options) = unsafe { options.as_ref() } {
@@ -155,8 +154,7 @@ pub unsafe extern "C" fn atoll_log_open(
 ) -> atoll_status {
     call(err, || {
         // SAFETY: the contract of the header.
-        let out = unsafe { out("reader", reader)? };
-        *out = std::ptr::null_mut();
+        let out = unsafe { fresh("reader", reader)? };
         // SAFETY: the contract of the header.
         let db = unsafe { share(db)? };
         let bell = Arc::new(Bell::new()?);

@@ -11,6 +11,7 @@ use atoll::routing::{Change, Router};
 
 use crate::bytes::{atoll_buf, form, utf8};
 use crate::call::{Outcome, call, handle, out};
+use crate::cluster::change::change_of;
 use crate::error::{Failure, atoll_error};
 use crate::router::{atoll_router, node_spec};
 use crate::status::*;
@@ -157,8 +158,6 @@ pub unsafe extern "C" fn atoll_router_plan(
         let results = unsafe { Results::new(json, after) };
         // SAFETY: the contract of the header.
         let (router, change) = unsafe { (handle("router", router)?, form("change", change, change_len)?) };
-        let change: Change = serde_json::from_slice(change)
-            .map_err(|error| Failure::invalid(format!("change is none in JSON: {error}")))?;
-        results.fill(&router.router, &change)
+        results.fill(&router.router, &change_of(change)?)
     })
 }

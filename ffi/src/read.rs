@@ -249,7 +249,7 @@ pub unsafe extern "C" fn atoll_get_into(
 }
 
 /// Values on their way into the caller's buffer.
-struct Filling<'a> {
+pub(crate) struct Filling<'a> {
     values: &'a mut [u8],
     ends: &'a mut [u64],
     found: &'a mut [u8],
@@ -257,8 +257,48 @@ struct Filling<'a> {
     fits: bool,
 }
 
-impl Filling<'_> {
-    fn add(&mut self, i: usize, value: Option<&[u8]>) {
+impl<'a> Filling<'a> {
+    /// Room for `n` values.
+    ///
+    /// # Safety
+    /// The arrays are NULL or as long as said, and nobody else's during `'a`.
+    pub(crate) unsafe fn new(
+        n: usize,
+        values: *mut u8,
+        capacity: usize,
+        value_offsets: *mut u64,
+        found: *mut u8,
+    ) -> Result<Filling<'a>, Failure> {
+        // SAFETY: the caller's promise.
+        let (values, ends, found) = unsafe {
+            (
+                array_mut("values", values, capacity)?,
+                array_mut("value_offsets", value_offsets, n.saturating_add(1))?,
+                array_mut("found", found, n)?,
+            )
+        };
+        ends[0] = 0;
+        Ok(Filling {
+            values,
+            ends,
+            found,
+            len: 0,
+            fits: true,
+        })
+    }
+
+    /// Says how many bytes the values have, and whether they are all there.
+    pub(crate) fn finish(self, needed: &mut usize) -> atoll_status {
+        *needed = self.len;
+        if self.fits {
+            ATOLL_OK
+        } else {
+            ATOLL_BUFFER_TOO_SMALL
+        }
+    }
+
+    /// The value of key `i`; to be called in the order of the keys.
+    pub(crate) fn add(&mut self, i: usize, value: Option<&[u8]>) {
         self.found[i] = u8::from(value.is_some());
         let value = value.unwrap_or_default();
         let end = self.len.saturating_add(value.len());
@@ -302,19 +342,12 @@ pub unsafe extern "C" fn atoll_multi_get(
             (
                 handle("db", db)?,
                 Packed::new(keys, key_offsets, n)?,
-                Filling {
-                    values: array_mut("values", values, capacity)?,
-                    ends: array_mut("value_offsets", value_offsets, n.saturating_add(1))?,
-                    found: array_mut("found", found, n)?,
-                    len: 0,
-                    fits: true,
-                },
+                Filling::new(n, values, capacity, value_offsets, found)?,
                 out("needed", needed)?,
                 versioned(options)?,
             )
         };
         options.check()?;
-        filling.ends[0] = 0;
         // SAFETY: as before.
         match unsafe { options.snapshot.as_ref() } {
             None => now(db, &keys, &mut filling)?,
@@ -325,12 +358,7 @@ pub unsafe extern "C" fn atoll_multi_get(
                 }
             }
         }
-        *needed = filling.len;
-        Ok(if filling.fits {
-            ATOLL_OK
-        } else {
-            ATOLL_BUFFER_TOO_SMALL
-        })
+        Ok(filling.finish(needed))
     })
 }
 

@@ -15,7 +15,7 @@ use atoll::versioning::resolve::{Callback, NodePriority, RESOLVERS};
 use atoll::versioning::{NodeId, Resolver, Version, VersionError, resolver};
 
 use crate::bytes::{self, Packed, atoll_buf, text, value};
-use crate::call::{call, free, handle, out};
+use crate::call::{call, free, fresh, handle};
 use crate::callback::{Ctx, ask, atoll_ctx_free_fn, atoll_resolve_fn};
 use crate::causal::atoll_versions;
 use crate::error::{Failure, atoll_error};
@@ -39,6 +39,12 @@ impl atoll_resolver {
     fn hand_over(rule: Arc<dyn Resolver>, asks: bool) -> Result<*mut atoll_resolver, Failure> {
         let name = CString::new(rule.name()).map_err(|_| Failure::invalid("a name holds no NUL"))?;
         Ok(Box::into_raw(Box::new(atoll_resolver { rule, name, asks })))
+    }
+
+    /// What `versions` come to.
+    pub(crate) fn resolve(&self, key: &[u8], versions: &[Version]) -> Result<Vec<Version>, Failure> {
+        let outcome = self.rule.resolve(key, versions);
+        Ok(outcome.map_err(|error| self.failed(error))?.into_versions())
     }
 
     fn failed(&self, error: VersionError) -> Failure {
@@ -76,8 +82,7 @@ pub unsafe extern "C" fn atoll_resolver_builtin(
 ) -> atoll_status {
     call(err, || {
         // SAFETY: the contract of the header.
-        let out = unsafe { out("resolver", resolver)? };
-        *out = std::ptr::null_mut();
+        let out = unsafe { fresh("resolver", resolver)? };
         // SAFETY: the contract of the header.
         let name = unsafe { text("name", name)? };
         *out = atoll_resolver::hand_over(self::resolver(name)?, false)?;
@@ -100,8 +105,7 @@ pub unsafe extern "C" fn atoll_resolver_node_priority(
 ) -> atoll_status {
     call(err, || {
         // SAFETY: the contract of the header.
-        let out = unsafe { out("resolver", resolver)? };
-        *out = std::ptr::null_mut();
+        let out = unsafe { fresh("resolver", resolver)? };
         // SAFETY: the contract of the header.
         let names = unsafe { Packed::new(names, name_offsets, n)? };
         // A node's id is the hash of its name, as in every topology.
@@ -131,8 +135,7 @@ pub unsafe extern "C" fn atoll_resolver_new(
     let ctx = Ctx::new(ctx, ctx_free);
     call(err, || {
         // SAFETY: the contract of the header.
-        let out = unsafe { out("resolver", resolver)? };
-        *out = std::ptr::null_mut();
+        let out = unsafe { fresh("resolver", resolver)? };
         // SAFETY: the contract of the header.
         let name = unsafe { text("name", name)? };
         let function = function.ok_or_else(|| Failure::invalid("function is NULL"))?;
@@ -192,8 +195,7 @@ pub unsafe extern "C" fn atoll_resolver_resolve(
 ) -> atoll_status {
     call(err, || {
         // SAFETY: the contract of the header.
-        let out = unsafe { out("resolved", resolved)? };
-        *out = std::ptr::null_mut();
+        let out = unsafe { fresh("resolved", resolved)? };
         // SAFETY: the contract of the header.
         let (resolver, key, versions) = unsafe {
             (
@@ -204,9 +206,7 @@ pub unsafe extern "C" fn atoll_resolver_resolve(
         };
         let versions = versions.iter().map(Version::from_bytes);
         let versions: Vec<Version> = versions.collect::<Result<_, _>>()?;
-        let outcome = resolver.rule.resolve(key, &versions);
-        let outcome = outcome.map_err(|error| resolver.failed(error))?;
-        *out = atoll_versions::hand_over(outcome.into_versions());
+        *out = atoll_versions::hand_over(resolver.resolve(key, &versions)?);
         Ok(ATOLL_OK)
     })
 }
@@ -227,8 +227,7 @@ pub unsafe extern "C" fn atoll_resolver_present(
 ) -> atoll_status {
     call(err, || {
         // SAFETY: the contract of the header.
-        let out = unsafe { out("presented", presented)? };
-        *out = std::ptr::null_mut();
+        let out = unsafe { fresh("presented", presented)? };
         // SAFETY: the contract of the header.
         let (resolver, value) = unsafe { (handle("resolver", resolver)?, self::value(value, value_len)?) };
         let presented = resolver.rule.present(value);
@@ -260,8 +259,7 @@ pub unsafe extern "C" fn atoll_resolver_check(
 ) -> atoll_status {
     call(err, || {
         // SAFETY: the contract of the header.
-        let out = unsafe { out("counter_example", counter_example)? };
-        *out = std::ptr::null_mut();
+        let out = unsafe { fresh("counter_example", counter_example)? };
         // SAFETY: the contract of the header.
         let (resolver, values) = unsafe {
             (

@@ -13,7 +13,7 @@ use atoll::routing::{Algorithm, KeyEncoding, MemberState, NodeSpec, Router, Rout
 use parking_lot::Mutex;
 
 use crate::bytes::{self, atoll_buf, atoll_bytes, form, text, utf8};
-use crate::call::{Versioned, call, exclusive, fill_in, free, handle, out};
+use crate::call::{Versioned, call, exclusive, fill_in, free, fresh, handle};
 use crate::error::{Failure, atoll_error};
 use crate::keys::{ATOLL_ENCODING_BINARY, ATOLL_ENCODING_DECIMAL};
 use crate::panic::guard;
@@ -88,8 +88,7 @@ pub unsafe extern "C" fn atoll_router_spec_new(
 ) -> atoll_status {
     call(err, || {
         // SAFETY: the contract of the header.
-        let out = unsafe { out("spec", spec)? };
-        *out = std::ptr::null_mut();
+        let out = unsafe { fresh("spec", spec)? };
         // SAFETY: the contract of the header.
         let algorithm = unsafe { text("algorithm", algorithm)? }.parse()?;
         *out = Box::into_raw(Box::new(atoll_router_spec {
@@ -232,8 +231,7 @@ pub unsafe extern "C" fn atoll_router_new(
 ) -> atoll_status {
     call(err, || {
         // SAFETY: the contract of the header.
-        let out = unsafe { out("router", router)? };
-        *out = std::ptr::null_mut();
+        let out = unsafe { fresh("router", router)? };
         // SAFETY: the contract of the header.
         let spec = unsafe { handle("spec", spec)? };
         *out = atoll_router::hand_over(Router::new(&*exclusive("description", &spec.spec)?)?);
@@ -256,8 +254,7 @@ pub unsafe extern "C" fn atoll_router_decode(
 ) -> atoll_status {
     call(err, || {
         // SAFETY: the contract of the header.
-        let out = unsafe { out("router", router)? };
-        *out = std::ptr::null_mut();
+        let out = unsafe { fresh("router", router)? };
         // SAFETY: the contract of the header.
         let data = unsafe { form("data", data, len)? };
         *out = atoll_router::hand_over(Router::from_bytes(data)?);
@@ -275,8 +272,7 @@ pub unsafe extern "C" fn atoll_router_from_json(
 ) -> atoll_status {
     call(err, || {
         // SAFETY: the contract of the header.
-        let out = unsafe { out("router", router)? };
-        *out = std::ptr::null_mut();
+        let out = unsafe { fresh("router", router)? };
         // SAFETY: the contract of the header.
         *out = atoll_router::hand_over(Router::from_json(unsafe { text("json", json)? })?);
         Ok(ATOLL_OK)
@@ -302,8 +298,7 @@ pub unsafe extern "C" fn atoll_router_encode(
 ) -> atoll_status {
     call(err, || {
         // SAFETY: the contract of the header.
-        let data = unsafe { out("data", data)? };
-        *data = std::ptr::null_mut();
+        let data = unsafe { fresh("data", data)? };
         // SAFETY: the contract of the header.
         let router = unsafe { handle("router", router)? };
         *data = atoll_buf::hand_over(router.router.to_bytes());
@@ -322,8 +317,7 @@ pub unsafe extern "C" fn atoll_router_to_json(
 ) -> atoll_status {
     call(err, || {
         // SAFETY: the contract of the header.
-        let json = unsafe { out("json", json)? };
-        *json = std::ptr::null_mut();
+        let json = unsafe { fresh("json", json)? };
         // SAFETY: the contract of the header.
         let router = unsafe { handle("router", router)? };
         *json = atoll_buf::hand_over(router.router.to_json().into_bytes());

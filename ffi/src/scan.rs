@@ -14,7 +14,7 @@ use atoll::store::{Approximate, Entry, Scan, ScanOptions};
 use parking_lot::Mutex;
 
 use crate::bytes::{self, array_mut, atoll_bytes, atoll_kv};
-use crate::call::{Versioned, call, exclusive, free, handle, out, versioned};
+use crate::call::{Versioned, call, exclusive, free, fresh, handle, out, versioned};
 use crate::db::{atoll_db, share};
 use crate::error::{Failure, atoll_error};
 use crate::read::atoll_read_opts;
@@ -117,6 +117,17 @@ impl Range {
             self.lo.as_ref().map(Vec::as_slice),
             self.hi.as_ref().map(Vec::as_slice),
         )
+    }
+
+    /// The range, for what has neither a direction nor a limit.
+    pub(crate) fn whole(self, what: &str) -> Result<Range, Failure> {
+        if self.options.limit.is_some() {
+            return Err(Failure::invalid(format!("{what} takes no range.limit")));
+        }
+        if self.options.reverse {
+            return Err(Failure::invalid(format!("{what} takes no ATOLL_RANGE_REVERSE")));
+        }
+        Ok(self)
     }
 
     /// Whether a scan from `key` on is still within.
@@ -321,8 +332,7 @@ pub unsafe extern "C" fn atoll_scan(
 ) -> atoll_status {
     call(err, || {
         // SAFETY: the contract of the header.
-        let out = unsafe { out("iter", iter)? };
-        *out = std::ptr::null_mut();
+        let out = unsafe { fresh("iter", iter)? };
         // SAFETY: the contract of the header.
         let (db, options, range) = unsafe { (share(db)?, versioned(options)?, Range::read(range)?) };
         options.check()?;
@@ -556,6 +566,18 @@ unsafe impl Versioned for atoll_approximate {
     const NAME: &'static str = "atoll_approximate";
 }
 
+impl atoll_approximate {
+    pub(crate) fn of(found: &Approximate) -> atoll_approximate {
+        atoll_approximate {
+            struct_size: 0,
+            records: found.records,
+            bytes: found.bytes,
+            records_error: found.records_error,
+            bytes_error: found.bytes_error,
+        }
+    }
+}
+
 /// Estimates how many keys and bytes a range holds, from about 4 MiB of samples.
 ///
 /// `range` may be NULL for all; its flags may be ATOLL_RANGE_PREFIX, its limit must be 0. Initialise `*answer` with
@@ -570,26 +592,11 @@ pub unsafe extern "C" fn atoll_count_approximate(
 ) -> atoll_status {
     call(err, || {
         // SAFETY: the contract of the header.
-        let (db, range) = unsafe { (handle("db", db)?, Range::read(range)?) };
-        if range.options.limit.is_some() {
-            return Err(Failure::invalid("an estimate takes no range.limit"));
-        }
+        let (db, range) = unsafe { (handle("db", db)?, Range::read(range)?.whole("an estimate")?) };
         let (lo, hi) = range.bounds();
-        let Approximate {
-            records,
-            bytes,
-            records_error,
-            bytes_error,
-        } = db.engine()?.writer()?.approximate(lo, hi)?;
-        let filled = atoll_approximate {
-            struct_size: 0,
-            records,
-            bytes,
-            records_error,
-            bytes_error,
-        };
+        let found = db.engine()?.writer()?.approximate(lo, hi)?;
         // SAFETY: the contract of the header.
-        unsafe { crate::call::fill_in(answer, filled)? };
+        unsafe { crate::call::fill_in(answer, atoll_approximate::of(&found))? };
         Ok(ATOLL_OK)
     })
 }

@@ -15,7 +15,7 @@ use std::sync::{Arc, Weak};
 use arc_swap::ArcSwapOption;
 use atoll::store::{ReaderSnapshot, Scan, ScanOptions, Snapshot, StoreError, Value};
 
-use crate::call::{call, out};
+use crate::call::{call, fresh};
 use crate::db::{Child, Engine, atoll_db, share};
 use crate::error::{Failure, atoll_error};
 use crate::panic::guard;
@@ -147,8 +147,7 @@ pub unsafe extern "C" fn atoll_snapshot_new(
 ) -> atoll_status {
     call(err, || {
         // SAFETY: the contract of the header.
-        let out = unsafe { out("snapshot", snapshot)? };
-        *out = std::ptr::null_mut();
+        let out = unsafe { fresh("snapshot", snapshot)? };
         // SAFETY: the contract of the header.
         let view = View::take(unsafe { share(db)? })?;
         *out = Box::into_raw(Box::new(atoll_snapshot { view }));

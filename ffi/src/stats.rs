@@ -5,7 +5,7 @@
 #![expect(unsafe_code, reason = "raw pointers come from C")]
 
 use crate::bytes::atoll_buf;
-use crate::call::{call, handle, out};
+use crate::call::{call, fresh, handle};
 use crate::db::{Engine, atoll_db};
 use crate::error::{Failure, atoll_error};
 use crate::status::*;
@@ -23,8 +23,9 @@ pub unsafe extern "C" fn atoll_stats_json(
 ) -> atoll_status {
     call(err, || {
         // SAFETY: the contract of the header.
-        let (db, json) = unsafe { (handle("db", db)?, out("json", json)?) };
-        *json = std::ptr::null_mut();
+        let json = unsafe { fresh("json", json)? };
+        // SAFETY: the contract of the header.
+        let db = unsafe { handle("db", db)? };
         let text = match &*db.engine()? {
             Engine::Store(store) => serde_json::to_vec(&store.stats()),
             Engine::Reader(reader) => serde_json::to_vec(&reader.stats()?),

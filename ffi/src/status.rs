@@ -49,7 +49,7 @@ pub const ATOLL_E_FORKED: atoll_status = -7;
 pub const ATOLL_E_UNSUPPORTED: atoll_status = -8;
 /// A callback of the program failed.
 pub const ATOLL_E_CALLBACK: atoll_status = -9;
-/// Too few copies answered for what was asked; what was written may be there.
+/// Not one copy of the shard is in service: nothing was read or written. Where some are, and too few, it is ATOLL_E_UNAVAILABLE.
 pub const ATOLL_E_NO_QUORUM: atoll_status = -10;
 /// Another primary has taken over.
 pub const ATOLL_E_STALE_EPOCH: atoll_status = -11;

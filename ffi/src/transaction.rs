@@ -16,7 +16,7 @@ use atoll::store::Transaction;
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::bytes::{self, atoll_bytes};
-use crate::call::{call, exclusive, handle, out, versioned};
+use crate::call::{call, exclusive, fresh, handle, out, versioned};
 use crate::db::{Child, Engine, atoll_db, atoll_write_opts, share};
 use crate::error::{Failure, atoll_error};
 use crate::scan::{Range, atoll_iter, atoll_range};
@@ -76,8 +76,7 @@ pub unsafe extern "C" fn atoll_transaction_begin(
 ) -> atoll_status {
     call(err, || {
         // SAFETY: the contract of the header.
-        let out = unsafe { out("transaction", transaction)? };
-        *out = std::ptr::null_mut();
+        let out = unsafe { fresh("transaction", transaction)? };
         // SAFETY: the contract of the header.
         let db = unsafe { share(db)? };
         let engine = db.share()?;
@@ -152,14 +151,9 @@ pub unsafe extern "C" fn atoll_transaction_scan(
 ) -> atoll_status {
     call(err, || {
         // SAFETY: the contract of the header.
-        let (transaction, range, out) = unsafe {
-            (
-                handle("transaction", transaction)?,
-                Range::read(range)?,
-                out("iter", iter)?,
-            )
-        };
-        *out = std::ptr::null_mut();
+        let out = unsafe { fresh("iter", iter)? };
+        // SAFETY: the contract of the header.
+        let (transaction, range) = unsafe { (handle("transaction", transaction)?, Range::read(range)?) };
         let mut held = transaction.state.held()?;
         let Some(Held { transaction, .. }) = &mut *held else {
             return Err(Failure::closed("transaction"));

@@ -12,7 +12,7 @@ use atoll::versioning::{Causality, VectorClock};
 use parking_lot::Mutex;
 
 use crate::bytes::{Packed, array, atoll_buf, atoll_bytes, copy_out, form, utf8};
-use crate::call::{call, exclusive, free, handle, out};
+use crate::call::{call, exclusive, free, fresh, handle, out};
 use crate::error::{Failure, atoll_error};
 use crate::panic::guard;
 use crate::status::*;
@@ -72,8 +72,7 @@ pub unsafe extern "C" fn atoll_vclock_decode(
 ) -> atoll_status {
     call(err, || {
         // SAFETY: the contract of the header.
-        let clock = unsafe { out("clock", clock)? };
-        *clock = std::ptr::null_mut();
+        let clock = unsafe { fresh("clock", clock)? };
         // SAFETY: the contract of the header.
         let data = unsafe { form("data", data, len)? };
         *clock = hand_over(VectorClock::from_bytes(data)?);
@@ -92,8 +91,7 @@ pub unsafe extern "C" fn atoll_vclock_from_text(
 ) -> atoll_status {
     call(err, || {
         // SAFETY: the contract of the header.
-        let clock = unsafe { out("clock", clock)? };
-        *clock = std::ptr::null_mut();
+        let clock = unsafe { fresh("clock", clock)? };
         // SAFETY: the contract of the header.
         let text = unsafe { utf8("text", text, len)? };
         *clock = hand_over(text.parse()?);
@@ -244,8 +242,7 @@ pub unsafe extern "C" fn atoll_vclock_encode(
 ) -> atoll_status {
     call(err, || {
         // SAFETY: the contract of the header.
-        let data = unsafe { out("data", data)? };
-        *data = std::ptr::null_mut();
+        let data = unsafe { fresh("data", data)? };
         // SAFETY: the contract of the header.
         let clock = unsafe { handle("clock", clock)? };
         *data = atoll_buf::hand_over(exclusive("clock", &clock.clock)?.to_bytes());
@@ -264,8 +261,7 @@ pub unsafe extern "C" fn atoll_vclock_to_text(
 ) -> atoll_status {
     call(err, || {
         // SAFETY: the contract of the header.
-        let text = unsafe { out("text", text)? };
-        *text = std::ptr::null_mut();
+        let text = unsafe { fresh("text", text)? };
         // SAFETY: the contract of the header.
         let clock = unsafe { handle("clock", clock)? };
         *text = atoll_buf::hand_over(exclusive("clock", &clock.clock)?.to_string().into_bytes());
@@ -290,8 +286,7 @@ pub unsafe extern "C" fn atoll_vclock_from_entries(
 ) -> atoll_status {
     call(err, || {
         // SAFETY: the contract of the header.
-        let out = unsafe { out("clock", clock)? };
-        *out = std::ptr::null_mut();
+        let out = unsafe { fresh("clock", clock)? };
         // SAFETY: the contract of the header.
         let (names, counters) = unsafe {
             (

@@ -12,8 +12,10 @@ use atoll::ids::{Hlc, Lsn};
 use atoll::store::{CompareAndSet, Durability, Expected, Expires};
 
 use crate::bytes::{self, atoll_bytes};
+use crate::call::out;
 use crate::db::{ATOLL_DURABILITY_BUFFERED, ATOLL_DURABILITY_SYNCED, atoll_db, atoll_write_opts, write};
 use crate::error::{Failure, atoll_error};
+use crate::scan::{Range, atoll_range};
 use crate::status::*;
 
 impl atoll_write_opts {
@@ -106,6 +108,34 @@ pub unsafe extern "C" fn atoll_delete(
         write(db, options, err, |store, options| {
             options.stays("a deletion")?;
             store.delete(bytes::key(key, key_len)?, options.durability()?)?;
+            Ok(ATOLL_OK)
+        })
+    }
+}
+
+/// Takes away the values of all keys in a range, and tells how many there were.
+///
+/// Not one step: the keys go in batches of about a thousand, all as durable as asked when the call returns. What is written into the
+/// range meanwhile may stay or go. After an error some may have gone: call it again. The limit and flags of `range` but
+/// ATOLL_RANGE_PREFIX must be 0; it may be NULL for all keys. Otherwise as atoll_delete(). Any thread; takes as long as a scan of the
+/// range and its deletions.
+// SAFETY: no other symbol of this program has this name; the prefix is this library's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn atoll_delete_range(
+    db: *mut atoll_db,
+    options: *const atoll_write_opts,
+    range: *const atoll_range,
+    deleted: *mut u64,
+    err: *mut *mut atoll_error,
+) -> atoll_status {
+    // SAFETY: the contract of the header, here and inside.
+    unsafe {
+        write(db, options, err, |store, options| {
+            options.stays("a deletion")?;
+            let deleted = out("deleted", deleted)?;
+            let range = Range::read(range)?.whole("a deletion")?;
+            let (lo, hi) = range.bounds();
+            *deleted = store.delete_range(lo, hi, options.durability()?, &mut |_| {})?.0;
             Ok(ATOLL_OK)
         })
     }

@@ -13,7 +13,7 @@
 
 #include <pthread.h>
 
-enum { DBS = 3, OWN = 6, SHARED = 4, KEYS = 40 };
+enum { DBS = 3, CLUSTERS = 2, OWN = 6, SHARED = 4, KEYS = 40 };
 
 /* Databases are used by all threads; only who holds the lock for writing may free one. */
 static struct {
@@ -22,19 +22,31 @@ static struct {
     char *dir;
 } dbs[DBS];
 
+/* The same for clusters, of one copy and of two. */
+static struct {
+    pthread_rwlock_t lock;
+    atoll_cluster *cluster;
+    char *dir;
+} clusters[CLUSTERS];
+
 /* Handles that serve one thread at a time, used by all: they must answer ATOLL_E_BUSY, not race. */
 static struct {
     atoll_batch *batch[SHARED];
     atoll_iter *iter[SHARED];
     atoll_transaction *transaction[SHARED];
+    atoll_load *load;
     atoll_options *options;
     atoll_router_spec *spec;
     atoll_vclock *clock[SHARED];
+    atoll_siblings *siblings[SHARED];
     /* Freed at the end only, so that anybody may interrupt it. */
     atoll_log_reader *log;
     /* Immutable ones, which must serve everybody at once. */
     atoll_router *router[SHARED];
     atoll_resolver *resolver;
+    /* Used by everybody at once as well. */
+    atoll_session *session[SHARED];
+    atoll_hlc_clock *hlc_clock;
 } shared;
 
 /* What belongs to one thread. */
@@ -55,6 +67,12 @@ typedef struct {
     atoll_router *router[OWN];
     atoll_vclock *clock[OWN];
     atoll_log_reader *log[OWN];
+    atoll_session *session[OWN];
+    atoll_siblings *siblings[OWN];
+    atoll_load *load[OWN];
+    /* A token of some cluster, damaged now and then. */
+    uint8_t token[512];
+    size_t token_len;
     /* A frame of some log, damaged now and then. */
     uint8_t frame[2048];
     size_t frame_len;
@@ -309,6 +327,28 @@ static void use_batch(actor *a)
         size_t i = below(a, OWN);
         atoll_batch_free(a->batch[i]);
         a->batch[i] = chance(a, 6) ? NULL : atoll_batch_new();
+    }
+}
+
+static void use_load(actor *a, atoll_db *db)
+{
+    atoll_error *err = NULL;
+    size_t i = below(a, OWN);
+    atoll_load *load = chance(a, 4) ? shared.load : a->load[i];
+    key_arg key;
+    make_key(a, &key);
+    switch (below(a, 6)) {
+    case 0:
+        atoll_load_free(a->load[i]);
+        a->load[i] = NULL;
+        answer(a, atoll_load_begin(db, &a->load[i], &err), &err);
+        break;
+    case 1: {
+        uint64_t keys;
+        answer(a, atoll_load_finish(db, load, chance(a, 2) ? &keys : NULL, &err), &err);
+        break;
+    }
+    default: answer(a, atoll_load_put(load, key.data, key.len, "value", below(a, 6), below(a, 2), &err), &err);
     }
 }
 
@@ -643,6 +683,259 @@ static void use_routers(actor *a)
     atoll_buf_free(buf);
 }
 
+static atoll_session *any_session(actor *a)
+{
+    return chance(a, 2) ? shared.session[below(a, SHARED)] : a->session[below(a, OWN)];
+}
+
+static const atoll_cluster_write_opts *make_cluster_write_opts(actor *a, atoll_cluster_write_opts *options)
+{
+    const atoll_cluster_write_opts fresh = ATOLL_CLUSTER_WRITE_OPTS_INIT;
+    *options = fresh;
+    options->durability = ATOLL_DURABILITY_BUFFERED;
+    switch (below(a, 10)) {
+    case 0: options->durability = (uint32_t)below(a, 5); break;
+    case 1: options->ttl_ms = below(a, 3); break;
+    case 2: options->flags = (uint32_t)below(a, 3); break;
+    case 3: options->struct_size = below(a, sizeof *options + 1); break;
+    case 4:
+    case 5:
+    case 6: options->session = any_session(a); break;
+    case 7: return NULL;
+    default: break;
+    }
+    return options;
+}
+
+static const atoll_cluster_read_opts *make_cluster_read_opts(actor *a, atoll_cluster_read_opts *options)
+{
+    const atoll_cluster_read_opts fresh = ATOLL_CLUSTER_READ_OPTS_INIT;
+    *options = fresh;
+    options->consistency = (uint32_t)below(a, chance(a, 9) ? 5 : 3);
+    switch (below(a, 10)) {
+    case 0: options->flags = (uint32_t)below(a, 3); break;
+    case 1: options->struct_size = below(a, sizeof *options + 1); break;
+    case 2: return NULL;
+    case 3:
+        options->token = a->token;
+        options->token_len = a->token_len;
+        break;
+    case 4: options->token_len = chance(a, 2) ? (size_t)-1 : 5; break;
+    default: options->session = any_session(a);
+    }
+    return options;
+}
+
+static void use_session(actor *a)
+{
+    atoll_error *err = NULL, **to = chance(a, 8) ? NULL : &err;
+    size_t i = below(a, OWN);
+    atoll_buf *token = NULL;
+    switch (below(a, 4)) {
+    case 0:
+        atoll_session_free(a->session[i]);
+        a->session[i] = chance(a, 6) ? NULL : atoll_session_new();
+        break;
+    case 1:
+        if (a->token_len > 0 && chance(a, 4)) {
+            a->token[below(a, a->token_len)] ^= (uint8_t)(1u << below(a, 8));
+        }
+        answer(a, atoll_session_see(any_session(a), chance(a, 9) ? NULL : a->token, a->token_len, to), to);
+        break;
+    case 2:
+        answer(a, atoll_session_token(any_session(a), chance(a, 9) ? NULL : &token, to), to);
+        break;
+    default:
+        answer(a, atoll_token_merge(a->token, a->token_len, a->token, chance(a, 9) ? (size_t)-1 : a->token_len, &token, to), to);
+    }
+    touch(a, atoll_buf_bytes(token));
+    if (token && atoll_buf_bytes(token).len <= sizeof a->token) {
+        a->token_len = atoll_buf_bytes(token).len;
+        memcpy(a->token, atoll_buf_bytes(token).data, a->token_len);
+    }
+    atoll_buf_free(token);
+}
+
+static void write_cluster(actor *a, atoll_cluster *cluster)
+{
+    static const char data[1024] = {1, 2, 3};
+    atoll_error *err = NULL, **to = chance(a, 8) ? NULL : &err;
+    atoll_cluster_write_opts room;
+    const atoll_cluster_write_opts *options = make_cluster_write_opts(a, &room);
+    atoll_buf *token = NULL, **wanted = chance(a, 2) ? &token : NULL;
+    key_arg key;
+    make_key(a, &key);
+    switch (below(a, 8)) {
+    case 0: answer(a, atoll_cluster_delete(cluster, options, key.data, key.len, wanted, to), to); break;
+    case 1: answer(a, atoll_cluster_write(cluster, options, any_batch(a), wanted, to), to); break;
+    case 2: {
+        atoll_range range = ATOLL_RANGE_INIT;
+        uint64_t deleted;
+        range.flags = (uint32_t)below(a, 5);
+        range.lo = (const uint8_t *)"key-3";
+        range.lo_len = 5;
+        answer(a, atoll_cluster_delete_range(cluster, options, &range, chance(a, 9) ? NULL : &deleted, wanted, to), to);
+        break;
+    }
+    default: answer(a, atoll_cluster_put(cluster, options, key.data, key.len, data, value_len(a, sizeof data), wanted, to), to);
+    }
+    touch(a, atoll_buf_bytes(token));
+    if (token && atoll_buf_bytes(token).len <= sizeof a->token) {
+        a->token_len = atoll_buf_bytes(token).len;
+        memcpy(a->token, atoll_buf_bytes(token).data, a->token_len);
+    }
+    atoll_buf_free(token);
+}
+
+static void read_cluster(actor *a, atoll_cluster *cluster)
+{
+    atoll_error *err = NULL, **to = chance(a, 8) ? NULL : &err;
+    atoll_cluster_read_opts room;
+    const atoll_cluster_read_opts *options = make_cluster_read_opts(a, &room);
+    size_t i = below(a, OWN);
+    key_arg key;
+    make_key(a, &key);
+    switch (below(a, 9)) {
+    case 0: {
+        char buffer[64];
+        size_t len;
+        answer(a, atoll_cluster_get_into(cluster, options, key.data, key.len, chance(a, 9) ? NULL : buffer, below(a, sizeof buffer), &len, to), to);
+        break;
+    }
+    case 1:
+    case 2: {
+        const uint32_t offsets[4] = {0, (uint32_t)below(a, 6), (uint32_t)below(a, 12), 12};
+        uint8_t values[256], found[3];
+        uint64_t ends[4];
+        size_t needed;
+        answer(a, atoll_cluster_multi_get(cluster, options, (const uint8_t *)"key-1key-2ab", offsets, 3, values, below(a, sizeof values), ends, found, &needed, to), to);
+        break;
+    }
+    case 3:
+        atoll_iter_free(a->iter[i]);
+        a->iter[i] = NULL;
+        answer(a, atoll_cluster_scan(cluster, options, NULL, &a->iter[i], to), to);
+        break;
+    case 4: {
+        uint64_t count;
+        answer(a, atoll_cluster_count(cluster, options, chance(a, 9) ? NULL : &count, to), to);
+        break;
+    }
+    case 5: {
+        atoll_buf *json = NULL;
+        answer(a, atoll_cluster_status_json(cluster, &json, to), to);
+        touch(a, atoll_buf_bytes(json));
+        atoll_buf_free(json);
+        break;
+    }
+    case 6: {
+        atoll_approximate about = ATOLL_APPROXIMATE_INIT;
+        answer(a, atoll_cluster_count_approximate(cluster, NULL, (uint32_t)(chance(a, 2) ? ATOLL_SLOT_ANY : next(a)), &about, to), to);
+        atoll_router_free(a->router[i]);
+        a->router[i] = NULL;
+        answer(a, atoll_cluster_router(cluster, &a->router[i], to), to);
+        break;
+    }
+    default: {
+        atoll_bytes value;
+        if (answer(a, atoll_cluster_get(cluster, options, key.data, key.len, a->pin[i], &value, to), to) == ATOLL_OK) {
+            touch(a, value);
+        }
+    }
+    }
+}
+
+static void use_cluster(actor *a)
+{
+    size_t i = below(a, CLUSTERS);
+    atoll_error *err = NULL;
+    if (chance(a, 150)) {
+        pthread_rwlock_wrlock(&clusters[i].lock);
+        answer(a, atoll_cluster_close(clusters[i].cluster, &err), &err);
+        atoll_cluster_free(clusters[i].cluster);
+        clusters[i].cluster = NULL;
+        answer(a, atoll_cluster_open(clusters[i].dir, NULL, &clusters[i].cluster, &err), &err);
+        pthread_rwlock_unlock(&clusters[i].lock);
+        return;
+    }
+    pthread_rwlock_rdlock(&clusters[i].lock);
+    if (chance(a, 400)) {
+        answer(a, atoll_cluster_close(clusters[i].cluster, &err), &err);
+    } else if (chance(a, 4)) {
+        use_session(a);
+    } else if (chance(a, 3)) {
+        write_cluster(a, chance(a, 60) ? NULL : clusters[i].cluster);
+    } else {
+        read_cluster(a, chance(a, 60) ? NULL : clusters[i].cluster);
+    }
+    pthread_rwlock_unlock(&clusters[i].lock);
+}
+
+static void use_siblings(actor *a)
+{
+    size_t i = below(a, OWN), k;
+    atoll_siblings *set = chance(a, 3) ? shared.siblings[below(a, SHARED)] : a->siblings[i];
+    const atoll_siblings *other = chance(a, 2) ? shared.siblings[below(a, SHARED)] : a->siblings[below(a, OWN)];
+    atoll_error *err = NULL;
+    atoll_buf *buf = NULL, *context = NULL;
+    atoll_versions *versions = NULL;
+    atoll_version_view version;
+    uint64_t stamp, persist;
+    switch (below(a, 7)) {
+    case 0:
+    case 1:
+        memset(&version, 0, sizeof version);
+        version.node = below(a, 3);
+        version.incarnation = (uint32_t)below(a, 2);
+        version.sequence = below(a, 60);
+        version.stamp = next(a) >> below(a, 64);
+        version.value.data = chance(a, 9) ? NULL : (const uint8_t *)"values";
+        version.value.len = chance(a, 30) ? (size_t)-1 : below(a, 7);
+        version.deleted = (uint32_t)chance(a, 5);
+        if (chance(a, 2)) {
+            answer(a, atoll_siblings_context(other, &context, &err), &err);
+            version.context = atoll_buf_bytes(context);
+        }
+        answer(a, atoll_siblings_put(set, chance(a, 30) ? NULL : &version, chance(a, 3) ? NULL : &buf, &err), &err);
+        if (buf) {
+            atoll_siblings *third = shared.siblings[below(a, SHARED)];
+            answer(a, atoll_siblings_apply(third, atoll_buf_bytes(buf).data, atoll_buf_bytes(buf).len - (size_t)chance(a, 9), &err), &err);
+        }
+        break;
+    case 2: answer(a, atoll_siblings_merge(set, other, &err), &err); break;
+    case 3: {
+        atoll_siblings *again = NULL;
+        uint8_t *copy;
+        size_t len;
+        answer(a, atoll_siblings_encode(set, &buf, &err), &err);
+        len = atoll_buf_bytes(buf).len;
+        copy = (uint8_t *)malloc(len + 1);
+        memcpy(copy, atoll_buf_bytes(buf).data, len);
+        if (len > 0 && chance(a, 2)) {
+            copy[below(a, len)] ^= (uint8_t)(1u << below(a, 8));
+        }
+        answer(a, atoll_siblings_decode(copy, chance(a, 20) ? (size_t)-1 >> below(a, 3) : len, &again, &err), &err);
+        free(copy);
+        atoll_siblings_free(a->siblings[i]);
+        a->siblings[i] = again ? again : atoll_siblings_new();
+        break;
+    }
+    case 4: answer(a, atoll_siblings_versions(set, &versions, &err), &err); break;
+    case 5: answer(a, atoll_siblings_resolve(set, chance(a, 30) ? NULL : shared.resolver, "key", below(a, 4), &versions, &err), &err); break;
+    default:
+        answer(a, atoll_hlc_clock_send(chance(a, 30) ? NULL : shared.hlc_clock, chance(a, 2) ? ATOLL_WALL_NOW : next(a) >> below(a, 64), &stamp, &persist, NULL, &err), &err);
+        answer(a, atoll_hlc_clock_observe(shared.hlc_clock, ATOLL_WALL_NOW, next(a), chance(a, 30) ? NULL : &persist, &err), &err);
+        answer(a, atoll_hlc_clock_last(shared.hlc_clock, chance(a, 2) ? &stamp : NULL, NULL, &err), &err);
+    }
+    for (k = 0; versions && answer(a, atoll_versions_at(versions, k, &version, &err), &err) == ATOLL_OK; k++) {
+        touch(a, version.value);
+        touch(a, version.context);
+    }
+    atoll_versions_free(versions);
+    atoll_buf_free(buf);
+    atoll_buf_free(context);
+}
+
 /* A function that sometimes cannot decide. */
 static atoll_status moody(void *ctx, atoll_bytes key, const atoll_version_view *versions, size_t n, atoll_out *out)
 {
@@ -751,12 +1044,18 @@ static void *act(void *argument)
         a->pin[i] = atoll_pin_new();
         a->batch[i] = atoll_batch_new();
         a->options[i] = atoll_options_new();
+        a->session[i] = atoll_session_new();
+        a->siblings[i] = atoll_siblings_new();
     }
     while (a->calls < goal) {
         size_t d = below(a, DBS);
         atoll_db *db;
         if (chance(a, 400)) {
             open_or_close(a);
+            continue;
+        }
+        if (chance(a, 12)) {
+            use_cluster(a);
             continue;
         }
         pthread_rwlock_rdlock(&dbs[d].lock);
@@ -766,7 +1065,11 @@ static void *act(void *argument)
             open_or_close(a);
             continue;
         }
-        switch (below(a, 13)) {
+        if (chance(a, 40)) {
+            use_load(a, db);
+        }
+        switch (below(a, 14)) {
+        case 13: use_siblings(a); break;
         case 12: use_log(a, db); break;
         case 8:
         case 9: use_routers(a); break;
@@ -792,6 +1095,9 @@ static void *act(void *argument)
         atoll_router_free(a->router[i]);
         atoll_vclock_free(a->clock[i]);
         atoll_log_free(a->log[i]);
+        atoll_session_free(a->session[i]);
+        atoll_siblings_free(a->siblings[i]);
+        atoll_load_free(a->load[i]);
     }
     return NULL;
 }
@@ -815,6 +1121,13 @@ int main(void)
         dbs[i].dir = fresh_dir();
         check_status(atoll_db_open(dbs[i].dir, NULL, &dbs[i].db, &err), ATOLL_OK, &err, "a database opens");
     }
+    for (i = 0; i < CLUSTERS; i++) {
+        pthread_rwlock_init(&clusters[i].lock, NULL);
+        clusters[i].dir = fresh_dir();
+        check_status(atoll_cluster_create(clusters[i].dir, "n1,n2", 2, (uint32_t)i + 1, NULL, &clusters[i].cluster, &err), ATOLL_OK, &err,
+                     "a cluster is made");
+    }
+    check_status(atoll_hlc_clock_new(0, 0, 0, &shared.hlc_clock, &err), ATOLL_OK, &err, "a clock is made");
     shared.options = atoll_options_new();
     check_status(atoll_resolver_new("moody", moody, NULL, NULL, &shared.resolver, &err), ATOLL_OK, &err, "a resolver is made");
     for (i = 0; i < SHARED; i++) {
@@ -827,6 +1140,8 @@ int main(void)
         }
         check_status(atoll_router_new(spec, &shared.router[i], &err), ATOLL_OK, &err, "a router is made");
         shared.clock[i] = atoll_vclock_new();
+        shared.siblings[i] = atoll_siblings_new();
+        shared.session[i] = atoll_session_new();
         atoll_router_spec_free(shared.spec);
         shared.spec = spec;
     }
@@ -836,6 +1151,7 @@ int main(void)
         check_status(atoll_transaction_begin(dbs[i % DBS].db, &shared.transaction[i], &err), ATOLL_OK, &err, "a transaction begins");
     }
     check_status(atoll_log_open(dbs[0].db, 0, &shared.log, &err), ATOLL_OK, &err, "a log is followed");
+    check_status(atoll_load_begin(dbs[1].db, &shared.load, &err), ATOLL_OK, &err, "a load begins");
     for (i = 0; i < threads; i++) {
         actors[i].random = seed * 1000003 + i;
         actors[i].calls = calls / threads;
@@ -861,11 +1177,19 @@ int main(void)
     atoll_options_free(shared.options);
     atoll_router_spec_free(shared.spec);
     atoll_log_free(shared.log);
+    atoll_load_free(shared.load);
     atoll_resolver_free(shared.resolver);
     for (i = 0; i < SHARED; i++) {
         atoll_router_free(shared.router[i]);
         atoll_vclock_free(shared.clock[i]);
+        atoll_siblings_free(shared.siblings[i]);
+        atoll_session_free(shared.session[i]);
     }
+    for (i = 0; i < CLUSTERS; i++) {
+        atoll_cluster_free(clusters[i].cluster);
+        free(clusters[i].dir);
+    }
+    atoll_hlc_clock_free(shared.hlc_clock);
     for (i = 0; i < threads; i++) {
         for (j = 0; j < OWN; j++) {
             atoll_snapshot_free(actors[i].snapshot[j]);

@@ -168,6 +168,39 @@ fn a_plan_moves_nothing_and_a_rebalance_does_what_it_says() {
     assert!(!status.out.contains("n1"), "{}", status.out);
 }
 
+/// Two shards leave one of three nodes empty until the cluster is levelled.
+#[test]
+fn balancing_levels_a_cluster_without_changing_its_nodes() {
+    let place = Place::new();
+    let init = ["init", "c", "--shards", "2", "--replicas", "1"];
+    place
+        .run(&[&init[..], &["--nodes", "x,y,z", "--slots", "64"]].concat())
+        .code(0);
+    let rows: String = (0..500).map(|id| format!("{id},{id}\n")).collect();
+    place.write("a.csv", format!("id,n\n{rows}"));
+    place.run(&["import", "c", "a.csv", "--key", "id"]).code(0);
+    let plan = place.run(&["plan", "c", "--balance", "--json"]).code(0).json();
+    assert!(plan["copies_moved"].as_u64().unwrap() > 0, "{plan}");
+    let (before, after) = (
+        plan["max_over_mean_before"].as_f64().unwrap(),
+        plan["max_over_mean_after"].as_f64().unwrap(),
+    );
+    assert!(after < before, "{plan}");
+    let done = place
+        .run(&["rebalance", "c", "--balance", "--json"])
+        .code(0)
+        .json();
+    assert_eq!(done["keys_moved"], plan["keys"]);
+    let again = place.run(&["plan", "c", "--balance", "--json"]).code(0).json();
+    assert_eq!(again["copies_moved"], 0, "{again}");
+    place.run(&["count", "c"]).prints("500\n");
+    place.run(&["verify", "c"]).code(0);
+    place
+        .run(&["plan", "c", "--balance", "--add", "q"])
+        .code(2)
+        .says("--balance");
+}
+
 /// Killed in the middle of a rebalance, a cluster keeps every key and the next command finishes.
 #[test]
 fn an_interrupted_rebalance_goes_on() {
@@ -236,4 +269,24 @@ fn routes_need_no_cluster() {
         .code(0)
         .mentions("user:1\t");
     place.run(&["route", "--algorithm", "slots"]).code(2);
+}
+
+#[test]
+fn metrics_are_what_prometheus_reads() {
+    let place = Place::new();
+    place
+        .run(&["init", "a", "--shards", "2", "--replicas", "3"])
+        .code(0);
+    place.run(&["put", "a", "k", "v"]).code(0);
+    place
+        .run(&["metrics", "a"])
+        .code(0)
+        .mentions("# TYPE atoll_node_up gauge\natoll_node_up{node=\"n1\"} 1\n")
+        .mentions("atoll_replica_up{shard=\"1\",replica=\"n3\"} 1\n")
+        .mentions("atoll_log_poisoned{shard=\"0\",replica=\"n2\"} 0\n");
+    place.run(&["metrics", "nowhere"]).code(2);
+    place
+        .run(&["metrics", "a/nodes/n1/shard-00000"])
+        .code(2)
+        .says("atoll status");
 }

@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use crate::run::Place;
 
-const COMMANDS: [&str; 21] = [
+const COMMANDS: [&str; 22] = [
     "compact",
     "demo",
     "init",
@@ -20,6 +20,7 @@ const COMMANDS: [&str; 21] = [
     "plan",
     "rebalance",
     "status",
+    "metrics",
     "options",
     "verify",
     "backup",

@@ -108,6 +108,7 @@ fn all_at_once(groups: &[Arc<Group>]) -> Result<Vec<RwLockWriteGuard<'_, GroupSt
     Err(ClusterError::Unavailable {
         shard: busy.map_or(ShardId(0), |group| group.shard),
         reason: "a check or a compaction keeps it busy; try again later".into(),
+        all_failed: false,
     })
 }
 

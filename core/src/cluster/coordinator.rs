@@ -87,7 +87,11 @@ impl Inner {
         let waited = now.saturating_sub(*since.get_or_insert(now));
         if waited > self.options.freeze_wait {
             let reason = format!("its slot is being handed over for more than {waited:?}");
-            return Err(ClusterError::Unavailable { shard, reason });
+            return Err(ClusterError::Unavailable {
+                shard,
+                reason,
+                all_failed: false,
+            });
         }
         std::thread::sleep(FREEZE_POLL);
         Ok(())

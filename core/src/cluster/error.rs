@@ -59,6 +59,8 @@ pub enum ClusterError {
         shard: ShardId,
         /// Which replicas are missing, and why.
         reason: String,
+        /// Whether not one replica is in service.
+        all_failed: bool,
     },
     /// A newer leadership stands.
     #[error("epoch {ours} of shard {shard} is over: epoch {theirs} holds")]

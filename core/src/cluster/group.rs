@@ -151,6 +151,7 @@ impl GroupState {
             return Err(ClusterError::Unavailable {
                 shard,
                 reason: self.shortage(),
+                all_failed: false,
             });
         }
         Ok(leader)
@@ -164,6 +165,7 @@ impl GroupState {
         found.ok_or_else(|| ClusterError::Unavailable {
             shard,
             reason: self.shortage(),
+            all_failed: self.copies.iter().all(|copy| copy.live().is_none()),
         })
     }
 

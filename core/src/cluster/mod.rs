@@ -24,13 +24,16 @@ mod error;
 mod event;
 mod group;
 mod hand_over;
+mod health;
 mod layout;
 mod leader;
 mod membership;
+mod multi_get;
 mod node;
 mod reads;
 mod rebalance;
 mod scan;
+mod session;
 mod status;
 mod verify;
 
@@ -62,9 +65,11 @@ pub use compact::{ClusterCompaction, CompactOptions, ReplicaCompaction};
 pub use consistency::{Consistency, ReadOptions, UnknownName, WriteDurability};
 pub use error::ClusterError;
 pub use event::Event;
+pub use health::ClusterHealth;
 pub use reads::{Answer, Location};
 pub use rebalance::{RebalancePhase, RebalanceProgress, RebalanceReport};
 pub use scan::{ClusterEntry, ClusterScan};
+pub use session::Session;
 pub use status::{ClusterStatus, NodeStatus, OpenMove, ReplicaStatus, ShardStatus};
 pub use verify::{ClusterVerifyReport, Disagreement, ReplicaVerify};
 
@@ -212,6 +217,7 @@ impl Inner {
         let unknown = || ClusterError::Unavailable {
             shard,
             reason: "it has been retired".into(),
+            all_failed: false,
         };
         group.cloned().ok_or_else(unknown)
     }

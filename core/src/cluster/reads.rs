@@ -148,6 +148,7 @@ impl Inner {
             return Err(ClusterError::Unavailable {
                 shard: group.shard,
                 reason: state.shortage(),
+                all_failed: false,
             });
         }
         Ok(primary)
@@ -182,8 +183,28 @@ impl Inner {
         Ok(state.leader(group.shard)?.0)
     }
 
+    /// Adds to `seen` that `replica` was read up to `end`, the position after a record or within it.
+    pub(super) fn note_seen(
+        &self,
+        shard: ShardId,
+        replica: &LocalReplica,
+        end: Lsn,
+        seen: &mut Token,
+    ) -> Result<(), ClusterError> {
+        let Some(epoch) = replica.shape().epoch_before(end) else {
+            // Nothing has ever been written there.
+            return Ok(());
+        };
+        Ok(seen.merge(&Token::of_write(self.id, shard, epoch, end))?)
+    }
+
     /// Whether a write of a token was lost in a shard that has handed `slot` over since.
-    fn check_sources(&self, slot: SlotId, group: &Group, token: &Token) -> Result<(), ClusterError> {
+    pub(super) fn check_sources(
+        &self,
+        slot: SlotId,
+        group: &Group,
+        token: &Token,
+    ) -> Result<(), ClusterError> {
         let arrival = group.state.read().arrivals.get(&slot).copied();
         let Some(arrival) = arrival else { return Ok(()) };
         let asked = token
@@ -216,6 +237,16 @@ impl Cluster {
     /// [`ClusterError::WriteLost`] when a write of the token no longer exists;
     /// [`ClusterError::Store`] when the value is damaged on every replica that could answer.
     pub fn get(&self, key: &[u8], options: &ReadOptions) -> Result<Option<Answer>, ClusterError> {
+        self.get_seen(key, options, None)
+    }
+
+    /// As [`Cluster::get`]; `seen` is told what a later read has to have so that it does not go back in time.
+    pub(super) fn get_seen(
+        &self,
+        key: &[u8],
+        options: &ReadOptions,
+        mut seen: Option<&mut Token>,
+    ) -> Result<Option<Answer>, ClusterError> {
         let inner = &self.inner;
         let (mut attempts, mut overtaken) = (0, 0);
         loop {
@@ -235,10 +266,16 @@ impl Cluster {
             let (index, bound) = inner.choose(&group, &state, Needs::Slot(slot), options)?;
             let copy = &state.copies[index];
             let Some(replica) = copy.live() else { continue };
+            // Before the look-up: what is not found was not there up to here.
+            let end = seen.as_ref().map(|_| bound.min(replica.store().stable()));
             match replica.store().get_version(key, bound) {
                 Ok(version) => {
                     let floor = Lsn(topology.residency(slot));
                     let living = version.filter(|version| version.lsn >= floor);
+                    if let (Some(seen), Some(end)) = (seen.as_mut(), end) {
+                        let end = living.as_ref().map_or(end, |version| Lsn(version.lsn.0 + 1));
+                        inner.note_seen(shard, replica, end, seen)?;
+                    }
                     return Ok(living.and_then(|version| {
                         let (node, lsn) = (copy.node.clone(), version.lsn);
                         version.value.map(|value| Answer { value, node, lsn })

@@ -13,6 +13,7 @@ use super::consistency::ReadOptions;
 use super::reads::{MAX_OVERTAKEN, Needs};
 use super::{Cluster, ClusterError};
 use crate::ids::{Lsn, ShardId};
+use crate::replication::Token;
 use crate::routing::Topology;
 use crate::store::{Entry, Scan, StoreError, Value};
 
@@ -136,7 +137,18 @@ impl Cluster {
         end: Bound<&[u8]>,
         options: &ReadOptions,
     ) -> Result<ClusterScan, ClusterError> {
-        let (topology, parts) = self.parts(start, end, options)?;
+        self.scan_seen(start, end, options, None)
+    }
+
+    /// As [`Cluster::scan`]; `seen` is told what a later read has to have so that it does not go back in time.
+    pub(super) fn scan_seen(
+        &self,
+        start: Bound<&[u8]>,
+        end: Bound<&[u8]>,
+        options: &ReadOptions,
+        seen: Option<&mut Token>,
+    ) -> Result<ClusterScan, ClusterError> {
+        let (topology, parts) = self.parts(start, end, options, seen)?;
         let count = parts.len();
         let mut scan = ClusterScan {
             topology,
@@ -155,7 +167,16 @@ impl Cluster {
     /// # Errors
     /// As for [`Cluster::scan`].
     pub fn count(&self, options: &ReadOptions) -> Result<u64, ClusterError> {
-        let (topology, parts) = self.parts(Bound::Unbounded, Bound::Unbounded, options)?;
+        self.count_seen(options, None)
+    }
+
+    /// As [`Cluster::count`]; `seen` is told what a later read has to have so that it does not go back in time.
+    pub(super) fn count_seen(
+        &self,
+        options: &ReadOptions,
+        seen: Option<&mut Token>,
+    ) -> Result<u64, ClusterError> {
+        let (topology, parts) = self.parts(Bound::Unbounded, Bound::Unbounded, options, seen)?;
         let mut count = 0;
         // No order is needed across shards, so there is no merge.
         for mut part in parts {
@@ -171,10 +192,12 @@ impl Cluster {
         start: Bound<&[u8]>,
         end: Bound<&[u8]>,
         options: &ReadOptions,
+        seen: Option<&mut Token>,
     ) -> Result<(Arc<Topology>, Vec<Part>), ClusterError> {
         let inner = &self.inner;
         let mut overtaken = 0;
         'again: loop {
+            let mut noted = Token::default();
             let topology = inner.topology.load_full();
             let counts = topology.slot_counts();
             let mut parts = Vec::new();
@@ -194,7 +217,11 @@ impl Cluster {
                 let Some(replica) = copy.live() else {
                     continue 'again;
                 };
-                let scan = replica.store().snapshot_at(bound).scan(start, end);
+                let snapshot = replica.store().snapshot_at(bound);
+                if seen.is_some() {
+                    inner.note_seen(shard.id, replica, snapshot.lsn(), &mut noted)?;
+                }
+                let scan = snapshot.scan(start, end);
                 if matches!(scan, Err(StoreError::SnapshotTooOld { .. })) && overtaken < MAX_OVERTAKEN {
                     overtaken += 1;
                     // Compaction went past the commit position of a moment ago; there is a newer one.
@@ -209,6 +236,9 @@ impl Cluster {
             }
             // Slots that moved while the snapshots were taken could be seen twice, or not at all.
             if inner.topology.load().version() == topology.version() {
+                if let Some(seen) = seen {
+                    seen.merge(&noted)?;
+                }
                 return Ok((topology, parts));
             }
         }

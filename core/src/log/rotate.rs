@@ -220,6 +220,16 @@ impl Log {
         Ok((free, self.options.min_free_bytes.min(total / RESERVE_PART)))
     }
 
+    /// Bytes free where the log lies and bytes of the reserve, if what is free is no more than that. What cannot be asked is no
+    /// shortage.
+    pub(crate) fn short_of_room(&self) -> Option<(u64, u64)> {
+        if self.options.min_free_bytes == 0 {
+            return None;
+        }
+        let (free, reserve) = self.free_and_reserve().ok()?;
+        (free <= reserve).then_some((free, reserve))
+    }
+
     /// Capacity of the next segment: the one `wanted`, or as much as is `needed` where the disk has no room
     /// for that.
     ///

@@ -85,6 +85,13 @@ impl LogShape {
         Some(self.vector.get(index + 1).map_or(self.end, |(_, first)| *first))
     }
 
+    /// Epoch of the record that ends at `end`, or has it within; `None` if no record lies before `end`.
+    #[must_use]
+    pub fn epoch_before(&self, end: Lsn) -> Option<Epoch> {
+        let index = self.vector.partition_point(|(_, first)| *first < end);
+        Some(self.vector.get(index.checked_sub(1)?)?.0)
+    }
+
     /// Whether a record that ended at `end` when it was written under `epoch` is in this log.
     #[must_use]
     pub fn holds(&self, epoch: Epoch, end: Lsn) -> bool {

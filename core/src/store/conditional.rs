@@ -10,6 +10,7 @@ use super::write::{Durability, Written};
 use super::{Store, StoreError};
 use crate::ids::{Hlc, Lsn};
 use crate::log::format::{RecordKind, RecordParts};
+use crate::metrics::Op;
 
 /// What a conditional write expects to find.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,6 +112,7 @@ impl Store {
             let expires = value.map_or(Expires::Never, |_| expires);
             let ext = ExpiryExt::of(self.resolve_expiry(expires));
             let parts = RecordParts::new(kind, key, value.unwrap_or_default(), Lsn::ZERO);
+            self.ops.add(Op::of_record(parts.kind), 1);
             self.append_over(hash, found, &ext.add_to(parts))?
         };
         Ok(CompareAndSet::Written(self.settle(written, durability)?))

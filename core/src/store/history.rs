@@ -85,6 +85,11 @@ impl History {
         Lsn(self.floor.load(Ordering::Acquire))
     }
 
+    /// When the oldest snapshot that is held was taken, in milliseconds since 1970.
+    pub(super) fn earliest_ms(&self) -> Option<u64> {
+        self.held.lock().times.keys().next().copied()
+    }
+
     /// Keeps what is visible at `at` from now on, as of the time that `now_ms` tells; returns that, or
     /// `None` if something may be gone already.
     pub(super) fn hold(&self, at: Lsn, now_ms: impl FnOnce() -> u64) -> Option<u64> {

@@ -21,6 +21,7 @@ mod error;
 mod expiry;
 mod files;
 pub mod hand_over;
+mod health;
 mod history;
 pub mod index;
 pub mod manifest;
@@ -56,6 +57,7 @@ pub use conditional::{CompareAndSet, Expected};
 pub use error::{ConflictCause, Damage, StoreError, TooOld};
 pub use expiry::Expires;
 pub use hand_over::{HandOver, HandOverKind};
+pub use health::{HealthState, StoreHealth};
 pub use read::Snapshot;
 pub use reader::{ReaderOptions, ReaderSnapshot, ReaderStats, StoreReader};
 pub use scan::{Entry, EntryRef, Scan, ScanOptions};
@@ -81,6 +83,7 @@ use crate::log::header::Control;
 use crate::log::segment::Segment;
 use crate::log::view::RecordView;
 use crate::log::{Log, LogOptions};
+use crate::metrics::OpCounters;
 use compact::background::Background as Compactor;
 use files::FileSet;
 use history::History;
@@ -242,6 +245,7 @@ pub struct Shared {
     files: ArcSwap<FileSet>,
     history: History,
     waiters: subscription::Waiters,
+    ops: OpCounters,
     expiry_clock: expiry::ExpiryClock,
     /// Held for a step of compaction, and by whoever must not run beside one; says what the last was.
     compaction: Mutex<Option<StepKind>>,
@@ -331,6 +335,7 @@ impl Store {
             sorted: Mutex::default(),
             history: History::new(files.through),
             waiters: subscription::Waiters::default(),
+            ops: OpCounters::default(),
             files: ArcSwap::from_pointee(files),
             compaction: Mutex::new(None),
             compaction_health: Mutex::default(),

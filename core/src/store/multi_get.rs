@@ -7,8 +7,11 @@
 
 use super::index::Location;
 use super::place::Place;
+use super::read::VersionAt;
 use super::version::Value;
 use super::{Store, StoreError};
+use crate::ids::Lsn;
+use crate::metrics::Op;
 
 /// Keys whose misses overlap: more than a core keeps outstanding would only wait in line.
 const GROUP: usize = 32;
@@ -19,6 +22,7 @@ impl Store {
     /// # Errors
     /// Damage, naming file and offset.
     pub fn multi_get<K: AsRef<[u8]>>(&self, keys: &[K]) -> Result<Vec<Option<Value>>, StoreError> {
+        self.ops.add(Op::Get, keys.len() as u64);
         let mut values = Vec::with_capacity(keys.len());
         for group in keys.chunks(GROUP) {
             let ahead = self.fetch_ahead(group);
@@ -32,6 +36,26 @@ impl Store {
         Ok(values)
     }
 
+    /// The newest versions of `keys` below `at`, each as [`Store::get_version`] would give it.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn multi_get_version<K: AsRef<[u8]>>(
+        &self,
+        keys: &[K],
+        at: Lsn,
+    ) -> Result<Vec<Option<VersionAt>>, StoreError> {
+        let mut versions = Vec::with_capacity(keys.len());
+        for group in keys.chunks(GROUP) {
+            // Only what it brings near is wanted here.
+            self.fetch_ahead(group);
+            for key in group {
+                versions.push(self.get_version(key.as_ref(), at)?);
+            }
+        }
+        Ok(versions)
+    }
+
     /// Calls `each` with the position of every key in `keys` and its value, in order, without pinning
     /// anything: the fastest way to copy many values out. Allocates nothing.
     ///
@@ -42,6 +66,7 @@ impl Store {
         keys: &[K],
         mut each: impl FnMut(usize, Option<&[u8]>),
     ) -> Result<(), StoreError> {
+        self.ops.add(Op::Get, keys.len() as u64);
         for (group_number, group) in keys.chunks(GROUP).enumerate() {
             let ahead = self.fetch_ahead(group);
             for (i, (key, ahead)) in group.iter().zip(ahead).enumerate() {

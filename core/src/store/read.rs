@@ -12,6 +12,7 @@ use super::scan::{self, Scan, ScanOptions, end_of_prefix};
 use super::version::{Value, Version};
 use super::{LogChunk, Store, StoreError, TooOld};
 use crate::ids::{Hlc, Lsn};
+use crate::metrics::Op;
 
 /// What a key looks like at some position: a value, or a deletion worth knowing.
 #[derive(Clone, Debug)]
@@ -35,6 +36,7 @@ impl Store {
     /// # Errors
     /// Damage, naming file and offset.
     pub fn get(&self, key: &[u8]) -> Result<Option<Value>, StoreError> {
+        self.ops.add(Op::Get, 1);
         let Some((_, place)) = self.lookup(key, false)? else {
             return Ok(None);
         };
@@ -46,6 +48,7 @@ impl Store {
     /// # Errors
     /// Damage, naming file and offset.
     pub fn get_with<R>(&self, key: &[u8], read: impl FnOnce(&[u8]) -> R) -> Result<Option<R>, StoreError> {
+        self.ops.add(Op::Get, 1);
         let Some((_, place)) = self.lookup(key, false)? else {
             return Ok(None);
         };
@@ -78,6 +81,7 @@ impl Store {
         now_ms: u64,
         held: bool,
     ) -> Result<Option<VersionAt>, StoreError> {
+        self.ops.add(Op::Get, 1);
         let newest = self.newest_version(key, false)?;
         let (found, walked) = Past::version_below(&**self, newest, at, now_ms)?;
         // A key without a version may have had one.
@@ -227,6 +231,7 @@ impl Snapshot<'_> {
         end: Bound<&[u8]>,
         options: ScanOptions,
     ) -> Result<Scan, StoreError> {
+        self.store.ops.add(Op::Scan, 1);
         let standing = Standing::Own(self.store.cuts.clone(), self.generation);
         let scan = scan::open(
             &**self.store,

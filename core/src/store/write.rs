@@ -15,6 +15,7 @@ use crate::ids::{Epoch, Lsn};
 use crate::log::expiry::Expiry;
 use crate::log::format::{RecordKind, RecordParts};
 use crate::log::{Log, LogError};
+use crate::metrics::Op;
 
 const STRIPES: usize = 1024;
 /// Keys of a batch whose cache misses overlap; see [`super::multi_get`].
@@ -116,6 +117,9 @@ impl Store {
         parts: &RecordParts<'_>,
         system: bool,
     ) -> Result<Written, StoreError> {
+        if !system {
+            self.ops.add(Op::of_record(parts.kind), 1);
+        }
         let hash = self.hash(parts.key, system);
         self.index.prefetch(hash);
         let _stripe = self.stripes.lock(hash);
@@ -193,6 +197,12 @@ impl Store {
                 ..RecordParts::new(kind, key, value, prev)
             }));
         }
+        let puts = batch
+            .operations()
+            .filter(|operation| operation.value.is_some())
+            .count();
+        self.ops.add(Op::Put, puts as u64);
+        self.ops.add(Op::Delete, (batch.len() - puts) as u64);
         let sizes = Log::batch_sizes(&members)?;
         self.index.reserve(members.len())?;
         let appended = self.log.append_batch(&members, &sizes)?;

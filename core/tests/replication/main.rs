@@ -9,4 +9,5 @@ mod levels;
 mod moving;
 mod power;
 mod real_disk;
+mod sessions;
 mod wiped;
