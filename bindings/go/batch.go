@@ -13,6 +13,7 @@ static atoll_status write_batch(atoll_db *db, uint32_t durability, const atoll_b
 import "C"
 
 import (
+	"fmt"
 	"runtime"
 	"time"
 )
@@ -52,6 +53,32 @@ func (b *Batch) Put(key, value []byte, ttl time.Duration) error {
 	var cErr *C.atoll_error
 	status := C.atoll_batch_put(b.batch, pointer(key), C.size_t(len(key)), pointer(value), C.size_t(len(value)), ms, &cErr)
 	return failure(status, cErr)
+}
+
+// PutMany adds many puts in one call: each key with the value at its place. Adds all of them or none.
+func (b *Batch) PutMany(keys, values [][]byte) error {
+	defer runtime.KeepAlive(b)
+	if len(keys) != len(values) {
+		return &Error{Status: ErrInvalid.Status, Message: fmt.Sprintf("there are %d keys and %d values", len(keys), len(values))}
+	}
+	if err := b.enter(); err != nil {
+		return err
+	}
+	defer b.leave()
+	if len(keys) == 0 {
+		return nil
+	}
+	packedKeys, keyOffsets, wrong := packed(keys)
+	if wrong != nil {
+		return wrong
+	}
+	packedValues, valueOffsets, wrong := packed(values)
+	if wrong != nil {
+		return wrong
+	}
+	var err *C.atoll_error
+	status := C.atoll_batch_put_packed(b.batch, first(packedKeys), &keyOffsets[0], first(packedValues), &valueOffsets[0], C.size_t(len(keys)), &err)
+	return failure(status, err)
 }
 
 // Delete adds a deletion.

@@ -55,3 +55,29 @@ func decide(function ResolveFunc, key []byte, versions []KeyVersion) (resolution
 
 //export atollGoRelease
 func atollGoRelease(function C.uintptr_t) { cgo.Handle(function).Delete() }
+
+// apart runs a function of the program in a goroutine of its own, as decide does, and returns what it panicked with.
+func apart(function func()) (panicked any) {
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		defer func() { panicked = recover() }()
+		function()
+	}()
+	<-ended
+	return panicked
+}
+
+//export atollGoProgress
+func atollGoProgress(function C.uintptr_t, done, total C.uint64_t) {
+	told := cgo.Handle(function).Value().(*progress)
+	if told.panicked == nil {
+		told.panicked = apart(func() { told.function(uint64(done), uint64(total)) })
+	}
+}
+
+//export atollGoLog
+func atollGoLog(function C.uintptr_t, level C.uint32_t, target, message C.atoll_bytes) {
+	say := cgo.Handle(function).Value().(LogFunc)
+	say(LogLevel(level), string(copied(target.data, target.len)), string(copied(message.data, message.len)))
+}

@@ -6,21 +6,23 @@ package atoll
 
 typedef struct { atoll_status status; size_t len; atoll_pin *pin; atoll_bytes value; atoll_buf *token; atoll_error *err; } cluster_answer;
 
-static atoll_cluster_read_opts cluster_read(uint32_t consistency, const void *token, size_t token_n)
+// How to read: a token's bytes or a session, or neither.
+static atoll_cluster_read_opts cluster_read(uint32_t consistency, const atoll_session *session, const void *token, size_t token_n)
 {
 	atoll_cluster_read_opts options = ATOLL_CLUSTER_READ_OPTS_INIT;
 	options.consistency = consistency;
 	options.token = token_n ? (const uint8_t *)token : NULL;
 	options.token_len = token_n;
+	options.session = session;
 	return options;
 }
 
 // What fits into the room is copied in the same crossing; what does not is lent by a pin that the caller frees.
-static cluster_answer cluster_get(atoll_cluster *cluster, uint32_t consistency, const void *token, size_t token_n, const void *key, size_t n,
+static cluster_answer cluster_get(atoll_cluster *cluster, uint32_t consistency, const atoll_session *session, const void *token, size_t token_n, const void *key, size_t n,
                                   void *room, size_t capacity)
 {
 	cluster_answer answer = {ATOLL_OK, 0, NULL, {NULL, 0}, NULL, NULL};
-	atoll_cluster_read_opts options = cluster_read(consistency, token, token_n);
+	atoll_cluster_read_opts options = cluster_read(consistency, session, token, token_n);
 	atoll_pin *pin = atoll_pin_new();
 	answer.status = atoll_cluster_get(cluster, &options, key, n, pin, &answer.value, &answer.err);
 	if (answer.status == ATOLL_OK) {
@@ -38,43 +40,44 @@ static cluster_answer cluster_get(atoll_cluster *cluster, uint32_t consistency, 
 	return answer;
 }
 
-static atoll_cluster_write_opts cluster_write_opts(uint32_t durability, uint64_t ttl_ms)
+static atoll_cluster_write_opts cluster_write_opts(uint32_t durability, uint64_t ttl_ms, const atoll_session *session)
 {
 	atoll_cluster_write_opts options = ATOLL_CLUSTER_WRITE_OPTS_INIT;
 	options.durability = durability;
 	options.ttl_ms = ttl_ms;
+	options.session = session;
 	return options;
 }
 
-static cluster_answer cluster_put(atoll_cluster *cluster, uint32_t durability, uint64_t ttl_ms, const void *key, size_t n, const void *value, size_t m)
+static cluster_answer cluster_put(atoll_cluster *cluster, uint32_t durability, uint64_t ttl_ms, const atoll_session *session, const void *key, size_t n, const void *value, size_t m)
 {
 	cluster_answer answer = {ATOLL_OK, 0, NULL, {NULL, 0}, NULL, NULL};
-	atoll_cluster_write_opts options = cluster_write_opts(durability, ttl_ms);
+	atoll_cluster_write_opts options = cluster_write_opts(durability, ttl_ms, session);
 	answer.status = atoll_cluster_put(cluster, &options, key, n, value, m, &answer.token, &answer.err);
 	return answer;
 }
 
-static cluster_answer cluster_delete(atoll_cluster *cluster, uint32_t durability, const void *key, size_t n)
+static cluster_answer cluster_delete(atoll_cluster *cluster, uint32_t durability, const atoll_session *session, const void *key, size_t n)
 {
 	cluster_answer answer = {ATOLL_OK, 0, NULL, {NULL, 0}, NULL, NULL};
-	atoll_cluster_write_opts options = cluster_write_opts(durability, 0);
+	atoll_cluster_write_opts options = cluster_write_opts(durability, 0, session);
 	answer.status = atoll_cluster_delete(cluster, &options, key, n, &answer.token, &answer.err);
 	return answer;
 }
 
-static cluster_answer cluster_write(atoll_cluster *cluster, uint32_t durability, const atoll_batch *batch)
+static cluster_answer cluster_write(atoll_cluster *cluster, uint32_t durability, const atoll_session *session, const atoll_batch *batch)
 {
 	cluster_answer answer = {ATOLL_OK, 0, NULL, {NULL, 0}, NULL, NULL};
-	atoll_cluster_write_opts options = cluster_write_opts(durability, 0);
+	atoll_cluster_write_opts options = cluster_write_opts(durability, 0, session);
 	answer.status = atoll_cluster_write(cluster, &options, batch, &answer.token, &answer.err);
 	return answer;
 }
 
-static atoll_status cluster_scan(atoll_cluster *cluster, uint32_t consistency, const void *token, size_t token_n, int has_lo, const void *lo,
+static atoll_status cluster_scan(atoll_cluster *cluster, uint32_t consistency, const atoll_session *session, const void *token, size_t token_n, int has_lo, const void *lo,
                                  size_t lo_n, int has_hi, const void *hi, size_t hi_n, uint32_t flags, uint64_t limit, atoll_iter **iter,
                                  atoll_error **err)
 {
-	atoll_cluster_read_opts options = cluster_read(consistency, token, token_n);
+	atoll_cluster_read_opts options = cluster_read(consistency, session, token, token_n);
 	atoll_range range = ATOLL_RANGE_INIT;
 	if (has_lo) {
 		range.lo = (const uint8_t *)lo;
@@ -89,9 +92,9 @@ static atoll_status cluster_scan(atoll_cluster *cluster, uint32_t consistency, c
 	return atoll_cluster_scan(cluster, &options, &range, iter, err);
 }
 
-static atoll_status cluster_count(atoll_cluster *cluster, uint32_t consistency, const void *token, size_t token_n, uint64_t *count, atoll_error **err)
+static atoll_status cluster_count(atoll_cluster *cluster, uint32_t consistency, const atoll_session *session, const void *token, size_t token_n, uint64_t *count, atoll_error **err)
 {
-	atoll_cluster_read_opts options = cluster_read(consistency, token, token_n);
+	atoll_cluster_read_opts options = cluster_read(consistency, session, token, token_n);
 	return atoll_cluster_count(cluster, &options, count, err);
 }
 */
@@ -139,13 +142,15 @@ type Read struct {
 	Consistency Consistency
 	// Token of the writes to be seen: ReadYourWrites needs one, and no other level takes one.
 	Token Token
+	// of is the session that a read is part of.
+	of *Session
 }
 
-func (r *Read) parts() (C.uint32_t, Token) {
+func (r *Read) parts() (C.uint32_t, *C.atoll_session, Token) {
 	if r == nil {
-		return C.uint32_t(Strong), nil
+		return C.uint32_t(Strong), nil, nil
 	}
-	return C.uint32_t(r.Consistency), r.Token
+	return C.uint32_t(r.Consistency), r.of.handle(), r.Token
 }
 
 // ClusterDurability says when a write of a cluster may be acknowledged. The quorum of the cluster is a floor for all of them.
@@ -317,37 +322,52 @@ func written(answer C.cluster_answer) (Token, error) {
 //
 // ErrUnavailable: nothing was written. ErrIndeterminate: it may have been.
 func (c *Cluster) Put(ctx context.Context, key, value []byte, how *ClusterWrite) (Token, error) {
+	return c.put(ctx, key, value, how, nil)
+}
+
+func (c *Cluster) put(ctx context.Context, key, value []byte, how *ClusterWrite, of *Session) (Token, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	defer runtime.KeepAlive(c)
+	defer runtime.KeepAlive(of)
 	durability, ttl, err := how.parts()
 	if err != nil {
 		return nil, err
 	}
-	return written(C.cluster_put(c.cluster, durability, ttl, pointer(key), C.size_t(len(key)), pointer(value), C.size_t(len(value))))
+	return written(C.cluster_put(c.cluster, durability, ttl, of.handle(), pointer(key), C.size_t(len(key)), pointer(value), C.size_t(len(value))))
 }
 
 // Delete takes the value of a key away; a key without one is no error. Otherwise as Put.
 func (c *Cluster) Delete(ctx context.Context, key []byte, how *ClusterWrite) (Token, error) {
+	return c.delete(ctx, key, how, nil)
+}
+
+func (c *Cluster) delete(ctx context.Context, key []byte, how *ClusterWrite, of *Session) (Token, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	defer runtime.KeepAlive(c)
+	defer runtime.KeepAlive(of)
 	durability, err := how.withoutTTL("a deletion")
 	if err != nil {
 		return nil, err
 	}
-	return written(C.cluster_delete(c.cluster, durability, pointer(key), C.size_t(len(key))))
+	return written(C.cluster_delete(c.cluster, durability, of.handle(), pointer(key), C.size_t(len(key))))
 }
 
 // Write applies a batch whole or not at all; the batch stays as it is. Its keys must be of one slot, or it is ErrCrossSlot; an
 // empty one is ErrInvalid. Otherwise as Put.
 func (c *Cluster) Write(ctx context.Context, batch *Batch, how *ClusterWrite) (Token, error) {
+	return c.write(ctx, batch, how, nil)
+}
+
+func (c *Cluster) write(ctx context.Context, batch *Batch, how *ClusterWrite, of *Session) (Token, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
 	defer runtime.KeepAlive(c)
+	defer runtime.KeepAlive(of)
 	defer runtime.KeepAlive(batch)
 	durability, err := how.withoutTTL("a batch, whose values have their own,")
 	if err != nil {
@@ -357,7 +377,7 @@ func (c *Cluster) Write(ctx context.Context, batch *Batch, how *ClusterWrite) (T
 		return nil, err
 	}
 	defer batch.leave()
-	return written(C.cluster_write(c.cluster, durability, batch.batch))
+	return written(C.cluster_write(c.cluster, durability, of.handle(), batch.batch))
 }
 
 // Get returns the value of a key, as fresh as `how` asks (nil: Strong); ErrNotFound if it has none.
@@ -368,9 +388,10 @@ func (c *Cluster) Get(ctx context.Context, key []byte, how *Read) ([]byte, error
 		return nil, err
 	}
 	defer runtime.KeepAlive(c)
-	consistency, token := how.parts()
+	consistency, session, token := how.parts()
+	defer runtime.KeepAlive(how)
 	room := make([]byte, smallValue)
-	answer := C.cluster_get(c.cluster, consistency, pointer(token), C.size_t(len(token)), pointer(key), C.size_t(len(key)), pointer(room),
+	answer := C.cluster_get(c.cluster, consistency, session, pointer(token), C.size_t(len(token)), pointer(key), C.size_t(len(key)), pointer(room),
 		C.size_t(len(room)))
 	switch {
 	case answer.status == C.ATOLL_NOT_FOUND:
@@ -394,10 +415,11 @@ func (c *Cluster) Scan(ctx context.Context, r *Range, how *Read) (*Scan, error) 
 	if err != nil {
 		return nil, err
 	}
-	consistency, token := how.parts()
+	consistency, session, token := how.parts()
+	defer runtime.KeepAlive(how)
 	var iter *C.atoll_iter
 	var cErr *C.atoll_error
-	status := C.cluster_scan(c.cluster, consistency, pointer(token), C.size_t(len(token)), given(lo), pointer(lo), C.size_t(len(lo)), given(hi),
+	status := C.cluster_scan(c.cluster, consistency, session, pointer(token), C.size_t(len(token)), given(lo), pointer(lo), C.size_t(len(lo)), given(hi),
 		pointer(hi), C.size_t(len(hi)), flags, limit, &iter, &cErr)
 	if status != C.ATOLL_OK {
 		return nil, failure(status, cErr)
@@ -411,10 +433,11 @@ func (c *Cluster) Count(ctx context.Context, how *Read) (uint64, error) {
 		return 0, err
 	}
 	defer runtime.KeepAlive(c)
-	consistency, token := how.parts()
+	consistency, session, token := how.parts()
+	defer runtime.KeepAlive(how)
 	var count C.uint64_t
 	var err *C.atoll_error
-	status := C.cluster_count(c.cluster, consistency, pointer(token), C.size_t(len(token)), &count, &err)
+	status := C.cluster_count(c.cluster, consistency, session, pointer(token), C.size_t(len(token)), &count, &err)
 	return uint64(count), failure(status, err)
 }
 

@@ -271,3 +271,40 @@ func TestAClusterIsClosedUnderThoseWhoUseIt(t *testing.T) {
 	}
 	group.Wait()
 }
+
+func TestClusterTakesANodeInAndLetsOneGo(t *testing.T) {
+	cluster, _ := openCluster(t, &ClusterOptions{Shards: 3, Replicas: 2})
+	for i := 0; i < 300; i++ {
+		_, err := cluster.Put(background, []byte(fmt.Sprint("key-", i)), nil, &ClusterWrite{Durability: ClusterBuffered})
+		must(t, err)
+	}
+	const add = `{"add":{"name":"n4"}}`
+	if plan, err := cluster.Plan(background, add); err != nil || !bytes.Contains(plan, []byte(`"moved_between_old_nodes":0`)) {
+		t.Fatal(string(plan), err)
+	}
+	steps := 0
+	moved, err := cluster.Rebalance(background, add, func(done, total uint64) { steps++ })
+	must(t, err)
+	if steps == 0 || !bytes.Contains(moved, []byte(`"keys_between_old_nodes":0`)) {
+		t.Fatal(steps, string(moved))
+	}
+	_, err = cluster.ResumeRebalance(background, nil)
+	wants(t, err, ErrNotFound)
+	for _, change := range []string{"", "{}", `{"melt":1}`, `{"remove":"n9"}`} {
+		_, err = cluster.Rebalance(background, change, nil)
+		if err == nil {
+			t.Fatal(change)
+		}
+	}
+	_, err = cluster.Rebalance(background, `{"remove":"n1"}`, nil)
+	must(t, err)
+	if n, err := cluster.Count(background, nil); err != nil || n != 300 {
+		t.Fatal(n, err)
+	}
+	if done, err := cluster.Compact(background); err != nil || !bytes.Contains(done, []byte("bytes_after")) {
+		t.Fatal(string(done), err)
+	}
+	if events, err := cluster.Events(); err != nil || events[0] != '[' {
+		t.Fatal(string(events), err)
+	}
+}

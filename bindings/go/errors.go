@@ -34,7 +34,7 @@ func (e *Error) Error() string {
 // Is reports whether target is an Error of the same status: errors.Is(err, atoll.ErrLocked).
 func (e *Error) Is(target error) bool {
 	other, ok := target.(*Error)
-	return ok && other.Status == e.Status
+	return ok && (other.Status == e.Status || e.Status == C.ATOLL_E_NO_QUORUM && other.Status == C.ATOLL_E_UNAVAILABLE)
 }
 
 // Unwrap returns the operating system's error, so that errors.Is(err, syscall.EACCES) and errors.Is(err, fs.ErrPermission)
@@ -76,8 +76,8 @@ var (
 	ErrCallback = kind(C.ATOLL_E_CALLBACK, "a function of the program failed")
 	// ErrPanic: the library has a defect, which the message tells. What it met takes no more writes.
 	ErrPanic = kind(C.ATOLL_E_PANIC, "the library has a defect")
-	// ErrNoQuorum: too few copies answered for what was asked.
-	ErrNoQuorum = kind(C.ATOLL_E_NO_QUORUM, "too few copies answered")
+	// ErrNoQuorum: not one copy of the shard is in service; nothing was read or written. It is an ErrUnavailable as well.
+	ErrNoQuorum = kind(C.ATOLL_E_NO_QUORUM, "no copy of the shard is in service")
 	// ErrStaleEpoch: another primary has taken over.
 	ErrStaleEpoch = kind(C.ATOLL_E_STALE_EPOCH, "another primary has taken over")
 	// ErrDiskFull: no space is left; nothing was written and reads go on.

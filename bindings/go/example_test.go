@@ -105,3 +105,66 @@ func ExampleNewResolver() {
 	// Output:
 	// Kim Min-jun
 }
+
+func ExampleEncodeKey() {
+	key, err := atoll.EncodeKey(atoll.Tuple{"user", 42})
+	if err != nil {
+		log.Fatal(err)
+	}
+	tuple, err := atoll.DecodeKey(key)
+	fmt.Printf("%x %v %v\n", key, tuple, err)
+	// Output:
+	// 0375736572000104800000000000002a [user 42] <nil>
+}
+
+func ExampleParseStamp() {
+	stamp, err := atoll.ParseStamp("2026-11-23T02:00:00.123Z/0007@seoul")
+	if err != nil {
+		log.Fatal(err)
+	}
+	later, err := atoll.StampAt(stamp.WallMs(), stamp.Counter()+1, "busan")
+	fmt.Println(later, stamp.Packed < later.Packed, err)
+	// Output:
+	// 2026-11-23T02:00:00.123Z/0008@busan true <nil>
+}
+
+func ExampleRouter_Locate() {
+	slots, err := atoll.NewSlots([]string{"a", "b", "c"}, 64, 2)
+	if err != nil {
+		log.Fatal(err)
+	}
+	place, err := slots.Locate([]byte("user:42"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	nodes, err := slots.ShardNodes(place.Shard)
+	fmt.Println(place.Slot, place.Shard, place.Phase, nodes, err)
+	// Output:
+	// 42 1 none [a b] <nil>
+}
+
+func ExampleStore_SetIfRevision() {
+	dir, err := os.MkdirTemp("", "atoll")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	store, err := atoll.Open(context.Background(), dir, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer store.Close()
+	key := []byte("user:42")
+	if err := store.Put(key, []byte("Kim"), nil); err != nil {
+		log.Fatal(err)
+	}
+	_, revision, err := store.GetRevision(key)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(store.SetIfRevision(key, revision, []byte("Lee"), nil))
+	fmt.Println(errors.Is(store.SetIfRevision(key, revision, []byte("Park"), nil), atoll.ErrConflict))
+	// Output:
+	// <nil>
+	// true
+}

@@ -78,6 +78,8 @@ type RouterSpec struct {
 	// Algorithm is slots, ring, range, modulo, jump, hrw, maglev, ketama, nginx, redis or cassandra.
 	Algorithm string
 	Nodes     []string
+	// Members are further nodes, after those, with their zones and racks, which slots keep copies apart by.
+	Members []Node
 	// Buckets are numbers in place of nodes: modulo and jump.
 	Buckets uint32
 	// Splits of range: ascending encoded keys, each the first one of the range after it.
@@ -111,6 +113,11 @@ func NewRouter(spec RouterSpec) (*Router, error) {
 		status := C.atoll_router_spec_add_node(made, text(name), C.size_t(len(name)), C.uint32_t(weight), nil, nil, &err)
 		if status != C.ATOLL_OK {
 			return nil, failure(status, err)
+		}
+	}
+	for _, node := range spec.Members {
+		if wrong := addMember(made, node); wrong != nil {
+			return nil, wrong
 		}
 	}
 	for _, split := range spec.Splits {
@@ -147,6 +154,25 @@ func NewRouter(spec RouterSpec) (*Router, error) {
 		return nil, failure(status, err)
 	}
 	return newRouter(router), nil
+}
+
+func addMember(spec *C.atoll_router_spec, node Node) error {
+	// NULL where there is none: an empty zone would be one that nodes share.
+	domains := [2]*C.char{}
+	for i, name := range [2]string{node.Zone, node.Rack} {
+		if name == "" {
+			continue
+		}
+		domain, wrong := cText("the zone or rack", name)
+		if wrong != nil {
+			return wrong
+		}
+		defer free(domain)
+		domains[i] = domain
+	}
+	var err *C.atoll_error
+	status := C.atoll_router_spec_add_node(spec, text(node.Name), C.size_t(len(node.Name)), C.uint32_t(node.Weight), domains[0], domains[1], &err)
+	return failure(status, err)
 }
 
 // NewRing makes a ring of consistent hashing with vnodes points for each unit of weight (0: 160), over a hash ("": xxh3).
@@ -325,17 +351,8 @@ type Plan struct {
 	JSON json.RawMessage `json:"-"`
 }
 
-func (r *Router) plan(node string, weight uint32, add bool) (*Plan, *Router, error) {
-	defer runtime.KeepAlive(r)
-	var buf *C.atoll_buf
-	var after *C.atoll_router
-	var err *C.atoll_error
-	var status C.atoll_status
-	if add {
-		status = C.atoll_router_plan_add(r.router, text(node), C.size_t(len(node)), C.uint32_t(weight), &buf, &after, &err)
-	} else {
-		status = C.atoll_router_plan_remove(r.router, text(node), C.size_t(len(node)), &buf, &after, &err)
-	}
+// planned takes what a plan has answered.
+func planned(status C.atoll_status, buf *C.atoll_buf, after *C.atoll_router, err *C.atoll_error) (*Plan, *Router, error) {
 	if status != C.ATOLL_OK {
 		return nil, nil, failure(status, err)
 	}
@@ -345,11 +362,44 @@ func (r *Router) plan(node string, weight uint32, add bool) (*Plan, *Router, err
 
 // PlanAdd tells what adding a node would move, and returns the router with it. Nothing changes in this one.
 func (r *Router) PlanAdd(node string, weight uint32) (*Plan, *Router, error) {
-	return r.plan(node, weight, true)
+	defer runtime.KeepAlive(r)
+	var buf *C.atoll_buf
+	var after *C.atoll_router
+	var err *C.atoll_error
+	status := C.atoll_router_plan_add(r.router, text(node), C.size_t(len(node)), C.uint32_t(weight), &buf, &after, &err)
+	return planned(status, buf, after, err)
 }
 
 // PlanRemove tells what taking a node away would move, and returns the router without it.
-func (r *Router) PlanRemove(node string) (*Plan, *Router, error) { return r.plan(node, 0, false) }
+func (r *Router) PlanRemove(node string) (*Plan, *Router, error) {
+	defer runtime.KeepAlive(r)
+	var buf *C.atoll_buf
+	var after *C.atoll_router
+	var err *C.atoll_error
+	status := C.atoll_router_plan_remove(r.router, text(node), C.size_t(len(node)), &buf, &after, &err)
+	return planned(status, buf, after, err)
+}
+
+// PlanReweight tells what giving a node another weight would move, 0 for one that is to be empty, and returns the router with it.
+func (r *Router) PlanReweight(node string, weight uint32) (*Plan, *Router, error) {
+	defer runtime.KeepAlive(r)
+	var buf *C.atoll_buf
+	var after *C.atoll_router
+	var err *C.atoll_error
+	status := C.atoll_router_plan_reweight(r.router, text(node), C.size_t(len(node)), C.uint32_t(weight), &buf, &after, &err)
+	return planned(status, buf, after, err)
+}
+
+// PlanChange is PlanAdd and its neighbours, of a change in JSON, as plans show it:
+// {"add":{"name":"d","weight":2,"zone":"x","rack":"1"}}, {"remove":"a"}, {"reweight":{"node":"a","weight":3}}.
+func (r *Router) PlanChange(change json.RawMessage) (*Plan, *Router, error) {
+	defer runtime.KeepAlive(r)
+	var buf *C.atoll_buf
+	var after *C.atoll_router
+	var err *C.atoll_error
+	status := C.atoll_router_plan(r.router, pointer(change), C.size_t(len(change)), &buf, &after, &err)
+	return planned(status, buf, after, err)
+}
 
 // EncodeInt returns the bytes of an integer as a key, whose order is numeric order: the same in every language and in SQL.
 func EncodeInt(key int64) []byte { return encodeInt(key, C.ATOLL_ENCODING_BINARY) }

@@ -28,10 +28,38 @@ static atoll_status scan(atoll_db *db, const atoll_snapshot *snapshot, int has_l
 	options.snapshot = snapshot;
 	return atoll_scan(db, &options, &range, iter, err);
 }
+
+static atoll_status delete_range(atoll_db *db, uint32_t durability, int has_lo, const void *lo, size_t lo_n, int has_hi, const void *hi,
+                                 size_t hi_n, uint32_t flags, uint64_t limit, uint64_t *deleted, atoll_error **err)
+{
+	atoll_range range = range_of(has_lo, lo, lo_n, has_hi, hi, hi_n, flags, limit);
+	atoll_write_opts options = ATOLL_WRITE_OPTS_INIT;
+	options.durability = durability;
+	return atoll_delete_range(db, &options, &range, deleted, err);
+}
+
+static atoll_status cluster_delete_range(atoll_cluster *cluster, uint32_t durability, int has_lo, const void *lo, size_t lo_n, int has_hi,
+                                         const void *hi, size_t hi_n, uint32_t flags, uint64_t limit, uint64_t *deleted, atoll_error **err)
+{
+	atoll_range range = range_of(has_lo, lo, lo_n, has_hi, hi, hi_n, flags, limit);
+	atoll_cluster_write_opts options = ATOLL_CLUSTER_WRITE_OPTS_INIT;
+	options.durability = durability;
+	return atoll_cluster_delete_range(cluster, &options, &range, deleted, NULL, err);
+}
+
+static atoll_status approximate(atoll_db *db, atoll_cluster *cluster, uint32_t slot, int has_lo, const void *lo, size_t lo_n, int has_hi,
+                                const void *hi, size_t hi_n, uint32_t flags, uint64_t limit, atoll_approximate *answer, atoll_error **err)
+{
+	const atoll_approximate fresh = ATOLL_APPROXIMATE_INIT;
+	atoll_range range = range_of(has_lo, lo, lo_n, has_hi, hi, hi_n, flags, limit);
+	*answer = fresh;
+	return cluster ? atoll_cluster_count_approximate(cluster, &range, slot, answer, err) : atoll_count_approximate(db, &range, answer, err);
+}
 */
 import "C"
 
 import (
+	"context"
 	"runtime"
 	"unsafe"
 )
@@ -168,6 +196,22 @@ func (s *Scan) turn() bool {
 	}
 }
 
+// Seek goes to a key, or to the next one there is in the direction of the scan, within its range: Next shows it. The limit counts
+// anew. ErrUnsupported for a scan of a transaction or of a cluster.
+func (s *Scan) Seek(key []byte) error {
+	defer runtime.KeepAlive(s)
+	if err := s.enter(); err != nil {
+		return err
+	}
+	defer s.leave()
+	var err *C.atoll_error
+	if status := C.atoll_iter_seek(s.iter, pointer(key), C.size_t(len(key)), &err); status != C.ATOLL_OK {
+		return failure(status, err)
+	}
+	s.n, s.at, s.over, s.err = 0, -1, false, nil
+	return nil
+}
+
 // piece returns key (0) or value (1) of the entry; nil where there is none: before the first Next and after the last.
 func (s *Scan) piece(which int) []byte {
 	if s.at < 0 || s.at >= s.n {
@@ -193,4 +237,90 @@ func (s *Scan) Close() error {
 		C.atoll_iter_free(s.iter)
 	})
 	return nil
+}
+
+// DeleteRange takes away the values of all keys in a range, whose Limit and Reverse must be zero, and returns how many there were.
+//
+// Not one step: what is written into the range meanwhile may stay or go, and after an error some may have gone. Ctx is looked at before
+// it begins.
+func (s *Store) DeleteRange(ctx context.Context, r *Range, how *Write) (uint64, error) {
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+	defer runtime.KeepAlive(s)
+	lo, hi, flags, limit, err := r.bounds()
+	if err != nil {
+		return 0, err
+	}
+	durability, ttl, err := how.parts()
+	if err != nil {
+		return 0, err
+	}
+	if ttl != 0 {
+		return 0, &Error{Status: ErrInvalid.Status, Message: "a deletion takes no TTL"}
+	}
+	var deleted C.uint64_t
+	var cErr *C.atoll_error
+	status := C.delete_range(s.db, durability, given(lo), pointer(lo), C.size_t(len(lo)), given(hi), pointer(hi), C.size_t(len(hi)), flags,
+		limit, &deleted, &cErr)
+	return uint64(deleted), failure(status, cErr)
+}
+
+// DeleteRange is Store.DeleteRange for a cluster.
+func (c *Cluster) DeleteRange(ctx context.Context, r *Range, how *ClusterWrite) (uint64, error) {
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+	defer runtime.KeepAlive(c)
+	lo, hi, flags, limit, err := r.bounds()
+	if err != nil {
+		return 0, err
+	}
+	durability, err := how.withoutTTL("a deletion")
+	if err != nil {
+		return 0, err
+	}
+	var deleted C.uint64_t
+	var cErr *C.atoll_error
+	status := C.cluster_delete_range(c.cluster, durability, given(lo), pointer(lo), C.size_t(len(lo)), given(hi), pointer(hi),
+		C.size_t(len(hi)), flags, limit, &deleted, &cErr)
+	return uint64(deleted), failure(status, cErr)
+}
+
+// Approximate is about how many records and bytes there are, and how far that may be off.
+type Approximate struct {
+	Records, Bytes, RecordsError, BytesError uint64
+}
+
+func approximate(db *C.atoll_db, cluster *C.atoll_cluster, slot C.uint32_t, r *Range) (*Approximate, error) {
+	lo, hi, flags, limit, err := r.bounds()
+	if err != nil {
+		return nil, err
+	}
+	var answer C.atoll_approximate
+	var cErr *C.atoll_error
+	status := C.approximate(db, cluster, slot, given(lo), pointer(lo), C.size_t(len(lo)), given(hi), pointer(hi), C.size_t(len(hi)), flags, limit,
+		&answer, &cErr)
+	if status != C.ATOLL_OK {
+		return nil, failure(status, cErr)
+	}
+	return &Approximate{
+		Records: uint64(answer.records), Bytes: uint64(answer.bytes),
+		RecordsError: uint64(answer.records_error), BytesError: uint64(answer.bytes_error),
+	}, nil
+}
+
+// Approximate tells about how many records and bytes a range holds, from samples; it takes milliseconds however large that is.
+func (s *Store) Approximate(r *Range) (*Approximate, error) {
+	defer runtime.KeepAlive(s)
+	return approximate(s.db, nil, 0, r)
+}
+
+// AnySlot stands for every slot.
+const AnySlot uint32 = C.ATOLL_SLOT_ANY
+
+// Approximate is Store.Approximate for a cluster: of every slot by AnySlot, or of one.
+func (c *Cluster) Approximate(r *Range, slot uint32) (*Approximate, error) {
+	defer runtime.KeepAlive(c)
+	return approximate(nil, c.cluster, C.uint32_t(slot), r)
 }

@@ -30,6 +30,14 @@ func (s *Store) Snapshot() (*Snapshot, error) {
 	return made, nil
 }
 
+// LSN returns the position of the snapshot: everything below it is visible, and a Log of what came after it begins there. 0 after
+// Close.
+func (s *Snapshot) LSN() uint64 {
+	s.lock.RLock()
+	defer s.lock.RUnlock()
+	return uint64(C.atoll_snapshot_lsn(s.snapshot))
+}
+
 // Get returns the value of a key as it was then; ErrNotFound if it had none.
 func (s *Snapshot) Get(key []byte) ([]byte, error) {
 	s.lock.RLock()
@@ -48,7 +56,7 @@ func (s *Snapshot) GetMany(keys [][]byte) ([][]byte, error) {
 	if s.snapshot == nil {
 		return nil, ErrClosed
 	}
-	return getMany(s.store.db, s.snapshot, keys)
+	return getMany(keys, ofStore(s.store.db, s.snapshot))
 }
 
 // Scan is Store.Scan, as it was then. The scan may outlive the snapshot.

@@ -56,6 +56,20 @@ static atoll_status compare_and_set(atoll_db *db, uint32_t durability, uint64_t 
 	return atoll_compare_and_set(db, &options, key, n, &expected, has_value ? &next : NULL, err);
 }
 
+static len_answer cluster_multi_get(atoll_cluster *cluster, uint32_t consistency, const atoll_session *session, const void *token, size_t token_n,
+                                    const uint8_t *keys, const uint32_t *offsets, size_t n, uint8_t *values, size_t room, uint64_t *ends,
+                                    uint8_t *found)
+{
+	len_answer answer = {ATOLL_OK, 0, NULL};
+	atoll_cluster_read_opts options = ATOLL_CLUSTER_READ_OPTS_INIT;
+	options.consistency = consistency;
+	options.session = session;
+	options.token = token_n ? (const uint8_t *)token : NULL;
+	options.token_len = token_n;
+	answer.status = atoll_cluster_multi_get(cluster, &options, keys, offsets, n, values, room, ends, found, &answer.len, &answer.err);
+	return answer;
+}
+
 static len_answer multi_get(atoll_db *db, const atoll_snapshot *snapshot, const uint8_t *keys, const uint32_t *offsets, size_t n,
                             uint8_t *values, size_t room, uint64_t *ends, uint8_t *found)
 {
@@ -229,10 +243,14 @@ type scratch struct {
 	offsets []C.uint32_t
 	ends    []C.uint64_t
 	found   []C.uint8_t
+	values  []byte
 }
 
-// mostScratch bounds what is kept for the next call, in keys and in bytes of keys.
-const mostScratch = 64 << 10
+// What is kept for the next call, in keys and in bytes of keys, and in bytes of values.
+const (
+	mostScratch = 64 << 10
+	mostValues  = 1 << 20
+)
 
 var scratches = sync.Pool{New: func() any { return new(scratch) }}
 
@@ -259,7 +277,11 @@ func (s *scratch) fill(keys [][]byte) error {
 	return nil
 }
 
-func getMany(db *C.atoll_db, snapshot *C.atoll_snapshot, keys [][]byte) ([][]byte, error) {
+// reads is a call of C's that reads the keys of a scratch into values.
+type reads func(s *scratch, n C.size_t, values []byte) C.len_answer
+
+// getMany reads keys by a call of C's, again with more room where there was too little.
+func getMany(keys [][]byte, read reads) ([][]byte, error) {
 	if len(keys) == 0 {
 		return nil, nil
 	}
@@ -268,16 +290,28 @@ func getMany(db *C.atoll_db, snapshot *C.atoll_snapshot, keys [][]byte) ([][]byt
 	if err := s.fill(keys); err != nil {
 		return nil, err
 	}
-	values := make([]byte, smallValue*len(keys))
+	room := s.values
+	if wanted := smallValue * len(keys); cap(room) < wanted {
+		room = make([]byte, wanted)
+	}
 	for {
-		answer := C.multi_get(db, snapshot, first(s.keys), &s.offsets[0], C.size_t(len(keys)), first(values), C.size_t(len(values)),
-			&s.ends[0], &s.found[0])
+		room = room[:cap(room)]
+		if cap(room) <= mostValues {
+			s.values = room
+		}
+		answer := read(s, C.size_t(len(keys)), room)
 		if answer.status == C.ATOLL_BUFFER_TOO_SMALL {
-			values = make([]byte, answer.len)
+			room = make([]byte, answer.len)
 			continue
 		}
 		if answer.status != C.ATOLL_OK {
 			return nil, failure(answer.status, answer.err)
+		}
+		values := room[:answer.len]
+		if cap(room) <= mostValues {
+			// Memory of their own, no longer than they are: appending spares the zeros that make would write first. It gives nil
+			// for nothing, and an empty value is not nil.
+			values = append(make([]byte, 0), values...)
 		}
 		answers := make([][]byte, len(keys))
 		for i := range answers {
@@ -290,11 +324,33 @@ func getMany(db *C.atoll_db, snapshot *C.atoll_snapshot, keys [][]byte) ([][]byt
 	}
 }
 
+// ofStore reads from a store, or from a snapshot of it.
+func ofStore(db *C.atoll_db, snapshot *C.atoll_snapshot) reads {
+	return func(s *scratch, n C.size_t, values []byte) C.len_answer {
+		return C.multi_get(db, snapshot, first(s.keys), &s.offsets[0], n, first(values), C.size_t(len(values)), &s.ends[0], &s.found[0])
+	}
+}
+
 // GetMany returns the values of many keys in their order, nil where there is none: several times as fast as single gets. The
 // values share memory.
 func (s *Store) GetMany(keys [][]byte) ([][]byte, error) {
 	defer runtime.KeepAlive(s)
-	return getMany(s.db, nil, keys)
+	return getMany(keys, ofStore(s.db, nil))
+}
+
+// GetMany returns the values of many keys in their order, nil where there is none; those of a shard are read together, from one copy, as
+// fresh as `how` asks (nil: Strong). The values share memory.
+func (c *Cluster) GetMany(ctx context.Context, keys [][]byte, how *Read) ([][]byte, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	defer runtime.KeepAlive(c)
+	defer runtime.KeepAlive(how)
+	consistency, session, token := how.parts()
+	return getMany(keys, func(s *scratch, n C.size_t, values []byte) C.len_answer {
+		return C.cluster_multi_get(c.cluster, consistency, session, pointer(token), C.size_t(len(token)), first(s.keys), &s.offsets[0], n,
+			first(values), C.size_t(len(values)), &s.ends[0], &s.found[0])
+	})
 }
 
 // Write says how a write is done. The zero value is Buffered, and a value that stays.

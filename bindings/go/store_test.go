@@ -369,3 +369,34 @@ func fill(b *testing.B, store *Store, n int) [][]byte {
 	}
 	return keys
 }
+
+func TestSortedPairsAreLoadedAllOrNone(t *testing.T) {
+	store, _ := open(t, nil)
+	must(t, store.Put([]byte("key-0007"), []byte("old"), nil))
+	load, err := store.Load()
+	must(t, err)
+	for i := 0; i < 2000; i++ {
+		key := []byte(fmt.Sprintf("key-%04d", i))
+		must(t, load.Put(key, key, 0))
+	}
+	_, err = store.Get([]byte("key-0008"))
+	wants(t, err, ErrNotFound)
+	if n, err := load.Finish(background); err != nil || n != 2000 {
+		t.Fatal(n, err)
+	}
+	if value, err := store.Get([]byte("key-0007")); err != nil || string(value) != "key-0007" {
+		t.Fatal(string(value), err)
+	}
+	_, err = load.Finish(background)
+	wants(t, err, ErrClosed)
+	must(t, load.Close())
+	must(t, load.Close())
+	wants(t, load.Put(nil, nil, 0), ErrClosed)
+	second, err := store.Load()
+	must(t, err)
+	defer second.Close()
+	must(t, second.Put([]byte("b"), nil, time.Hour))
+	wants(t, second.Put([]byte("a"), nil, 0), ErrInvalid)
+	_, err = second.Finish(background)
+	wants(t, err, ErrInvalid)
+}

@@ -1,11 +1,20 @@
 package atoll
 
 /*
-#include <atoll.h>
+#include "views.h"
+
+static atoll_status clock_entry(const atoll_vclock *clock, size_t i, atoll_bytes *node, uint64_t *count, atoll_error **err)
+{
+	atoll_status status = atoll_vclock_entry(clock, i, node, count, err);
+	if (status == ATOLL_OK)
+		*node = seen_by_go(*node);
+	return status;
+}
 */
 import "C"
 
 import (
+	"math"
 	"runtime"
 )
 
@@ -66,6 +75,46 @@ func DecodeVectorClock(data []byte) (*VectorClock, error) {
 	return newClock(clock), nil
 }
 
+// VectorClockOf makes a clock of the counts of nodes. ErrInvalid for a name that no node could have.
+func VectorClockOf(counts map[string]uint64) (*VectorClock, error) {
+	names, offsets, counters := []byte(nil), []C.uint32_t{0}, make([]C.uint64_t, 0, len(counts)+1)
+	for name, count := range counts {
+		names = append(names, name...)
+		if uint64(len(names)) > math.MaxUint32 {
+			return nil, &Error{Status: ErrInvalid.Status, Message: "the names of one clock have more than 4 GiB together"}
+		}
+		offsets, counters = append(offsets, C.uint32_t(len(names))), append(counters, C.uint64_t(count))
+	}
+	n := len(counters)
+	// So that there is an element to point to.
+	counters = append(counters, 0)
+	var clock *C.atoll_vclock
+	var err *C.atoll_error
+	if status := C.atoll_vclock_from_entries(first(names), &offsets[0], &counters[0], C.size_t(n), &clock, &err); status != C.ATOLL_OK {
+		return nil, failure(status, err)
+	}
+	return newClock(clock), nil
+}
+
+// Counts returns the count of every node that has one.
+func (v *VectorClock) Counts() (map[string]uint64, error) {
+	defer runtime.KeepAlive(v)
+	counts := map[string]uint64{}
+	for i := C.size_t(0); ; i++ {
+		var node C.atoll_bytes
+		var count C.uint64_t
+		var err *C.atoll_error
+		switch status := C.clock_entry(v.clock, i, &node, &count, &err); status {
+		case C.ATOLL_OK:
+			counts[string(copied(node.data, node.len))] = uint64(count)
+		case C.ATOLL_END:
+			return counts, nil
+		default:
+			return nil, failure(status, err)
+		}
+	}
+}
+
 // Clone returns a clock of its own with the same counts.
 func (v *VectorClock) Clone() *VectorClock {
 	defer runtime.KeepAlive(v)
@@ -105,6 +154,14 @@ func (v *VectorClock) Compare(other *VectorClock) (Order, error) {
 	var answer C.int32_t
 	var err *C.atoll_error
 	status := C.atoll_vclock_compare(v.clock, other.clock, &answer, &err)
+	return Order(answer), failure(status, err)
+}
+
+// CompareVectorClocks is VectorClock.Compare of clocks in their bytes, without making any. ErrCorrupt if either is none.
+func CompareVectorClocks(left, right []byte) (Order, error) {
+	var answer C.int32_t
+	var err *C.atoll_error
+	status := C.atoll_vclock_compare_encoded(pointer(left), C.size_t(len(left)), pointer(right), C.size_t(len(right)), &answer, &err)
 	return Order(answer), failure(status, err)
 }
 

@@ -19,7 +19,7 @@ that serve one call at a time (batches, transactions, scans) raise `atoll.Busy` 
 from __future__ import annotations
 
 from . import _core
-from ._clock import Stamp, VectorClock, compare_stamps
+from ._clock import HybridClock, Stamp, Tick, VectorClock, compare_stamps
 from ._cluster import Cluster, Session, merge_tokens, open_cluster
 from ._errors import (
     AllNodesFailed,
@@ -43,16 +43,18 @@ from ._errors import (
 )
 from ._keys import decode_key, encode_key
 from ._log import Change, Frame, Log, changes
+from ._maintenance import Checked, Health, repair, restore, set_logger, verify_backup
 from ._routing import Location, Node, Router
 from ._store import Approximate, Batch, Option, Scan, Snapshot, Store, Stored, Transaction, open, open_replica, options
-from ._versions import Resolver, Version, compare_contexts, merge_contexts, resolver
+from ._versions import Resolver, SiblingSet, Version, compare_contexts, merge_contexts, resolver
 
 __version__: str = _core.version()
 
 __all__ = [
-    "AllNodesFailed", "Approximate", "Batch", "Busy", "CallbackFailed", "Change", "Closed", "Cluster", "Conflict", "Corrupt",
-    "CrossSlot", "DiskFull", "Error", "Forked", "Frame", "Indeterminate", "InvalidArgument", "Location", "Locked", "Log", "Node", "NotPrimary", "Option",
-    "Resolver", "Router", "Scan", "Session", "Snapshot", "StaleEpoch", "Stamp", "Store", "Stored", "TooOld", "Transaction",
+    "AllNodesFailed", "Approximate", "Batch", "Busy", "CallbackFailed", "Change", "Checked", "Closed", "Cluster", "Conflict", "Corrupt",
+    "CrossSlot", "DiskFull", "Error", "Forked", "Frame", "Health", "HybridClock", "Indeterminate", "InvalidArgument", "Location", "Locked", "Log", "Node", "NotPrimary", "Option",
+    "Resolver", "Router", "Scan", "Session", "SiblingSet", "Snapshot", "StaleEpoch", "Stamp", "Store", "Stored", "Tick", "TooOld", "Transaction",
     "Unavailable", "VectorClock", "Version", "WriteLost", "changes", "compare_contexts", "compare_stamps", "decode_key", "encode_key",
-    "merge_contexts", "merge_tokens", "open", "open_cluster", "open_replica", "options", "resolver",
+    "merge_contexts", "merge_tokens", "open", "open_cluster", "open_replica", "options", "repair", "resolver",
+    "restore", "set_logger", "verify_backup",
 ]  # fmt: skip

@@ -111,3 +111,51 @@ class Stamp(NamedTuple):
 
     def __str__(self) -> str:
         return _core.hlc_to_text(self.packed, self.node)
+
+
+class Tick(NamedTuple):
+    """A stamp that a clock has given."""
+
+    #: Stamp.packed.
+    packed: int
+    #: 0, or a mark that must be durable before the stamp leaves the process.
+    persist: int
+    #: By how much the stamp is ahead of the wall clock, in milliseconds: 0 in health.
+    ahead_ms: int
+
+
+class HybridClock(_core.HybridClock):
+    """The clock of a node that stamps writes: never back, and never far from the wall clock. Any number of threads may use it at once.
+
+    `mark` is the last one that send() or observe() told to persist: every stamp from now on is above it. A peer more than `max_skew_ms`
+    ahead is set aside; a mark is due every `reserve_ms`, which must be less.
+
+    >>> clock = HybridClock()
+    >>> first = clock.send(1000)
+    >>> clock.send(400).packed > first.packed  # the wall clock has been set back
+    True
+    >>> clock.observe(20_000 << 16, 1000) is None  # a peer that is far ahead
+    True
+    """
+
+    def __new__(cls, mark: int = 0, *, max_skew_ms: int = 500, reserve_ms: int = 200) -> HybridClock:
+        return cls._make(mark, max_skew_ms, reserve_ms)
+
+    def send(self, wall_ms: int | None = None) -> Tick:
+        """Stamps an event of this node: later than every stamp given or observed. None: the clock of this machine."""
+        return Tick(*self._send(wall_ms))
+
+    def observe(self, packed: int, wall_ms: int | None = None) -> int | None:
+        """Joins the stamp of a peer; a mark to persist, or 0. None: it is too far ahead, the clock is untouched, and what carries it
+        is to be set aside."""
+        return self._observe(wall_ms, packed)
+
+    @property
+    def last(self) -> int:
+        """The last stamp given or observed."""
+        return self._last()[0]
+
+    @property
+    def mark(self) -> int:
+        """The mark that must be durable by now."""
+        return self._last()[1]

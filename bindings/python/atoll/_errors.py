@@ -49,7 +49,7 @@ class Unavailable(Error):
 
 
 class AllNodesFailed(Unavailable):
-    """Too few copies answered for what was asked."""
+    """Not one copy of the shard is in service; nothing was read or written."""
 
 
 class Indeterminate(Error):

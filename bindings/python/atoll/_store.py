@@ -16,6 +16,7 @@ from . import _core
 from ._arguments import Bytes, durability_of, range_of, text_of, ttl_ms, whole
 from ._errors import Conflict, InvalidArgument
 from ._log import Log
+from ._maintenance import Checked, Health, Progress, checked, health_of
 
 T = TypeVar("T")
 E = TypeVar("E", covariant=True)
@@ -330,6 +331,45 @@ class Store(_core.Db):
     ) -> Approximate:
         """About how many records and bytes a range holds; takes milliseconds however large it is."""
         return Approximate(*self._count_approximate(*range_of(start, end, prefix, None, False), False))
+
+    def delete_range(
+        self, start: Bytes | None = None, end: Bytes | None = None, *, prefix: Bytes | None = None, durability: str = "buffered"
+    ) -> int:
+        """Takes away the values of all keys in a range; how many there were.
+
+        Not one step: what is written into the range meanwhile may stay or go, and after an error some may have gone.
+        """
+        return self._delete_range(*range_of(start, end, prefix, None, False), False, durability_of(durability))
+
+    def load(self, entries: Mapping[Bytes, Bytes] | Iterable[tuple[Bytes, Bytes]], *, ttl: float | None = None) -> int:
+        """Loads pairs whose keys ascend in byte order, past the log: several times as fast as writes. How many there were.
+
+        All of them are there and durable when it returns, or none after an error: InvalidArgument for a key that does not ascend. Who
+        follows the log does not get them and is told so.
+        """
+        load, left = self._load(), ttl_ms(ttl)
+        for key, value in entries.items() if isinstance(entries, Mapping) else entries:
+            load._put(key, value, left)
+        return self._finish_load(load)
+
+    def health(self) -> Health:
+        """How well the store is, and why if it is not."""
+        return health_of(self._health())
+
+    def backup(
+        self, target: str | os.PathLike[str], *, link: bool = False, progress: Progress | None = None
+    ) -> dict[str, Any]:
+        """Copies the store as it is now into a directory that is missing, empty or an earlier backup of it, of which only what is new is
+        copied. Readers and writers go on. `link` gives files that never change a second name instead, on one file system.
+
+        `progress(done, total)` is told bytes; what it raises comes out at the end. atoll.restore() is the way back.
+        """
+        report: dict[str, Any] = json.loads(self._backup(os.fsdecode(target), link, progress))
+        return report
+
+    def verify(self, *, progress: Progress | None = None) -> Checked:
+        """Reads all of it and compares every checksum and every entry of the index. Readers and writers go on."""
+        return checked(self._verify(progress))
 
     def log(self, start: int | None = None) -> Log:
         """Follows what is written to the store: from now on, from 0 all that the log still has, or from the `next` of a frame.

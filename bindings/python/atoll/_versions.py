@@ -74,6 +74,63 @@ class Resolver(_core.Resolver):
         return f"<atoll.Resolver {self.name()}>"
 
 
+class SiblingSet(_core.SiblingSet):
+    """The writes of one key that stand side by side: none has seen another. One thread at a time.
+
+    Two nodes that have taken in the same writes, in any order and however often, hold equal sets.
+
+    >>> here, there = SiblingSet(), SiblingSet()
+    >>> first = here.put(Version(b"seoul", stamp=1, node=1))
+    >>> second = there.put(Version(b"busan", stamp=2, node=2))
+    >>> here.apply(second); there.apply(first); here == there
+    True
+    >>> here.values()
+    [b'seoul', b'busan']
+    >>> [version.value for version in here.resolve(resolver("lww"), b"k")]
+    [b'busan']
+    >>> _ = here.put(Version(b"both", here.context, stamp=3, node=1, sequence=2)); here.values()
+    [b'both']
+    """
+
+    def __new__(cls) -> SiblingSet:
+        return cls._make()
+
+    def put(self, version: Version) -> bytes:
+        """A write of this node: replaces exactly what its context has seen; an empty context replaces nothing.
+
+        The sequence must be new for its node and incarnation, the stamp above those it replaces, otherwise InvalidArgument. The bytes
+        are for the other nodes, to apply().
+        """
+        return self._put(version.to_bytes())
+
+    def apply(self, version: Version | bytes) -> None:
+        """Takes in a write of another node. Order and repetition do not matter."""
+        self._apply(version.to_bytes() if isinstance(version, Version) else version)
+
+    def versions(self) -> list[Version]:
+        """The versions, deletions too, in the order of who wrote them."""
+        return [Version(*row) for row in self._rows()]
+
+    def values(self) -> list[bytes]:
+        """The values that stand side by side, in the order of who wrote them."""
+        return [version.value for version in self.versions() if not version.deleted]
+
+    def resolve(self, rule: Resolver, key: Bytes) -> list[Version]:
+        """What a rule makes of the versions; the set is unchanged. As Resolver.resolve()."""
+        return rule.resolve(key, self.versions())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SiblingSet) and self.to_bytes() == other.to_bytes()
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"<atoll.SiblingSet {self.values()!r}>"
+
+    def __reduce__(self) -> tuple[Callable[[bytes], SiblingSet], tuple[bytes]]:
+        return type(self).from_bytes, (self.to_bytes(),)
+
+
 def _deciding(rule: Rule) -> Callable[[bytes, list[_Row]], Bytes | int | None]:
     def decide(key: bytes, rows: list[_Row]) -> Bytes | int | None:
         versions = [Version(*row) for row in rows]

@@ -1,7 +1,8 @@
 /*
  * Clusters: the verbs of a store over many, and tokens.
  *
- * In: keys, values, consistency, tokens. Out: the type Cluster. Must never: hold the interpreter's lock while replicas are waited for.
+ * In: keys, values, durability, tokens. Out: the type Cluster, whose reads are in cluster_read.c. Must never: hold the interpreter's lock
+ * while replicas are waited for.
  */
 #include "core.h"
 
@@ -58,7 +59,21 @@ static PyObject *cluster_close(PyObject *self, PyObject *unused)
     return none_or_raise(status, err);
 }
 
-/* (key, value, durability, ttl_ms) -> token */
+/* The session of a write, or None. */
+static int take_session(PyObject *object, atoll_cluster_write_opts *options)
+{
+    if (object == Py_None) {
+        return 0;
+    }
+    if (!PyObject_TypeCheck(object, Session_Type)) {
+        PyErr_Format(PyExc_TypeError, "a session is needed, not %R", object);
+        return -1;
+    }
+    options->session = ((SessionObject *)object)->session;
+    return 0;
+}
+
+/* (key, value, durability, ttl_ms, session or None) -> token */
 static PyObject *cluster_put(PyObject *self, PyObject *const *args, Py_ssize_t n)
 {
     atoll_cluster_write_opts options = ATOLL_CLUSTER_WRITE_OPTS_INIT;
@@ -67,11 +82,11 @@ static PyObject *cluster_put(PyObject *self, PyObject *const *args, Py_ssize_t n
     atoll_error *err = NULL;
     atoll_status status;
     atoll_cluster *cluster = ((ClusterObject *)self)->cluster;
-    if (n != 4) {
-        return raise_invalid("put takes key, value, durability, ttl_ms");
+    if (n != 5) {
+        return raise_invalid("put takes key, value, durability, ttl_ms, session or None");
     }
     if (take_u32(args[2], "durability", &options.durability) != 0 || take_u64(args[3], "ttl", &options.ttl_ms) != 0 ||
-        take_bytes(args[0], &key) != 0) {
+        take_session(args[4], &options) != 0 || take_bytes(args[0], &key) != 0) {
         return NULL;
     }
     if (take_bytes(args[1], &value) != 0) {
@@ -86,7 +101,7 @@ static PyObject *cluster_put(PyObject *self, PyObject *const *args, Py_ssize_t n
     return status == ATOLL_OK ? bytes_of_buf(token) : raise_status(status, err);
 }
 
-/* (key, durability) -> token */
+/* (key, durability, session or None) -> token */
 static PyObject *cluster_delete(PyObject *self, PyObject *const *args, Py_ssize_t n)
 {
     atoll_cluster_write_opts options = ATOLL_CLUSTER_WRITE_OPTS_INIT;
@@ -95,10 +110,10 @@ static PyObject *cluster_delete(PyObject *self, PyObject *const *args, Py_ssize_
     atoll_error *err = NULL;
     atoll_status status;
     atoll_cluster *cluster = ((ClusterObject *)self)->cluster;
-    if (n != 2) {
-        return raise_invalid("delete takes key, durability");
+    if (n != 3) {
+        return raise_invalid("delete takes key, durability, session or None");
     }
-    if (take_u32(args[1], "durability", &options.durability) != 0 || take_bytes(args[0], &key) != 0) {
+    if (take_u32(args[1], "durability", &options.durability) != 0 || take_session(args[2], &options) != 0 || take_bytes(args[0], &key) != 0) {
         return NULL;
     }
     Py_BEGIN_ALLOW_THREADS
@@ -116,10 +131,10 @@ static PyObject *cluster_write(PyObject *self, PyObject *const *args, Py_ssize_t
     atoll_status status;
     atoll_cluster *cluster = ((ClusterObject *)self)->cluster;
     atoll_batch *batch;
-    if (n != 2 || !PyObject_TypeCheck(args[0], Batch_Type)) {
-        return raise_invalid("write takes a batch and a durability");
+    if (n != 3 || !PyObject_TypeCheck(args[0], Batch_Type)) {
+        return raise_invalid("write takes a batch, a durability, and a session or None");
     }
-    if (take_u32(args[1], "durability", &options.durability) != 0) {
+    if (take_u32(args[1], "durability", &options.durability) != 0 || take_session(args[2], &options) != 0) {
         return NULL;
     }
     batch = ((BatchObject *)args[0])->batch;
@@ -131,112 +146,26 @@ static PyObject *cluster_write(PyObject *self, PyObject *const *args, Py_ssize_t
     return status == ATOLL_OK ? bytes_of_buf(token) : raise_status(status, err);
 }
 
-/* The options of a read: (consistency, token or None). Needs give_back(token) unless it failed. */
-static int take_read(PyObject *consistency, PyObject *token_object, atoll_cluster_read_opts *options, bytes_arg *token)
+/* (start, end, flags, 0, False, durability, session or None) -> how many there were */
+static PyObject *cluster_delete_range(PyObject *self, PyObject *const *args, Py_ssize_t n)
 {
-    const atoll_cluster_read_opts fresh = ATOLL_CLUSTER_READ_OPTS_INIT;
-    *options = fresh;
-    token->copy = NULL;
-    if (take_u32(consistency, "consistency", &options->consistency) != 0) {
-        return -1;
-    }
-    if (token_object != Py_None) {
-        if (take_bytes(token_object, token) != 0) {
-            return -1;
-        }
-        options->token = (const uint8_t *)token->data;
-        options->token_len = (size_t)token->len;
-    }
-    return 0;
-}
-
-/* (key, default, consistency, token or None) */
-static PyObject *cluster_get(PyObject *self, PyObject *const *args, Py_ssize_t n)
-{
-    atoll_cluster_read_opts options;
-    bytes_arg key, token;
-    atoll_error *err = NULL;
-    atoll_status status;
-    atoll_cluster *cluster = ((ClusterObject *)self)->cluster;
-    atoll_pin *pin;
-    atoll_bytes value;
-    PyObject *answer;
-    if (n != 4) {
-        return raise_invalid("get takes key, default, consistency, token");
-    }
-    if (take_read(args[2], args[3], &options, &token) != 0) {
-        return NULL;
-    }
-    if (take_bytes(args[0], &key) != 0) {
-        give_back(&token);
-        return NULL;
-    }
-    pin = atoll_pin_new();
-    Py_BEGIN_ALLOW_THREADS
-    status = atoll_cluster_get(cluster, &options, key.data, (size_t)key.len, pin, &value, &err);
-    Py_END_ALLOW_THREADS
-    give_back(&key);
-    give_back(&token);
-    if (status == ATOLL_OK) {
-        answer = bytes_of(value);
-    } else if (status == ATOLL_NOT_FOUND) {
-        answer = args[1];
-        Py_INCREF(answer);
-    } else {
-        answer = raise_status(status, err);
-    }
-    atoll_pin_free(pin);
-    return answer;
-}
-
-/* (start, end, flags, limit, keys_only, consistency, token or None) */
-static PyObject *cluster_scan(PyObject *self, PyObject *const *args, Py_ssize_t n)
-{
+    atoll_cluster_write_opts options = ATOLL_CLUSTER_WRITE_OPTS_INIT;
     scan_arg arg;
-    atoll_cluster_read_opts options;
-    bytes_arg token;
-    atoll_iter *iter = NULL;
+    uint64_t deleted = 0;
     atoll_error *err = NULL;
     atoll_status status;
     atoll_cluster *cluster = ((ClusterObject *)self)->cluster;
     if (n != 7) {
-        return raise_invalid("scan takes start, end, flags, limit, keys_only, consistency, token");
+        return raise_invalid("delete_range takes start, end, flags, 0, False, durability, session or None");
     }
-    if (take_read(args[5], args[6], &options, &token) != 0) {
-        return NULL;
-    }
-    if (take_range(args, &arg) != 0) {
-        give_back(&token);
+    if (take_u32(args[5], "durability", &options.durability) != 0 || take_session(args[6], &options) != 0 || take_range(args, &arg) != 0) {
         return NULL;
     }
     Py_BEGIN_ALLOW_THREADS
-    status = atoll_cluster_scan(cluster, &options, &arg.range, &iter, &err);
+    status = atoll_cluster_delete_range(cluster, &options, &arg.range, &deleted, NULL, &err);
     Py_END_ALLOW_THREADS
     scan_done(&arg);
-    give_back(&token);
-    return status == ATOLL_OK ? scan_of(iter, arg.keys_only) : raise_status(status, err);
-}
-
-/* (consistency, token or None) */
-static PyObject *cluster_count(PyObject *self, PyObject *const *args, Py_ssize_t n)
-{
-    atoll_cluster_read_opts options;
-    bytes_arg token;
-    atoll_error *err = NULL;
-    atoll_status status;
-    uint64_t count = 0;
-    atoll_cluster *cluster = ((ClusterObject *)self)->cluster;
-    if (n != 2) {
-        return raise_invalid("count takes consistency, token");
-    }
-    if (take_read(args[0], args[1], &options, &token) != 0) {
-        return NULL;
-    }
-    Py_BEGIN_ALLOW_THREADS
-    status = atoll_cluster_count(cluster, &options, &count, &err);
-    Py_END_ALLOW_THREADS
-    give_back(&token);
-    return status == ATOLL_OK ? PyLong_FromUnsignedLongLong(count) : raise_status(status, err);
+    return status == ATOLL_OK ? PyLong_FromUnsignedLongLong(deleted) : raise_status(status, err);
 }
 
 static PyObject *cluster_status_json(PyObject *self, PyObject *unused)
@@ -295,7 +224,18 @@ static PyMethodDef cluster_methods[] = {
     {"_write", FAST(cluster_write), METH_FASTCALL, NULL},
     {"_get", FAST(cluster_get), METH_FASTCALL, NULL},
     {"_scan", FAST(cluster_scan), METH_FASTCALL, NULL},
+    {"_get_many", FAST(cluster_get_many), METH_FASTCALL, NULL},
     {"_count", FAST(cluster_count), METH_FASTCALL, NULL},
+    {"_count_approximate", FAST(cluster_count_approximate), METH_FASTCALL, NULL},
+    {"_delete_range", FAST(cluster_delete_range), METH_FASTCALL, NULL},
+    {"_backup", cluster_backup, METH_VARARGS, NULL},
+    {"_plan", cluster_plan, METH_O, NULL},
+    {"_rebalance", FAST(cluster_rebalance), METH_FASTCALL, NULL},
+    {"_compact", cluster_compact, METH_NOARGS, NULL},
+    {"_events_json", cluster_events, METH_NOARGS, NULL},
+    {"_verify", cluster_verify, METH_O, NULL},
+    {"_health", cluster_health, METH_NOARGS, NULL},
+    {"metrics", cluster_metrics, METH_NOARGS, "The figures of the cluster as text that Prometheus reads."},
     {"_status_json", cluster_status_json, METH_NOARGS, NULL},
     {"_router", cluster_router, METH_O, NULL},
     {NULL, NULL, 0, NULL},

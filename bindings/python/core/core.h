@@ -67,6 +67,14 @@ typedef struct {
 int pack(PyObject *list, packed *keys);
 void free_packed(packed *keys);
 
+/* ---- many.c ---- */
+
+/* Reads packed keys into a buffer; runs without the interpreter's lock. */
+typedef atoll_status (*read_many_fn)(void *of, const packed *keys, uint8_t *values, size_t room, uint64_t *ends, uint8_t *found,
+                                     size_t *needed, atoll_error **err);
+/* The values, None for keys without one; calls `read` again with a larger buffer where that was too small. */
+PyObject *read_many(packed *keys, read_many_fn read, void *of);
+
 /* ---- numbers.c ---- */
 
 /* Whole numbers from 0 to what fits: TypeError for others than int (bool is one by accident), InvalidArgument for those that do not fit. */
@@ -120,6 +128,11 @@ typedef struct {
 
 typedef struct {
     PyObject_HEAD
+    atoll_load *load;
+} LoadObject;
+
+typedef struct {
+    PyObject_HEAD
     atoll_pin *pin;
     atoll_bytes value;
 } PinObject;
@@ -136,17 +149,33 @@ typedef struct {
 
 typedef struct {
     PyObject_HEAD
+    atoll_session *session;
+} SessionObject;
+
+typedef struct {
+    PyObject_HEAD
     atoll_vclock *clock;
 } ClockObject;
+
+typedef struct {
+    PyObject_HEAD
+    atoll_siblings *siblings;
+} SiblingsObject;
+
+typedef struct {
+    PyObject_HEAD
+    atoll_hlc_clock *clock;
+} HlcClockObject;
 
 typedef struct {
     PyObject_HEAD
     atoll_resolver *resolver;
 } ResolverObject;
 
-extern PyTypeObject *Snapshot_Type, *Scan_Type, *Pin_Type, *Transaction_Type, *Batch_Type, *Router_Type, *Clock_Type, *Log_Type;
+extern PyTypeObject *Snapshot_Type, *Scan_Type, *Pin_Type, *Transaction_Type, *Batch_Type, *Router_Type, *Clock_Type, *Log_Type,
+    *Session_Type, *Siblings_Type, *Load_Type;
 extern PyType_Spec db_spec, snapshot_spec, batch_spec, transaction_spec, scan_spec, pin_spec, router_spec, cluster_spec, clock_spec,
-    resolver_spec, log_spec;
+    resolver_spec, log_spec, session_spec, siblings_spec, hlc_clock_spec, load_spec;
 
 /* A new object of a type made by PyType_FromSpec. */
 static inline void *new_object(PyTypeObject *type)
@@ -202,6 +231,40 @@ PyObject *db_delete(PyObject *self, PyObject *const *args, Py_ssize_t n);
 int db_ass_subscript(PyObject *self, PyObject *key, PyObject *value);
 PyObject *db_compare_and_set(PyObject *self, PyObject *const *args, Py_ssize_t n);
 PyObject *db_write(PyObject *self, PyObject *const *args, Py_ssize_t n);
+PyObject *db_delete_range(PyObject *self, PyObject *const *args, Py_ssize_t n);
+PyObject *approximate_row(const atoll_approximate *answer);
+
+/* ---- cluster_read.c: reads of Cluster ---- */
+
+PyObject *cluster_get(PyObject *self, PyObject *const *args, Py_ssize_t n);
+PyObject *cluster_get_many(PyObject *self, PyObject *const *args, Py_ssize_t n);
+PyObject *cluster_scan(PyObject *self, PyObject *const *args, Py_ssize_t n);
+PyObject *cluster_count(PyObject *self, PyObject *const *args, Py_ssize_t n);
+PyObject *cluster_count_approximate(PyObject *self, PyObject *const *args, Py_ssize_t n);
+
+/* ---- maintenance.c, health.c ---- */
+
+PyObject *db_backup(PyObject *self, PyObject *args);
+PyObject *cluster_backup(PyObject *self, PyObject *args);
+PyObject *cluster_plan(PyObject *self, PyObject *object);
+PyObject *cluster_rebalance(PyObject *self, PyObject *const *args, Py_ssize_t n);
+PyObject *cluster_compact(PyObject *self, PyObject *unused);
+PyObject *cluster_events(PyObject *self, PyObject *unused);
+PyObject *db_verify(PyObject *self, PyObject *function);
+PyObject *cluster_verify(PyObject *self, PyObject *function);
+PyObject *restore(PyObject *module, PyObject *args);
+PyObject *verify_backup(PyObject *module, PyObject *args);
+PyObject *repair(PyObject *module, PyObject *args);
+PyObject *db_health(PyObject *self, PyObject *unused);
+PyObject *cluster_health(PyObject *self, PyObject *unused);
+PyObject *db_metrics(PyObject *self, PyObject *unused);
+PyObject *cluster_metrics(PyObject *self, PyObject *unused);
+PyObject *set_logger(PyObject *module, PyObject *const *args, Py_ssize_t n);
+
+/* ---- load.c ---- */
+
+PyObject *db_load(PyObject *self, PyObject *unused);
+PyObject *db_finish_load(PyObject *self, PyObject *load);
 
 /* ---- log.c ---- */
 
@@ -240,6 +303,8 @@ PyObject *version_encode(PyObject *module, PyObject *const *args, Py_ssize_t n);
 PyObject *version_decode(PyObject *module, PyObject *data);
 /* (value, context, stamp, node, sequence, incarnation, deleted) */
 PyObject *version_row(const atoll_version_view *version);
+/* A row for each, which are freed. */
+PyObject *version_rows(atoll_versions *versions);
 PyObject *order_name(int32_t order);
 
 #endif

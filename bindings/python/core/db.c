@@ -156,6 +156,13 @@ static PyMethodDef db_methods[] = {
     {"_begin", db_begin, METH_O, NULL},
     {"_stats_json", db_stats_json, METH_NOARGS, NULL},
     {"_count_approximate", FAST(db_count_approximate), METH_FASTCALL, NULL},
+    {"_delete_range", FAST(db_delete_range), METH_FASTCALL, NULL},
+    {"_load", db_load, METH_NOARGS, NULL},
+    {"_finish_load", db_finish_load, METH_O, NULL},
+    {"_backup", db_backup, METH_VARARGS, NULL},
+    {"_verify", db_verify, METH_O, NULL},
+    {"_health", db_health, METH_NOARGS, NULL},
+    {"metrics", db_metrics, METH_NOARGS, "The figures of the store as text that Prometheus reads."},
     {NULL, NULL, 0, NULL},
 };
 

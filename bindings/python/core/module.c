@@ -5,7 +5,8 @@
  */
 #include "core.h"
 
-PyTypeObject *Snapshot_Type, *Scan_Type, *Pin_Type, *Transaction_Type, *Batch_Type, *Router_Type, *Clock_Type, *Log_Type;
+PyTypeObject *Snapshot_Type, *Scan_Type, *Pin_Type, *Transaction_Type, *Batch_Type, *Router_Type, *Clock_Type, *Log_Type,
+    *Session_Type, *Siblings_Type, *Load_Type;
 
 static PyObject *options_table(PyObject *module, PyObject *unused)
 {
@@ -52,6 +53,10 @@ static PyMethodDef module_methods[] = {
     {"version_encode", FAST(version_encode), METH_FASTCALL, NULL},
     {"version_decode", version_decode, METH_O, NULL},
     {"log_entries", log_entries, METH_O, NULL},
+    {"restore", restore, METH_VARARGS, NULL},
+    {"verify_backup", verify_backup, METH_VARARGS, NULL},
+    {"repair", repair, METH_VARARGS, NULL},
+    {"set_logger", FAST(set_logger), METH_FASTCALL, NULL},
     {"options", options_table, METH_NOARGS, NULL},
     {"token_merge", FAST(token_merge), METH_FASTCALL, NULL},
     {"set_make_error", set_make_error, METH_O, NULL},
@@ -92,6 +97,10 @@ PyMODINIT_FUNC PyInit__core(void)
         {&pin_spec, "Pin", &Pin_Type},
         {&router_spec, "Router", &Router_Type},
         {&clock_spec, "VectorClock", &Clock_Type},
+        {&session_spec, "Session", &Session_Type},
+        {&siblings_spec, "SiblingSet", &Siblings_Type},
+        {&hlc_clock_spec, "HybridClock", NULL},
+        {&load_spec, "Load", &Load_Type},
     };
     PyObject *module;
     size_t i;

@@ -191,71 +191,38 @@ PyObject *db_get_version(PyObject *self, PyObject *const *args, Py_ssize_t n)
     return answer;
 }
 
+/* Where many keys are read. */
+typedef struct {
+    atoll_db *db;
+    const atoll_read_opts *options;
+} many;
+
+static atoll_status read_db(void *of, const packed *keys, uint8_t *values, size_t room, uint64_t *ends, uint8_t *found, size_t *needed,
+                            atoll_error **err)
+{
+    const many *from = (const many *)of;
+    return atoll_multi_get(from->db, from->options, (const uint8_t *)keys->bytes, keys->offsets, (size_t)keys->n, values, room, ends,
+                           found, needed, err);
+}
+
 PyObject *db_get_many(PyObject *self, PyObject *const *args, Py_ssize_t n)
 {
     packed keys;
-    uint64_t *ends = NULL;
-    uint8_t *found = NULL, *values = NULL;
-    size_t room, needed = 0;
-    atoll_error *err = NULL;
-    atoll_status status;
-    atoll_read_opts opts;
-    const atoll_read_opts *options;
-    atoll_db *db = ((DbObject *)self)->db;
-    PyObject *answer = NULL;
-    Py_ssize_t i;
+    atoll_read_opts room;
+    many from = {((DbObject *)self)->db, NULL};
+    PyObject *answer;
     if (n != 2) {
         return raise_invalid("get_many takes keys and a snapshot or None");
     }
     if (pack(args[0], &keys) != 0) {
         return NULL;
     }
-    if (hold_snapshot(args[1], &opts, &options) != 0) {
+    if (hold_snapshot(args[1], &room, &from.options) != 0) {
         free_packed(&keys);
         return NULL;
     }
-    room = 256 * (size_t)keys.n + 64;
-    ends = PyMem_Malloc(((size_t)keys.n + 1) * sizeof *ends);
-    found = PyMem_Malloc((size_t)keys.n + 1);
-    values = PyMem_Malloc(room);
-    do {
-        if (!ends || !found || !values) {
-            unhold_snapshot(args[1]);
-            PyErr_NoMemory();
-            goto done;
-        }
-        Py_BEGIN_ALLOW_THREADS
-        status = atoll_multi_get(db, options, (const uint8_t *)keys.bytes, keys.offsets, (size_t)keys.n, values, room, ends,
-                                 found, &needed, &err);
-        Py_END_ALLOW_THREADS
-        if (status == ATOLL_BUFFER_TOO_SMALL) {
-            room = needed;
-            PyMem_Free(values);
-            values = PyMem_Malloc(room);
-        }
-    } while (status == ATOLL_BUFFER_TOO_SMALL);
+    answer = read_many(&keys, read_db, &from);
     unhold_snapshot(args[1]);
-    if (status != ATOLL_OK) {
-        raise_status(status, err);
-        goto done;
-    }
-    answer = PyList_New(keys.n);
-    for (i = 0; answer && i < keys.n; i++) {
-        PyObject *value;
-        if (found[i]) {
-            value = PyBytes_FromStringAndSize((char *)values + ends[i], (Py_ssize_t)(ends[i + 1] - ends[i]));
-        } else {
-            Py_INCREF(Py_None);
-            value = Py_None;
-        }
-        if (!value || PyList_SetItem(answer, i, value) != 0) {
-            Py_CLEAR(answer);
-        }
-    }
-done:
-    PyMem_Free(ends);
-    PyMem_Free(found);
-    PyMem_Free(values);
     free_packed(&keys);
     return answer;
 }
@@ -287,6 +254,13 @@ PyObject *db_scan(PyObject *self, PyObject *const *args, Py_ssize_t n)
     return status == ATOLL_OK ? scan_of(iter, arg.keys_only) : raise_status(status, err);
 }
 
+/* (records, bytes, records_error, bytes_error) */
+PyObject *approximate_row(const atoll_approximate *answer)
+{
+    return Py_BuildValue("(KKKK)", (unsigned long long)answer->records, (unsigned long long)answer->bytes,
+                         (unsigned long long)answer->records_error, (unsigned long long)answer->bytes_error);
+}
+
 PyObject *db_count_approximate(PyObject *self, PyObject *const *args, Py_ssize_t n)
 {
     scan_arg arg;
@@ -307,6 +281,5 @@ PyObject *db_count_approximate(PyObject *self, PyObject *const *args, Py_ssize_t
     if (status != ATOLL_OK) {
         return raise_status(status, err);
     }
-    return Py_BuildValue("(KKKK)", (unsigned long long)answer.records, (unsigned long long)answer.bytes,
-                         (unsigned long long)answer.records_error, (unsigned long long)answer.bytes_error);
+    return approximate_row(&answer);
 }

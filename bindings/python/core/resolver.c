@@ -189,8 +189,7 @@ static PyObject *resolver_resolve(PyObject *self, PyObject *const *args, Py_ssiz
     atoll_versions *resolved = NULL;
     atoll_error *err = NULL;
     atoll_status status;
-    PyObject *rows, *before = raised, *cause;
-    size_t i, count;
+    PyObject *before = raised, *cause;
     if (n != 2) {
         return raise_invalid("resolve takes key, versions");
     }
@@ -213,19 +212,7 @@ static PyObject *resolver_resolve(PyObject *self, PyObject *const *args, Py_ssiz
         return raise_decided(status, err, cause);
     }
     Py_XDECREF(cause);
-    count = atoll_versions_count(resolved);
-    rows = PyList_New((Py_ssize_t)count);
-    for (i = 0; rows && i < count; i++) {
-        atoll_version_view version;
-        PyObject *row;
-        status = atoll_versions_at(resolved, i, &version, &err);
-        row = status == ATOLL_OK ? version_row(&version) : raise_status(status, err);
-        if (!row || PyList_SetItem(rows, (Py_ssize_t)i, row) != 0) {
-            Py_CLEAR(rows);
-        }
-    }
-    atoll_versions_free(resolved);
-    return rows;
+    return version_rows(resolved);
 }
 
 static PyObject *resolver_present(PyObject *self, PyObject *object)

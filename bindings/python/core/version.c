@@ -75,6 +75,23 @@ PyObject *version_decode(PyObject *module, PyObject *object)
     return row;
 }
 
+PyObject *version_rows(atoll_versions *versions)
+{
+    size_t i, count = atoll_versions_count(versions);
+    PyObject *rows = PyList_New((Py_ssize_t)count);
+    for (i = 0; rows && i < count; i++) {
+        atoll_version_view version;
+        atoll_error *err = NULL;
+        atoll_status status = atoll_versions_at(versions, i, &version, &err);
+        PyObject *row = status == ATOLL_OK ? version_row(&version) : raise_status(status, err);
+        if (!row || PyList_SetItem(rows, (Py_ssize_t)i, row) != 0) {
+            Py_CLEAR(rows);
+        }
+    }
+    atoll_versions_free(versions);
+    return rows;
+}
+
 PyObject *context_compare(PyObject *module, PyObject *const *args, Py_ssize_t n)
 {
     bytes_arg left, right;

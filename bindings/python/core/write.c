@@ -163,3 +163,25 @@ PyObject *db_write(PyObject *self, PyObject *const *args, Py_ssize_t n)
     ((BatchObject *)args[0])->users--;
     return status == ATOLL_OK ? PyLong_FromUnsignedLongLong(lsn) : raise_status(status, err);
 }
+
+/* (start, end, flags, 0, False, durability) -> how many there were */
+PyObject *db_delete_range(PyObject *self, PyObject *const *args, Py_ssize_t n)
+{
+    atoll_write_opts options = ATOLL_WRITE_OPTS_INIT;
+    scan_arg arg;
+    uint64_t deleted = 0;
+    atoll_error *err = NULL;
+    atoll_status status;
+    atoll_db *db = ((DbObject *)self)->db;
+    if (n != 6) {
+        return raise_invalid("delete_range takes start, end, flags, 0, False, durability");
+    }
+    if (take_u32(args[5], "durability", &options.durability) != 0 || take_range(args, &arg) != 0) {
+        return NULL;
+    }
+    Py_BEGIN_ALLOW_THREADS
+    status = atoll_delete_range(db, &options, &arg.range, &deleted, &err);
+    Py_END_ALLOW_THREADS
+    scan_done(&arg);
+    return status == ATOLL_OK ? PyLong_FromUnsignedLongLong(deleted) : raise_status(status, err);
+}

@@ -374,3 +374,19 @@ def test_one_scan_for_several_threads_loses_nothing(db):
     for thread in threads:
         thread.join()
     assert sorted(taken) == [(b"%05d" % i, b"v") for i in range(5000)]
+
+
+def test_sorted_pairs_are_loaded_all_or_none(db):
+    db[b"key-0007"] = b"old"
+    assert db.load((b"key-%04d" % i, b"v%d" % i) for i in range(2000)) == 2000
+    assert db[b"key-0007"] == b"v7" and len(list(db)) == 2000
+    assert db.load({"z1": "1", "z2": "2"}) == 2 and db.load([]) == 0
+    with pytest.raises(atoll.InvalidArgument):
+        db.load([(b"z4", b""), (b"z3", b"")])
+    with pytest.raises(ZeroDivisionError):
+        db.load((b"z%d" % i, b"%d" % (1 // (7 - i))) for i in range(5, 9))
+    with pytest.raises(TypeError):
+        db.load([(b"z5", 7)])
+    assert b"z4" not in db and b"z5" not in db
+    with pytest.raises(TypeError):
+        db._finish_load(7)

@@ -195,3 +195,54 @@ def test_a_write_can_depend_on_a_version(db):
     with db.snapshot() as snapshot:
         assert db.compare_and_set(b"k", second, b"won") and db[b"k"] == b"won"
         assert snapshot.get_version(b"k") == second
+
+
+def test_siblings_agree_whatever_the_order():
+    here, there = atoll.SiblingSet(), atoll.SiblingSet()
+    first = here.put(atoll.Version(b"seoul", stamp=10, node=1))
+    second = there.put(atoll.Version(b"busan", stamp=20, node=2))
+    here.apply(second)
+    here.apply(second)
+    there.apply(atoll.Version.from_bytes(first))
+    assert here == there and here.values() == [b"seoul", b"busan"]
+    assert atoll.SiblingSet.from_bytes(here.to_bytes()) == here
+    assert [version.value for version in here.resolve(atoll.resolver("lww"), b"k")] == [b"busan"]
+    assert len(here.resolve(atoll.resolver("siblings"), b"k")) == 2
+    with pytest.raises(atoll.InvalidArgument):
+        here.put(atoll.Version(b"again", stamp=30, node=1))
+    with pytest.raises(atoll.InvalidArgument):
+        here.put(atoll.Version(b"early", here.context, stamp=15, node=1, sequence=2))
+    here.put(atoll.Version(b"both", here.context, stamp=30, node=1, sequence=2))
+    assert here.values() == [b"both"]
+    there.merge(here)
+    assert there == here
+    gone = atoll.Version(b"", here.context, stamp=40, node=2, sequence=2, deleted=True)
+    there.put(gone)
+    assert there.values() == [] and [version.deleted for version in there.versions()] == [True]
+    with pytest.raises(TypeError):
+        here.merge(b"bytes")
+    with pytest.raises(atoll.Corrupt):
+        here.apply(b"nonsense")
+    with pytest.raises(atoll.Corrupt):
+        atoll.SiblingSet.from_bytes(b"")
+
+
+def test_a_clock_never_goes_back():
+    clock = atoll.HybridClock()
+    first = clock.send(1000)
+    assert first.packed >> 16 == 1000 and first.persist == clock.mark and first.ahead_ms == 0
+    second = clock.send(400)
+    assert second.packed > first.packed and second.ahead_ms == 600 and second.persist == 0
+    assert clock.observe(1400 << 16, 1000) is not None
+    assert clock.send(1000).packed > 1400 << 16
+    last = clock.last
+    assert clock.observe(20_000 << 16, 1000) is None and clock.last == last
+    again = atoll.HybridClock(clock.mark)
+    assert again.send(0).packed > last
+    assert atoll.HybridClock().send().packed >> 16 > 1_700_000_000_000
+    with pytest.raises(atoll.InvalidArgument):
+        atoll.HybridClock(max_skew_ms=100, reserve_ms=100)
+    with pytest.raises(atoll.InvalidArgument):
+        clock.send(1 << 48)
+    with pytest.raises(atoll.InvalidArgument):
+        clock.send(-1)
