@@ -549,6 +549,16 @@ STRICT VOLATILE PARALLEL UNSAFE
 LANGUAGE c /* Rust */
 AS 'MODULE_PATHNAME', 'node_ask_wrapper';
 
+CREATE  FUNCTION "open_connections"() RETURNS TABLE (
+	"pid" INT,  /* i32 */
+	"node_id" INT,  /* i32 */
+	"user_id" oid,  /* pg_sys :: Oid */
+	"opened" timestamp with time zone  /* TimestampWithTimeZone */
+)
+STRICT VOLATILE PARALLEL RESTRICTED
+LANGUAGE c /* Rust */
+AS 'MODULE_PATHNAME', 'open_connections_wrapper';
+
 CREATE  FUNCTION "partition_hash_v1"(
 	"x" bytea, /* Bytes < '_ > */
 	"_seed" bigint /* i64 */
@@ -636,6 +646,16 @@ CREATE OPERATOR CLASS bytea_ops_v1 FOR TYPE bytea USING hash AS
 CREATE OPERATOR CLASS uuid_ops_v1 FOR TYPE uuid USING hash AS
     OPERATOR 1 pg_catalog.= (uuid, uuid),
     FUNCTION 2 partition_hash_v1(uuid, int8);
+
+CREATE  FUNCTION "prepared_transactions"() RETURNS TABLE (
+	"node" TEXT,  /* String */
+	"gid" TEXT,  /* Option < String > */
+	"prepared" TEXT,  /* Option < String > */
+	"state" TEXT  /* String */
+)
+STRICT VOLATILE PARALLEL UNSAFE
+LANGUAGE c /* Rust */
+AS 'MODULE_PATHNAME', 'prepared_transactions_wrapper';
 
 CREATE  FUNCTION "progress_begin"(
 	"rel" oid, /* pg_sys :: Oid */
@@ -2127,8 +2147,9 @@ BEGIN
         RETURN;
     END IF;
     FOR o IN SELECT d.relid, e.command_tag, e.object_identity FROM pg_event_trigger_ddl_commands() e
-        JOIN pg_inherits h ON h.inhrelid = e.objid JOIN atoll.distributed_table d ON d.relid = h.inhparent
-        WHERE e.classid = 'pg_class'::regclass AND e.command_tag <> 'COMMENT' LOOP
+        JOIN pg_inherits h ON h.inhrelid = CASE e.classid WHEN 'pg_class'::regclass THEN e.objid WHEN 'pg_trigger'::regclass THEN (SELECT tgrelid FROM pg_trigger WHERE oid = e.objid) END
+        JOIN atoll.distributed_table d ON d.relid = h.inhparent
+        WHERE e.command_tag <> 'COMMENT' LOOP
         RAISE EXCEPTION '% is refused on %, a part of distributed table %', o.command_tag, o.object_identity, o.relid USING ERRCODE = '0A000',
             HINT = format('Change table %s: its parts and the tables on the nodes follow.', o.relid);
     END LOOP;
@@ -2141,6 +2162,27 @@ ALTER EVENT TRIGGER atoll_change ENABLE ALWAYS;
 
 REVOKE ALL ON FUNCTION current_shape(), differences(), index_name(text, name), drops(), forget_drops(), new_defaults(), alterations(jsonb), for_shard(text, distributed_table, int4),
     unique_questions(), note_shape(regclass, text, text), on_drop(), on_change(), is_volatile(text), is_locked(oid) FROM PUBLIC;
+
+-- requires:
+--   catalog_ddl
+--   open_connections
+
+
+-- Sessions of all backends to the nodes of this database; needs the library in shared_preload_libraries.
+CREATE VIEW connections AS
+    SELECT n.name AS node, c.pid, c.user_id::pg_catalog.regrole AS "role", c.opened FROM open_connections() c JOIN node n USING (node_id);
+REVOKE ALL ON FUNCTION open_connections() FROM PUBLIC;
+
+-- requires:
+--   connections_view
+--   prepared_transactions
+
+
+-- Transactions of this database that nodes hold prepared, and what recovery would do with them; asks every enabled
+-- node, and has a row without a transaction for one that does not answer.
+CREATE VIEW pending_transactions AS
+    SELECT node, gid, prepared::pg_catalog.timestamptz AS prepared, state FROM prepared_transactions();
+REVOKE ALL ON FUNCTION prepared_transactions() FROM PUBLIC;
 
 -- finalize
 -- Causal order is partial: there is no operator class of btree, and no operator is the negation of another

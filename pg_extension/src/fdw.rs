@@ -7,7 +7,8 @@
 //! connect is replaced. `options.rs` checks options, `scan.rs` reads, `modify.rs` writes row by row,
 //! `bulk.rs` copies many rows, `direct.rs` runs whole UPDATE and DELETE statements there, `task.rs` starts statements together,
 //! `key.rs` keeps the distribution key from being updated, `moved.rs` moves rows where that is allowed, `maintain.rs` truncates and samples,
-//! `limit.rs` keeps nodes from sending more than is shown, `explain.rs` shows where a plan goes.
+//! `limit.rs` keeps nodes from sending more than is shown, `partitionwise.rs`, `partial.rs` (with `state.rs`) and `joins.rs` have them group
+//! and join, `explain.rs` shows where a plan goes.
 
 #![expect(
     unsafe_code,
@@ -18,6 +19,7 @@ mod bulk;
 pub(crate) mod convert;
 mod direct;
 mod explain;
+mod joins;
 mod key;
 mod limit;
 pub(crate) mod list;
@@ -25,8 +27,13 @@ mod maintain;
 mod modify;
 mod moved;
 mod options;
+mod partial;
+pub(crate) mod partitionwise;
 mod scan;
+mod state;
 mod task;
+
+pub(crate) use scan::role;
 
 use std::cell::Cell;
 
@@ -115,8 +122,8 @@ pub unsafe extern "C-unwind" fn atoll_fdw_handler(_call: pg_sys::FunctionCallInf
         (*routine).GetForeignRelSize = base.GetForeignRelSize;
         (*routine).GetForeignPaths = base.GetForeignPaths;
         (*routine).GetForeignPlan = Some(limit::plan);
-        (*routine).GetForeignJoinPaths = base.GetForeignJoinPaths;
-        (*routine).GetForeignUpperPaths = base.GetForeignUpperPaths;
+        (*routine).GetForeignJoinPaths = Some(joins::paths);
+        (*routine).GetForeignUpperPaths = Some(partial::upper_paths);
         (*routine).AddForeignUpdateTargets = base.AddForeignUpdateTargets;
         (*routine).IsForeignRelUpdatable = base.IsForeignRelUpdatable;
         (*routine).RecheckForeignScan = base.RecheckForeignScan;

@@ -13,6 +13,7 @@ mod fdw;
 mod functions;
 mod opclass;
 mod remote;
+mod router;
 mod routing;
 mod settings;
 mod store;
@@ -27,4 +28,13 @@ pgrx::extension_sql_file!("bootstrap.sql", name = "bootstrap", bootstrap);
 #[pgrx::pg_guard]
 pub extern "C-unwind" fn _PG_init() {
     settings::define();
+    fdw::partitionwise::install();
+    // SAFETY: a variable of the server's process, which loads libraries on one thread.
+    #[expect(unsafe_code, reason = "asks whether the server is preloading libraries")]
+    if unsafe { pgrx::pg_sys::process_shared_preload_libraries_in_progress } {
+        settings::preload();
+        remote::quota::reserve();
+        transaction::start_worker();
+    }
+    router::define();
 }

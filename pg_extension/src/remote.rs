@@ -7,13 +7,15 @@
 //!
 //! `libpq.rs` declares the client library, `connection.rs` is one session, `stream.rs` reads the rows of a
 //! running statement, `spill.rs` keeps rows whose session is wanted for something else, `nodes.rs` reads
-//! the catalog, `pool.rs` hands out sessions, `error.rs` makes SQL errors.
+//! the catalog, `pool.rs` hands out sessions, `quota.rs` counts those of
+//! all backends, `error.rs` makes SQL errors.
 
 pub(crate) mod connection;
 mod error;
 mod libpq;
 pub(crate) mod nodes;
 pub(crate) mod pool;
+pub(crate) mod quota;
 mod spill;
 pub(crate) mod stream;
 

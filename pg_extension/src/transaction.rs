@@ -6,12 +6,14 @@
 //!
 //! A transaction that changed one server and nothing here commits there directly. Any other prepares on
 //! every server first, and its identifier stands in `atoll.transaction` in the same local transaction: the
-//! local commit decides. `recover.rs` finishes what a crash or a lost connection left prepared.
+//! local commit decides. `recover.rs` finishes what a crash or a lost connection left prepared, `worker.rs`
+//! by itself.
 
 #![expect(unsafe_code, reason = "registers callbacks of the transaction manager")]
 
 mod gid;
 mod recover;
+mod worker;
 
 use std::cell::Cell;
 use std::ffi::CString;
@@ -25,6 +27,7 @@ use crate::remote::connection::Patience;
 use crate::remote::nodes::Node;
 use crate::remote::{Connection, Trouble, pool, warn};
 use gid::Gid;
+pub(crate) use worker::start as start_worker;
 
 /// How long the end of a transaction waits for all servers together once it can no longer fail.
 const END_TIME: Duration = Duration::from_secs(10);
@@ -242,9 +245,7 @@ fn end_prepared(how: &str) {
 }
 
 fn abort() {
-    for session in pool::sessions() {
-        session.stop();
-    }
+    stop_all(&pool::sessions());
     // A session that is still in its transaction was not prepared, or its PREPARE failed.
     for session in participants() {
         if session.gid.borrow().is_some()
@@ -288,14 +289,19 @@ fn abort() {
     }
 }
 
+fn stop_all(sessions: &[Rc<Connection>]) {
+    Connection::stop_all(sessions.iter().map(Rc::as_ref));
+}
+
 fn clean_up() {
+    stop_all(&pool::sessions());
     for session in pool::sessions() {
-        session.stop();
         if !session.broken.get() && !session.is_outside_transaction() {
             session.broken.set(true);
         }
     }
     pool::sweep();
+    pool::give_back();
     crate::fdw::forget();
     crate::catalog::stop_changing(0);
     crate::store::session::forget();
@@ -338,7 +344,7 @@ unsafe extern "C-unwind" fn at_subtransaction(
         pg_sys::SubXactEvent::SUBXACT_EVENT_ABORT_SUB => {
             crate::fdw::forget_rows(depth);
             crate::catalog::stop_changing(depth);
-            sessions.iter().for_each(|session| session.stop());
+            stop_all(&sessions);
             let sound: Vec<_> = sessions
                 .iter()
                 .filter(|session| !session.broken.get())

@@ -37,7 +37,7 @@ def set_up(first, others):
             sql += f"CREATE FOREIGN TABLE {name}_{slot} PARTITION OF {name} FOR VALUES WITH (MODULUS {SLOTS}, REMAINDER {slot}) SERVER atoll_g1_s{slot} OPTIONS (schema_name 'public', table_name '{name}_{slot}');\n"
             shards[slot % 3].ask(f"CREATE TABLE {name}_{slot} ({columns}); ALTER TABLE {name}_{slot} ADD UNIQUE ({key}) DEFERRABLE INITIALLY DEFERRED;")
     for shard in shards:
-        shard.ask("""CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN PERFORM pg_sleep(1.5); RETURN NULL; END$$;
+        shard.ask("""CREATE EXTENSION atoll; CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN PERFORM pg_sleep(1.5); RETURN NULL; END$$;
             CREATE FUNCTION nap() RETURNS int LANGUAGE sql AS 'SELECT 1 FROM pg_sleep(0.5)';""")
     for slot in range(SLOTS):
         shards[slot % 3].ask(f"CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON t_{slot} DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (NEW.v = 'slow') EXECUTE FUNCTION slow();")

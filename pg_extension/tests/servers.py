@@ -68,6 +68,11 @@ class Server:
         process.wait()
         return answer
 
+    def run_psql(self, sql, database="postgres"):
+        """What psql prints, the tags of commands among it."""
+        command = self.arguments("psql", database) + ["-XAt"]
+        return subprocess.run(command, input=sql, capture_output=True, text=True, check=False).stdout.strip()
+
     def wait_for(self, sql, wanted="t", seconds=20):
         end = time.monotonic() + seconds
         while time.monotonic() < end:

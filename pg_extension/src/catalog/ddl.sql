@@ -196,8 +196,9 @@ BEGIN
         RETURN;
     END IF;
     FOR o IN SELECT d.relid, e.command_tag, e.object_identity FROM pg_event_trigger_ddl_commands() e
-        JOIN pg_inherits h ON h.inhrelid = e.objid JOIN atoll.distributed_table d ON d.relid = h.inhparent
-        WHERE e.classid = 'pg_class'::regclass AND e.command_tag <> 'COMMENT' LOOP
+        JOIN pg_inherits h ON h.inhrelid = CASE e.classid WHEN 'pg_class'::regclass THEN e.objid WHEN 'pg_trigger'::regclass THEN (SELECT tgrelid FROM pg_trigger WHERE oid = e.objid) END
+        JOIN atoll.distributed_table d ON d.relid = h.inhparent
+        WHERE e.command_tag <> 'COMMENT' LOOP
         RAISE EXCEPTION '% is refused on %, a part of distributed table %', o.command_tag, o.object_identity, o.relid USING ERRCODE = '0A000',
             HINT = format('Change table %s: its parts and the tables on the nodes follow.', o.relid);
     END LOOP;

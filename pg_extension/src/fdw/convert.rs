@@ -13,6 +13,7 @@ use std::ffi::{CStr, CString};
 use pgrx::pg_sys;
 use pgrx::pg_sys::ffi::pg_guard_ffi_boundary;
 
+use super::state::Shape;
 use crate::remote::stream::Fetched;
 
 /// How a received column is read, and where it goes.
@@ -21,10 +22,11 @@ struct Input {
     function: pg_sys::FmgrInfo,
     parameter: pg_sys::Oid,
     modifier: i32,
+    shape: Shape,
 }
 
 /// Reads rows into slots. The values live in a context of its own until the next row.
-pub(super) struct RowReader {
+pub(crate) struct RowReader {
     inputs: Vec<Input>,
     context: pg_sys::MemoryContext,
 }
@@ -35,7 +37,7 @@ impl RowReader {
     ///
     /// # Safety
     /// A descriptor of the slot that will be filled.
-    pub(super) unsafe fn new(types: pg_sys::TupleDesc, columns: &[i32]) -> Self {
+    pub(crate) unsafe fn new(types: pg_sys::TupleDesc, columns: &[i32]) -> Self {
         let input = |&attribute: &i32| {
             // SAFETY: attributes above 0 are in the descriptor; the function is looked up into memory that
             // lives as long as this.
@@ -55,6 +57,7 @@ impl RowReader {
                     function: info,
                     parameter,
                     modifier,
+                    shape: Shape::Plain,
                 }
             }
         };
@@ -74,11 +77,19 @@ impl RowReader {
         }
     }
 
+    /// Reads columns as states of aggregates; `shapes` has a number for each column.
+    pub(super) fn with_shapes(mut self, shapes: &[i32]) -> Self {
+        for (input, &shape) in self.inputs.iter_mut().zip(shapes) {
+            input.shape = Shape::from_number(shape);
+        }
+        self
+    }
+
     /// Replaces what is in the slot by the row.
     ///
     /// # Safety
     /// A virtual slot with the descriptor given to `new`.
-    pub(super) unsafe fn fill(&mut self, slot: *mut pg_sys::TupleTableSlot, row: &Fetched) {
+    pub(crate) unsafe fn fill(&mut self, slot: *mut pg_sys::TupleTableSlot, row: &Fetched) {
         // SAFETY: the slot has room for every attribute of the descriptor; the context is this reader's.
         unsafe {
             clear(slot);
@@ -93,8 +104,10 @@ impl RowReader {
             for (n, input) in self.inputs.iter_mut().enumerate() {
                 let value = row.value(n);
                 let text = value.map_or(std::ptr::null_mut(), |value| value.as_ptr().cast_mut());
-                let datum =
-                    pg_sys::InputFunctionCall(&mut input.function, text, input.parameter, input.modifier);
+                let state = value.and_then(|value| input.shape.datum(value));
+                let datum = state.unwrap_or_else(|| {
+                    pg_sys::InputFunctionCall(&mut input.function, text, input.parameter, input.modifier)
+                });
                 if input.attribute > 0 {
                     let n = input.attribute as usize - 1;
                     *(*slot).tts_values.add(n) = datum;

@@ -17,7 +17,7 @@ use pgrx::pg_guard;
 use pgrx::pg_sys::ffi::pg_guard_ffi_boundary;
 use pgrx::prelude::*;
 
-use super::{base, list};
+use super::{base, list, partial};
 
 /// Replaces postgres_fdw's `GetForeignPlan`.
 ///
@@ -36,6 +36,9 @@ pub(super) unsafe extern "C-unwind" fn plan(
     let callback = base().GetForeignPlan.expect("postgres_fdw plans scans");
     // SAFETY: arguments as the planner gave them; the plan is ours to complete before anybody sees it.
     unsafe {
+        if let Some(scan) = partial::plan(root, path, targets, outer) {
+            return scan;
+        }
         let scan = pg_guard_ffi_boundary(|| callback(root, rel, table, path, targets, clauses, outer));
         if let Some(rows) = rows_to_give(root, rel, path, scan) {
             let private = (*scan).fdw_private;

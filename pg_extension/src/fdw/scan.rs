@@ -49,7 +49,7 @@ impl Scan {
 ///
 /// # Safety
 /// A node of a running query.
-pub(super) unsafe fn role(estate: *const pg_sys::EState, relation: u32) -> pg_sys::Oid {
+pub(crate) unsafe fn role(estate: *const pg_sys::EState, relation: u32) -> pg_sys::Oid {
     // SAFETY: relations of a plan are in the range table, counted from 1.
     unsafe {
         let entry = list::pointer::<pg_sys::RangeTblEntry>((*estate).es_range_table, relation as usize - 1);
@@ -91,6 +91,12 @@ pub(super) unsafe fn prepare(
             .into_iter()
             .map(|expression| pg_sys::exprType(expression))
             .collect();
+        // Only plans of `partial.rs` have a fifth field.
+        let shapes = if list::len((*plan).fdw_private) > 4 && !writes {
+            list::integers(list::pointer((*plan).fdw_private, 4))
+        } else {
+            Vec::new()
+        };
         let state = Scan {
             handle: Handle::new(
                 estate,
@@ -99,7 +105,7 @@ pub(super) unsafe fn prepare(
                 list::string((*plan).fdw_private, 0),
                 (joins, writes, !kinds.is_empty()),
             ),
-            reader: RowReader::new(types, columns),
+            reader: RowReader::new(types, columns).with_shapes(&shapes),
             parameters,
             outputs: Outputs::new(&kinds),
         };

@@ -20,6 +20,7 @@ use pgrx::pg_sys;
 use super::error::Trouble;
 use super::libpq::{Answer, Opening, RawConnection, Session, Status, parse_conninfo};
 use super::nodes::Node;
+use super::quota::Place;
 use super::stream::Stream;
 
 /// For how long a connection may take to open, unless its connection string has a `connect_timeout`.
@@ -30,6 +31,27 @@ const CANCEL_TIME: Duration = Duration::from_millis(2000);
 /// Statements that a session keeps prepared; one more, and all are forgotten.
 const MOST_STATEMENTS: usize = 256;
 
+/// Of those with types, by the router path.
+const MOST_OFTEN: usize = 1024;
+
+/// A statement that was sent.
+struct Often {
+    types: Vec<u32>,
+    /// Its name, once it is prepared.
+    name: Option<CString>,
+}
+
+/// The statements that may come again.
+#[derive(Default)]
+struct OftenSent {
+    texts: HashMap<CString, Often>,
+    prepared: usize,
+    /// How many were not prepared because too many are.
+    missed: usize,
+    /// Names that were ever given: one that was interrupted may exist there.
+    names: u64,
+}
+
 /// How long, and how, to wait.
 #[derive(Clone, Copy)]
 pub(crate) enum Patience {
@@ -37,6 +59,8 @@ pub(crate) enum Patience {
     Interruptible,
     /// Until then; raises nothing.
     Until(Instant),
+    /// As long as it takes, and not much longer after a cancellation, which is passed on; raises nothing.
+    Committing,
 }
 
 /// Counts a socket among the backend's files as long as it lives.
@@ -76,7 +100,14 @@ pub(crate) struct Connection {
     running: RefCell<Weak<RefCell<Stream>>>,
     busy: Cell<bool>,
     statements: RefCell<HashMap<CString, CString>>,
+    often: RefCell<OftenSent>,
+    /// True while a pipeline's answers are read.
+    pipeline: Cell<bool>,
+    /// Until when a cancelled statement that commits is waited for.
+    cancelled: Cell<Option<Instant>>,
     _socket: SocketSlot,
+    // Behind `raw`: given back once it is closed.
+    _place: Place,
 }
 
 impl Connection {
@@ -88,6 +119,7 @@ impl Connection {
         user: pg_sys::Oid,
         login: &[(CString, CString)],
         password_needed: bool,
+        place: Place,
     ) -> Result<Self, Trouble> {
         let fail = |reason: &str| Trouble::Unreachable {
             node: node.name.clone(),
@@ -155,12 +187,17 @@ impl Connection {
             running: RefCell::new(Weak::new()),
             busy: Cell::new(false),
             statements: RefCell::new(HashMap::new()),
+            often: RefCell::new(OftenSent::default()),
+            pipeline: Cell::new(false),
+            cancelled: Cell::new(None),
             _socket: socket,
+            _place: place,
         };
         // Values travel as text, so both sides must write and read them alike.
         connection.run(
             c"SET search_path = pg_catalog; SET datestyle = ISO; SET intervalstyle = postgres; \
-              SET extra_float_digits = 3; SET timezone = 'UTC'; SET standard_conforming_strings = on",
+              SET extra_float_digits = 3; SET timezone = 'UTC'; SET standard_conforming_strings = on; \
+              SET default_transaction_isolation = 'read committed'; SET default_transaction_read_only = off",
             Patience::Interruptible,
         )?;
         Ok(connection)
@@ -223,15 +260,124 @@ impl Connection {
             return Ok(name.clone());
         }
         if self.statements.borrow().len() >= MOST_STATEMENTS {
-            self.run(c"DEALLOCATE ALL", Patience::Interruptible)?;
-            self.statements.borrow_mut().clear();
+            self.forget_statements()?;
         }
         let name = CString::new(format!("atoll_{}", self.statements.borrow().len())).unwrap_or_default();
-        let sent = self.raw.send_prepare(&name, sql);
+        let sent = self.raw.send_prepare(&name, sql, &[]);
         self.sent(sent)?;
         self.finish(Patience::Interruptible)?;
         self.statements.borrow_mut().insert(sql.to_owned(), name.clone());
         Ok(name)
+    }
+
+    fn forget_statements(&self) -> Result<(), Trouble> {
+        self.run(c"DEALLOCATE ALL", Patience::Interruptible)?;
+        self.statements.borrow_mut().clear();
+        let mut often = self.often.borrow_mut();
+        often.texts.clear();
+        (often.prepared, often.missed) = (0, 0);
+        Ok(())
+    }
+
+    /// The name of a statement that comes often: prepares it the second time. Raises when cancelled.
+    fn prepared_if_often(&self, sql: &CStr, types: &[u32]) -> Result<Option<CString>, Trouble> {
+        let prepared = {
+            let mut often = self.often.borrow_mut();
+            match often.texts.get(sql) {
+                Some(known) if known.types != types => return Ok(None),
+                Some(known) if known.name.is_some() => return Ok(known.name.clone()),
+                Some(_) => {}
+                None => {
+                    // Nothing that came once is missed.
+                    if often.texts.len() >= 2 * MOST_OFTEN {
+                        often.texts.retain(|_, known| known.name.is_some());
+                    }
+                    let known = Often {
+                        types: types.to_owned(),
+                        name: None,
+                    };
+                    often.texts.insert(sql.to_owned(), known);
+                    return Ok(None);
+                }
+            }
+            if often.prepared >= MOST_OFTEN {
+                // They go as they are until it is clear that others are wanted now.
+                often.missed += 1;
+                if often.missed < MOST_OFTEN {
+                    return Ok(None);
+                }
+            }
+            often.prepared
+        };
+        if prepared >= MOST_OFTEN {
+            self.forget_statements()?;
+        }
+        let name = {
+            let mut often = self.often.borrow_mut();
+            often.names += 1;
+            CString::new(format!("atoll_often_{}", often.names)).unwrap_or_default()
+        };
+        let sent = self.raw.send_prepare(&name, sql, types);
+        self.sent(sent)?;
+        self.finish(Patience::Interruptible)?;
+        let mut often = self.often.borrow_mut();
+        often.prepared += 1;
+        let known = Often {
+            types: types.to_owned(),
+            name: Some(name.clone()),
+        };
+        often.texts.insert(sql.to_owned(), known);
+        Ok(Some(name))
+    }
+
+    /// Sends a statement that may come again, with the types of its parameters. Raises when cancelled.
+    pub(crate) fn send_often(
+        &self,
+        sql: &CStr,
+        types: &[pg_sys::Oid],
+        parameters: &[Option<CString>],
+    ) -> Result<(), Trouble> {
+        let types: Vec<u32> = types.iter().map(|&type_| u32::from(type_)).collect();
+        let name = self.prepared_if_often(sql, &types)?;
+        let sent = match name {
+            Some(name) => self.raw.send_prepared(&name, parameters),
+            None => self.raw.send_typed(sql, &types, parameters),
+        };
+        self.sent(sent)
+    }
+
+    /// The same behind the commands that open its transaction, in one message. Raises when cancelled.
+    pub(crate) fn send_behind(
+        &self,
+        opening: &str,
+        sql: &CStr,
+        types: &[pg_sys::Oid],
+        parameters: &[Option<CString>],
+    ) -> Result<(), Trouble> {
+        if opening.is_empty() {
+            return self.send_often(sql, types, parameters);
+        }
+        let types: Vec<u32> = types.iter().map(|&type_| u32::from(type_)).collect();
+        let name = self.prepared_if_often(sql, &types)?;
+        if !self.raw.begin_pipeline() {
+            return Err(self.lost());
+        }
+        self.pipeline.set(true);
+        let opened = opening
+            .split(';')
+            .filter(|command| !command.is_empty())
+            .all(|command| {
+                // Built of numbers and words: no zero.
+                self.raw
+                    .send_typed(&CString::new(command).unwrap_or_default(), &[], &[])
+            });
+        let sent = opened
+            && match name {
+                Some(name) => self.raw.send_prepared(&name, parameters),
+                None => self.raw.send_typed(sql, &types, parameters),
+            }
+            && self.raw.end_pipeline();
+        self.sent(sent)
     }
 
     /// The rows of the statement just sent come one by one, and belong to this stream.
@@ -257,6 +403,22 @@ impl Connection {
             let flushed = self.raw.flush().ok_or_else(|| self.lost())?;
             if flushed && !self.raw.is_busy() {
                 let answer = self.raw.answer();
+                if self.pipeline.get() {
+                    match answer.as_ref().map(Answer::status) {
+                        Some(Status::Synced) => {
+                            self.pipeline.set(false);
+                            if !self.raw.leave_pipeline() {
+                                return Err(self.lost());
+                            }
+                            self.busy.set(false);
+                            return Ok(None);
+                        }
+                        // The end of one statement of several.
+                        None if self.raw.is_good() => continue,
+                        Some(Status::Skipped) => continue,
+                        _ => {}
+                    }
+                }
                 if answer.is_none() {
                     self.busy.set(false);
                     *self.running.borrow_mut() = Weak::new();
@@ -285,6 +447,21 @@ impl Connection {
                 }
                 ready(self.raw.socket(), write, left);
             }
+            Patience::Committing => {
+                if let Some(deadline) = self.cancelled.get() {
+                    return self.wait(write, Patience::Until(deadline));
+                }
+                wait_interruptibly(self.raw.socket(), write, None);
+                // SAFETY: reads flags that handlers of signals set.
+                if unsafe { pg_sys::QueryCancelPending != 0 || pg_sys::ProcDiePending != 0 } {
+                    let deadline = Instant::now() + CANCEL_TIME;
+                    self.cancelled.set(Some(deadline));
+                    if let Some(asked) = self.ask_to_cancel() {
+                        // Whether it was heard shows in the answer.
+                        let _ = asked.recv_timeout(CANCEL_TIME);
+                    }
+                }
+            }
         }
         Ok(())
     }
@@ -301,6 +478,8 @@ impl Connection {
                 Status::Failed => trouble = trouble.or_else(|| Some(self.refused(&answer))),
                 // Nobody is here to feed or read it, and it does not end by itself.
                 Status::CopyIn | Status::CopyOut => return Err(self.lost()),
+                // Of a pipeline, `answer` reads these itself.
+                Status::Synced | Status::Skipped => {}
                 Status::Done | Status::Rows | Status::Row => last = Some(answer),
             }
         }
@@ -317,6 +496,38 @@ impl Connection {
             // libpq's own report of a broken connection has no SQLSTATE.
             Trouble::Refused(refusal) if refusal.sqlstate.is_empty() => self.lost(),
             _ => trouble,
+        }
+    }
+
+    /// As `finish`, for a statement that commits there: a cancellation asks the node to stop, and its answer counts,
+    /// so that what was committed is not reported as an error.
+    ///
+    /// # Errors
+    /// Also when the node was lost, or did not answer in time, and nobody knows what became of the statement.
+    pub(crate) fn finish_committed(&self) -> Result<Option<Answer>, Trouble> {
+        self.cancelled.set(None);
+        let finished = {
+            let _held = HeldInterrupts::new();
+            self.finish(Patience::Committing)
+        };
+        match finished {
+            Ok(answer) => {
+                // Too late: the statement is done, as when it ends before the signal comes.
+                // SAFETY: as above.
+                unsafe { pg_sys::QueryCancelPending = 0 };
+                Ok(answer)
+            }
+            Err(trouble @ Trouble::Refused(_)) => {
+                // The cancellation's own words, if it was one.
+                pgrx::check_for_interrupts!();
+                Err(trouble)
+            }
+            Err(_) => {
+                self.broken.set(true);
+                Err(Trouble::InDoubt {
+                    node: self.node.name.clone(),
+                })
+            }
         }
     }
 
@@ -355,44 +566,64 @@ impl Connection {
     /// Stops what runs and reads what is left of it, in a bounded time; raises nothing. A session that does
     /// not come free is broken.
     pub(crate) fn stop(&self) {
-        if !self.busy.get() || self.broken.get() {
-            return;
-        }
+        Self::stop_all([self]);
+    }
+
+    /// The same for many side by side: a fan-out ends as fast as its slowest server cancels.
+    pub(crate) fn stop_all<'a>(sessions: impl IntoIterator<Item = &'a Self>) {
         let deadline = Instant::now() + CANCEL_TIME;
-        // What is there already needs no cancellation.
-        let mut cancelled = false;
-        loop {
-            let soon = if cancelled {
-                deadline
-            } else {
-                Instant::now() + Duration::from_millis(1)
-            };
-            match self.answer(Patience::Until(soon)) {
-                Ok(None) => return,
-                Ok(Some(answer)) if matches!(answer.status(), Status::CopyIn | Status::CopyOut) => break,
-                // Rows may come for ever: ask to stop after the first.
-                Ok(Some(answer)) if answer.status() != Status::Row || cancelled => {}
-                Ok(Some(_)) | Err(Trouble::Silent { .. }) if !cancelled => {
-                    if !self.cancel(deadline) {
-                        break;
-                    }
-                    cancelled = true;
-                }
-                _ => break,
+        let runs = |session: &&Self| session.busy.get() && !session.broken.get();
+        let asked: Vec<_> = sessions
+            .into_iter()
+            .filter(runs)
+            .filter(|session| session.is_running())
+            .map(|session| (session, session.ask_to_cancel()))
+            .collect();
+        for (session, asked) in asked {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let cancelled = asked.is_some_and(|done| done.recv_timeout(left).unwrap_or(false));
+            if !(cancelled && session.reads_to_end(deadline)) {
+                session.broken.set(true);
             }
-            if Instant::now() >= deadline {
-                break;
+        }
+    }
+
+    /// False when all of the answer is there already, which needs no cancellation, or when it is broken.
+    fn is_running(&self) -> bool {
+        loop {
+            match self.answer(Patience::Until(Instant::now() + Duration::from_millis(1))) {
+                Ok(None) => return false,
+                Ok(Some(answer)) => match answer.status() {
+                    // Rows may come for ever.
+                    Status::Row => return true,
+                    Status::CopyIn | Status::CopyOut => break,
+                    Status::Done | Status::Rows | Status::Synced | Status::Skipped | Status::Failed => {}
+                },
+                Err(Trouble::Silent { .. }) => return true,
+                Err(_) => break,
             }
         }
         self.broken.set(true);
+        false
+    }
+
+    fn reads_to_end(&self, deadline: Instant) -> bool {
+        loop {
+            match self.answer(Patience::Until(deadline)) {
+                Ok(None) => return true,
+                Ok(Some(answer)) if matches!(answer.status(), Status::CopyIn | Status::CopyOut) => {
+                    return false;
+                }
+                Ok(Some(_)) if Instant::now() < deadline => {}
+                _ => return false,
+            }
+        }
     }
 
     /// Asks the server to cancel, from a thread that the deadline can leave behind: opening the connection
     /// that carries the request may hang.
-    fn cancel(&self, deadline: Instant) -> bool {
-        let Some(key) = self.raw.cancel_key() else {
-            return false;
-        };
+    fn ask_to_cancel(&self) -> Option<mpsc::Receiver<bool>> {
+        let key = self.raw.cancel_key()?;
         let (done, wait) = mpsc::channel();
         let blocked = BlockedSignals::new();
         let thread = std::thread::Builder::new().spawn(move || {
@@ -400,11 +631,7 @@ impl Connection {
             let _ = done.send(key.send());
         });
         drop(blocked);
-        if thread.is_err() {
-            return false;
-        }
-        let left = deadline.saturating_duration_since(Instant::now());
-        wait.recv_timeout(left).unwrap_or(false)
+        thread.is_ok().then_some(wait)
     }
 
     /// True when the server's transaction is open and sound.
@@ -415,6 +642,25 @@ impl Connection {
     /// True when the server has no transaction open.
     pub(crate) fn is_outside_transaction(&self) -> bool {
         self.raw.session() == Session::Idle
+    }
+}
+
+/// Keeps interrupts from being raised while it lives.
+struct HeldInterrupts;
+
+impl HeldInterrupts {
+    fn new() -> Self {
+        // SAFETY: a counter of the backend's thread.
+        unsafe { pg_sys::InterruptHoldoffCount += 1 };
+        Self
+    }
+}
+
+impl Drop for HeldInterrupts {
+    fn drop(&mut self) {
+        // An error on its way has set the counter to 0.
+        // SAFETY: as above.
+        unsafe { pg_sys::InterruptHoldoffCount = pg_sys::InterruptHoldoffCount.saturating_sub(1) };
     }
 }
 

@@ -30,8 +30,12 @@ pub(crate) enum Trouble {
     Unreachable { node: String, reason: String },
     /// No answer within the time given.
     Silent { node: String },
+    /// The connection broke while a statement was about to commit there by itself.
+    InDoubt { node: String },
     /// The catalog says that it must not be asked.
     Disabled { node: String },
+    /// All sessions that it may have are taken.
+    Full { node: String, most: usize },
 }
 
 impl Trouble {
@@ -82,7 +86,12 @@ impl Trouble {
                 reason: reason.clone(),
             },
             Trouble::Silent { node } => Trouble::Silent { node: node.clone() },
+            Trouble::InDoubt { node } => Trouble::InDoubt { node: node.clone() },
             Trouble::Disabled { node } => Trouble::Disabled { node: node.clone() },
+            Trouble::Full { node, most } => Trouble::Full {
+                node: node.clone(),
+                most: *most,
+            },
         }
     }
 
@@ -100,7 +109,11 @@ impl Trouble {
                 format!("could not connect to node \"{node}\": {reason}")
             }
             Trouble::Silent { node } => format!("node \"{node}\" did not answer in time"),
+            Trouble::InDoubt { node } => {
+                format!("node \"{node}\" was lost: whether the statement took effect is not known")
+            }
             Trouble::Disabled { node } => format!("node \"{node}\" is disabled"),
+            Trouble::Full { node, most } => format!("all {most} connections to node \"{node}\" are taken"),
         }
     }
 
@@ -155,6 +168,20 @@ impl Trouble {
                 disabled.summary(),
                 "atoll",
             ),
+            full @ Trouble::Full { .. } => ErrorReport::new(
+                PgSqlErrorCode::ERRCODE_TOO_MANY_CONNECTIONS,
+                full.summary(),
+                "atoll",
+            )
+            .set_hint(
+                "The view atoll.connections shows who has them; atoll.pool_size says how many there may be, atoll.pool_timeout how long to wait.",
+            ),
+            doubt @ Trouble::InDoubt { .. } => ErrorReport::new(
+                PgSqlErrorCode::ERRCODE_TRANSACTION_RESOLUTION_UNKNOWN,
+                doubt.summary(),
+                "atoll",
+            )
+            .set_hint("Look for its rows before you run it again."),
             silent @ Trouble::Silent { .. } => ErrorReport::new(
                 PgSqlErrorCode::ERRCODE_CONNECTION_FAILURE,
                 silent.summary(),

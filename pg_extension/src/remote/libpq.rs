@@ -73,6 +73,9 @@ unsafe extern "C" {
         result_format: c_int,
     ) -> c_int;
     fn PQsetSingleRowMode(conn: *mut PGconn) -> c_int;
+    fn PQenterPipelineMode(conn: *mut PGconn) -> c_int;
+    fn PQexitPipelineMode(conn: *mut PGconn) -> c_int;
+    fn PQpipelineSync(conn: *mut PGconn) -> c_int;
     fn PQflush(conn: *mut PGconn) -> c_int;
     fn PQconsumeInput(conn: *mut PGconn) -> c_int;
     fn PQisBusy(conn: *mut PGconn) -> c_int;
@@ -119,6 +122,10 @@ pub(crate) enum Status {
     Row,
     CopyIn,
     CopyOut,
+    /// The end of a pipeline.
+    Synced,
+    /// A statement of a pipeline behind one that failed.
+    Skipped,
     Failed,
 }
 
@@ -267,7 +274,16 @@ impl RawConnection {
 
     /// Sends a statement with parameters as text; the server finds out their types.
     pub(super) fn send(&self, sql: &CStr, parameters: &[Option<CString>]) -> bool {
+        self.send_typed(sql, &[], parameters)
+    }
+
+    /// The same with types that are known, or 0; none means that no type is known.
+    pub(super) fn send_typed(&self, sql: &CStr, types: &[u32], parameters: &[Option<CString>]) -> bool {
         let values = pointers(parameters);
+        assert!(
+            types.is_empty() || types.len() == values.len(),
+            "a type for each parameter"
+        );
         // SAFETY: as above; there are as many values as the count says, and null means the default
         // (types unknown, format text) in the other arrays.
         unsafe {
@@ -275,7 +291,11 @@ impl RawConnection {
                 self.raw(),
                 sql.as_ptr(),
                 values.len() as c_int,
-                ptr::null(),
+                if types.is_empty() {
+                    ptr::null()
+                } else {
+                    types.as_ptr()
+                },
                 values.as_ptr(),
                 ptr::null(),
                 ptr::null(),
@@ -284,9 +304,35 @@ impl RawConnection {
         }
     }
 
-    pub(super) fn send_prepare(&self, name: &CStr, sql: &CStr) -> bool {
-        // SAFETY: as above; without types the server finds them out.
-        unsafe { PQsendPrepare(self.raw(), name.as_ptr(), sql.as_ptr(), 0, ptr::null()) == 1 }
+    /// Without types the server finds them out.
+    pub(super) fn send_prepare(&self, name: &CStr, sql: &CStr, types: &[u32]) -> bool {
+        // SAFETY: as above; there are as many types as said.
+        unsafe {
+            PQsendPrepare(
+                self.raw(),
+                name.as_ptr(),
+                sql.as_ptr(),
+                types.len() as c_int,
+                types.as_ptr(),
+            ) == 1
+        }
+    }
+
+    /// What is sent from now on until `end_pipeline` travels together.
+    pub(super) fn begin_pipeline(&self) -> bool {
+        // SAFETY: as above.
+        unsafe { PQenterPipelineMode(self.raw()) == 1 }
+    }
+
+    pub(super) fn end_pipeline(&self) -> bool {
+        // SAFETY: as above.
+        unsafe { PQpipelineSync(self.raw()) == 1 }
+    }
+
+    /// After the answer `Synced`.
+    pub(super) fn leave_pipeline(&self) -> bool {
+        // SAFETY: as above.
+        unsafe { PQexitPipelineMode(self.raw()) == 1 }
     }
 
     pub(super) fn send_prepared(&self, name: &CStr, parameters: &[Option<CString>]) -> bool {
@@ -394,6 +440,8 @@ impl Answer {
             3 => Status::CopyOut,
             4 => Status::CopyIn,
             9 => Status::Row,
+            10 => Status::Synced,
+            11 => Status::Skipped,
             _ => Status::Failed,
         }
     }

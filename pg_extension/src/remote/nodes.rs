@@ -264,6 +264,18 @@ pub(crate) fn settings(conninfo: &str) -> Option<Vec<(String, String)>> {
     )
 }
 
+/// The role that added a node, or without its server the installation's owner.
+pub(crate) fn owner(node: &Node) -> pg_sys::Oid {
+    let name = CString::new(format!("atoll_node_{}", node.name)).unwrap_or_default();
+    // SAFETY: the name ends with a zero; a server is read only when there is one.
+    unsafe {
+        match pg_sys::get_foreign_server_oid(name.as_ptr(), true) {
+            pg_sys::InvalidOid => pg_sys::Oid::from(pg_sys::BOOTSTRAP_SUPERUSERID),
+            server => (*pg_sys::GetForeignServer(server)).owner,
+        }
+    }
+}
+
 /// User and password that a role has for a node: the mapping of its server `atoll_node_<name>`.
 pub(super) fn login(node: &Node, user: pg_sys::Oid) -> Vec<(CString, CString)> {
     let Ok(name) = CString::new(format!("atoll_node_{}", node.name)) else {

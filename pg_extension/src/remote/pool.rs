@@ -19,6 +19,7 @@ use pgrx::{PgSqlErrorCode, pg_sys};
 use super::connection::Connection;
 use super::error::Trouble;
 use super::nodes::{self, Node};
+use super::quota::{self, Place};
 use crate::error::raise_with_hint;
 
 /// Sessions to one node that a backend opens for reads side by side.
@@ -47,6 +48,15 @@ pub(crate) fn sweep() {
     });
 }
 
+/// At the end of a transaction: closes sessions that others may be waiting for. Raises nothing.
+pub(crate) fn give_back() {
+    SESSIONS.with_borrow_mut(|sessions| {
+        sessions.retain(|session| {
+            session.depth.get() > 0 || !session.is_idle() || !quota::is_scarce(&session.node)
+        });
+    });
+}
+
 /// True when statements for this node must go through the session that is in the transaction.
 fn in_transaction(node: &Node, user: pg_sys::Oid) -> Option<Rc<Connection>> {
     let session = sessions()
@@ -71,7 +81,7 @@ pub(crate) fn needs_snapshot() -> bool {
     unsafe { pg_sys::XactIsoLevel >= pg_sys::XACT_REPEATABLE_READ as i32 }
 }
 
-fn connect(node: &Rc<Node>, user: pg_sys::Oid) -> Result<Rc<Connection>, Trouble> {
+fn connect(node: &Rc<Node>, user: pg_sys::Oid, patient: bool) -> Result<Rc<Connection>, Trouble> {
     let login = nodes::login(node, user);
     // SAFETY: asks about a role that exists.
     let superuser = unsafe { pg_sys::superuser_arg(user) };
@@ -80,23 +90,36 @@ fn connect(node: &Rc<Node>, user: pg_sys::Oid) -> Result<Rc<Connection>, Trouble
     if !superuser && !login.iter().any(given) {
         return Err(Trouble::without_password(&node.name));
     }
-    Connection::open(Rc::clone(node), user, &login, !superuser).map(Rc::new)
+    let place = Place::take(node, user, patient)?;
+    Connection::open(Rc::clone(node), user, &login, !superuser, place).map(Rc::new)
 }
 
 /// A new session that nobody else uses, closed when dropped: for work outside of the local transaction.
 pub(crate) fn apart(node: &Rc<Node>, user: pg_sys::Oid) -> Result<Rc<Connection>, Trouble> {
-    connect(node, user)
+    connect(node, user, true)
 }
 
 fn open(node: &Rc<Node>, user: pg_sys::Oid) -> Rc<Connection> {
     crate::transaction::watch();
-    match connect(node, user) {
-        Ok(session) => {
-            SESSIONS.with_borrow_mut(|sessions| sessions.push(Rc::clone(&session)));
-            session
-        }
+    match connect(node, user, true) {
+        Ok(session) => keep(session),
         Err(trouble) => trouble.raise(""),
     }
+}
+
+/// One more session, unless the node has as many as it may: who has one already does not wait for another.
+fn open_another(node: &Rc<Node>, user: pg_sys::Oid) -> Option<Rc<Connection>> {
+    crate::transaction::watch();
+    match connect(node, user, false) {
+        Ok(session) => Some(keep(session)),
+        Err(Trouble::Full { .. }) => None,
+        Err(trouble) => trouble.raise(""),
+    }
+}
+
+fn keep(session: Rc<Connection>) -> Rc<Connection> {
+    SESSIONS.with_borrow_mut(|sessions| sessions.push(Rc::clone(&session)));
+    session
 }
 
 fn of_node(node: &Node, user: pg_sys::Oid) -> Vec<Rc<Connection>> {
@@ -117,7 +140,11 @@ fn free(node: &Rc<Node>, user: pg_sys::Oid, grow: bool) -> Option<Rc<Connection>
         return Some(Rc::clone(idle));
     }
     let alive = of_node(node, user).len();
-    (alive == 0 || grow && alive < READERS).then(|| open(node, user))
+    match alive {
+        0 => Some(open(node, user)),
+        _ if grow && alive < READERS => open_another(node, user),
+        _ => None,
+    }
 }
 
 /// A session for a read, if one can be had without disturbing another statement.

@@ -18,6 +18,8 @@ use super::spill::{Row, Spill, row_of};
 pub(crate) enum Fetched {
     Live(Answer),
     Kept(Row),
+    /// A row of an answer that has several.
+    Of(Rc<Answer>, usize),
 }
 
 impl Fetched {
@@ -26,6 +28,7 @@ impl Fetched {
         match self {
             Fetched::Live(answer) => answer.value(0, column),
             Fetched::Kept(row) => row.get(column)?.as_deref(),
+            Fetched::Of(answer, row) => answer.value(*row, column),
         }
     }
 }

@@ -78,6 +78,31 @@ fn records(sql: &str, arguments: &[pgrx::datum::DatumWithOid<'_>]) -> HashSet<u6
     }
 }
 
+/// A transaction's name on its node, and when it was prepared.
+type Prepared = (String, Option<String>);
+
+/// A node, a prepared transaction there or `None` if the node did not answer, and what became of it.
+pub(super) type Outcome = (String, Option<String>, String);
+
+/// Whose user mappings are used.
+#[derive(Clone, Copy)]
+pub(super) enum Role {
+    /// Those of the role of the running statement.
+    Caller,
+    /// Those of whoever added the node.
+    OfServer,
+}
+
+impl Role {
+    fn on(self, node: &nodes::Node) -> pg_sys::Oid {
+        match self {
+            // SAFETY: reads the role of the running statement.
+            Self::Caller => unsafe { pg_sys::GetUserId() },
+            Self::OfServer => nodes::owner(node),
+        }
+    }
+}
+
 /// `atoll.recover_transactions()`: finishes prepared transactions that nobody else will. One row for each
 /// that was found, and one for each node that did not answer.
 #[pg_extern(volatile, parallel_unsafe)]
@@ -95,8 +120,11 @@ fn recover_transactions() -> TableIterator<
             "recover_transactions() must see the newest decisions: use READ COMMITTED",
         );
     }
-    // SAFETY: reads the role of the running statement.
-    let user = unsafe { pg_sys::GetUserId() };
+    TableIterator::new(recover(Role::Caller))
+}
+
+/// Finishes them; must run at READ COMMITTED.
+pub(super) fn recover(role: Role) -> Vec<Outcome> {
     // Before any node is asked: a decision made later may belong to a transaction prepared after the node's list.
     let old = records("SELECT transaction FROM atoll.transaction", &[]);
     let mut kept = HashSet::new();
@@ -104,7 +132,7 @@ fn recover_transactions() -> TableIterator<
     let mut report = Vec::new();
     for node in nodes::nodes() {
         let asked = if node.enabled {
-            ask(&node, user)
+            ask(&node, role.on(&node))
         } else {
             Err("the node is disabled".to_owned())
         };
@@ -116,7 +144,7 @@ fn recover_transactions() -> TableIterator<
                 continue;
             }
         };
-        for name in gids {
+        for (name, _) in gids {
             let Some(gid) = Gid::parse(&name) else { continue };
             // It was prepared before this look: once it no longer runs, its outcome stands.
             if gid.is_running() {
@@ -124,12 +152,7 @@ fn recover_transactions() -> TableIterator<
                 report.push((node.name.clone(), Some(name), "still running".to_owned()));
                 continue;
             }
-            let number = gid.transaction as i64;
-            let committed = !records(
-                "SELECT transaction FROM atoll.transaction WHERE transaction OPERATOR(pg_catalog.=) $1 FOR SHARE",
-                &[number.into()],
-            )
-            .is_empty();
+            let committed = is_decided(&gid, true);
             let how = if committed { "COMMIT" } else { "ROLLBACK" };
             let sql = CString::new(format!("{how} PREPARED '{name}'")).unwrap_or_default();
             let outcome = match session.run(&sql, Patience::Interruptible) {
@@ -154,14 +177,74 @@ fn recover_transactions() -> TableIterator<
          AND NOT nodes OPERATOR(pg_catalog.&&) $2 RETURNING transaction",
         &[done.into(), silent.into()],
     );
-    TableIterator::new(report)
+    report
 }
 
-/// The prepared transactions of this database on a node, and a session outside of any transaction.
-fn ask(node: &Rc<nodes::Node>, user: pg_sys::Oid) -> Result<(Rc<Connection>, Vec<String>), String> {
+/// Whether the decision to commit is there, which is final once the transaction no longer runs.
+fn is_decided(gid: &Gid, lock: bool) -> bool {
+    let read = "SELECT transaction FROM atoll.transaction WHERE transaction OPERATOR(pg_catalog.=) $1";
+    let number = gid.transaction as i64;
+    let sql = if lock {
+        format!("{read} FOR SHARE")
+    } else {
+        read.to_owned()
+    };
+    !records(&sql, &[number.into()]).is_empty()
+}
+
+/// `prepared_transactions()`: what stands behind the view `atoll.pending_transactions`; changes nothing.
+#[pg_extern(volatile, parallel_unsafe)]
+fn prepared_transactions() -> TableIterator<
+    'static,
+    (
+        name!(node, String),
+        name!(gid, Option<String>),
+        name!(prepared, Option<String>),
+        name!(state, String),
+    ),
+> {
+    let mut found = Vec::new();
+    for node in nodes::nodes().into_iter().filter(|node| node.enabled) {
+        let gids = match ask(&node, Role::Caller.on(&node)) {
+            Ok((_, gids)) => gids,
+            Err(reason) => {
+                found.push((node.name.clone(), None, None, reason));
+                continue;
+            }
+        };
+        for (name, prepared) in gids {
+            let Some(gid) = Gid::parse(&name) else { continue };
+            let state = if gid.is_running() {
+                "still running"
+            } else if is_decided(&gid, false) {
+                "to be committed"
+            } else {
+                "to be rolled back"
+            };
+            found.push((node.name.clone(), Some(name), prepared, state.to_owned()));
+        }
+    }
+    TableIterator::new(found)
+}
+
+extension_sql!(
+    r#"
+-- Transactions of this database that nodes hold prepared, and what recovery would do with them; asks every enabled
+-- node, and has a row without a transaction for one that does not answer.
+CREATE VIEW pending_transactions AS
+    SELECT node, gid, prepared::pg_catalog.timestamptz AS prepared, state FROM prepared_transactions();
+REVOKE ALL ON FUNCTION prepared_transactions() FROM PUBLIC;
+"#,
+    name = "pending_transactions_view",
+    requires = ["connections_view", prepared_transactions],
+);
+
+/// A session outside of any transaction, and the prepared transactions of this database on a node, each with the time
+/// when it was prepared.
+fn ask(node: &Rc<nodes::Node>, user: pg_sys::Oid) -> Result<(Rc<Connection>, Vec<Prepared>), String> {
     let session = pool::apart(node, user).map_err(|trouble| trouble.summary())?;
     let sql = CString::new(format!(
-        "SELECT gid FROM pg_catalog.pg_prepared_xacts WHERE database = pg_catalog.current_database() \
+        "SELECT gid, prepared FROM pg_catalog.pg_prepared_xacts WHERE database = pg_catalog.current_database() \
          AND pg_catalog.starts_with(gid, '{}')",
         Gid::prefix()
     ))
@@ -170,7 +253,8 @@ fn ask(node: &Rc<nodes::Node>, user: pg_sys::Oid) -> Result<(Rc<Connection>, Vec
         .run(&sql, Patience::Interruptible)
         .map_err(|trouble| trouble.summary())?;
     let gids = answer.map_or_else(Vec::new, |answer| {
-        (0..answer.rows()).filter_map(|row| answer.text(row, 0)).collect()
+        let read = |row| Some((answer.text(row, 0)?, answer.text(row, 1)));
+        (0..answer.rows()).filter_map(read).collect()
     });
     Ok((session, gids))
 }
