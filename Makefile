@@ -1,7 +1,7 @@
 # Every target is a line or two into scripts/ or cargo; the work is done there.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-pg test test-pg-large test-large vectors histories hostile kills loom fuzz plan-report check fix bench bench-peers bench-pg bench-pg-functions bench-python instructions install wheel deb test-deb install-pg clean
+.PHONY: help demo demo-pg test test-pg-large test-pg-regress test-large vectors histories hostile kills loom fuzz plan-report check fix bench bench-calls bench-peers bench-pg bench-pg-functions bench-python instructions install wheel deb test-deb install-pg clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
@@ -21,6 +21,10 @@ test: ## installs what is missing, builds, runs every test, ends with one line o
 test-pg-large: ## PostgreSQL tests with KEYS=100000 keys and ROWS=1000000 rows of every type
 	@scripts/setup.sh test
 	@ATOLL_PG_KEYS=$(or $(KEYS),100000) ATOLL_PG_ROWS=$(or $(ROWS),1000000) scripts/test-pg.sh
+
+test-pg-regress: ## PostgreSQL's own regression queries, from its source package, on distributed tables beside ordinary ones (FLAGS=--list)
+	@scripts/setup.sh test
+	@FLAGS='$(FLAGS)' scripts/test-pg-regress.sh
 
 test-large: ## imports a real gigabyte, killed twice on the way (GIGABYTES=1)
 	@scripts/setup.sh demo
@@ -78,6 +82,10 @@ bench-pg: ## a table over three servers beside postgres_fdw and PL/Proxy, into d
 bench-python: ## the Python package beside py-lmdb, RocksDict and plyvel, as ratios, into docs/benchmarks.md (FLAGS="--rounds 3")
 	@scripts/setup.sh test
 	@scripts/bench-python.sh
+
+bench-calls: ## get and many gets from Rust, C, Go and Python on one store, into docs/benchmarks.md (FLAGS="--rounds 5 --keys 200000")
+	@scripts/setup.sh test
+	@scripts/bench-calls.sh
 
 install: ## builds and installs library, headers, pkg-config, CMake files and tool (PREFIX=/usr/local DESTDIR=)
 	@scripts/setup.sh demo

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The C boundary: the header in every standard it promises, its symbols, and the C test programs.
 #
-# In: ffi/tests/*.c, or the one named (`scripts/test-c.sh store`), include/atoll.h and libatoll in the debug profile, which this builds.
+# In: ffi/tests/*.c and *.cpp, or the one named (`scripts/test-c.sh store`), include/atoll.h and libatoll in the debug profile, which this builds.
 # Out: lines `ok NAME` and `not ok NAME`; status 1 if one is `not ok`. Must never: install anything.
 set -euo pipefail
 # shellcheck source=scripts/env.sh
@@ -64,14 +64,18 @@ run_program() { # LABEL COMMAND...
     sed -E "s|^(ok\|not ok) (.*)$|\1 $label \2|" <<<"$out"
     if [ $status -ne 0 ]; then not_ok "$label ends with status 0, not $status"; fi
 }
-compile=(gcc -std=c99 -g "${strict[@]}" -Iinclude)
 shared=(-L"$stage/lib" -latoll "-Wl,-rpath,$stage/lib")
 # What Rust's standard library needs; the header names the same list.
 static=("$stage/lib/libatoll.a" -lgcc_s -lutil -lrt -lpthread -lm -ldl)
 only=${1:-}
-for source in ffi/tests/${only:-*}.c; do
-    name=$(basename "$source" .c)
+for source in ffi/tests/${only:-*}.c ffi/tests/${only:-*}.cpp; do
+    if [ ! -e "$source" ]; then continue; fi
+    name=$(basename "${source%.*}")
     program=$stage/bin/$name
+    case $source in
+    *.cpp) compile=(g++ -std=c++17 -g "${strict[@]}" -Iinclude) ;;
+    *) compile=(gcc -std=c99 -g "${strict[@]}" -Iinclude) ;;
+    esac
     if "${compile[@]}" "$source" -o "$program-shared" "${shared[@]}" &&
         "${compile[@]}" "$source" -o "$program-static" "${static[@]}" &&
         "${compile[@]}" -fsanitize=address,undefined -fno-sanitize-recover "$source" -o "$program-asan" "${shared[@]}"; then

@@ -29,7 +29,7 @@ tests() { # LABEL, then the environment and flags
         sed -nE "s/^ *--- PASS: ([^ ]+).*/ok go $label \1/p; s/^ *--- FAIL: ([^ ]+).*/not ok go $label \1/p; /^(panic|FAIL|#|WARNING: DATA RACE)/p; s/^ {4,}(.*_test.go.*)/# \1/p" || failed=1
 }
 
-formatted() { diff /dev/null <(gofmt -l bindings/go examples/go); }
+formatted() { diff /dev/null <(gofmt -l bindings/go examples/go benches/calls); }
 case_of "go sources are formatted" formatted
 case_of "go vet finds nothing" env -C bindings/go go vet ./...
 tests race go test -race -v -count=1

@@ -112,9 +112,16 @@ rm "$results/vectors.sql"
 cargo run --quiet --package atoll-pg --example histories 1000 >"$results/histories.sql"
 script histories 1 --file="$results/histories.sql"
 servers fanout
+servers aggregates
+servers states
+servers router
 cargo build --quiet --package atoll-pg --example router --example writer
 ATOLL_ROUTER=$TARGET/debug/examples/router servers catalog
 servers demo
+servers pgbench
+servers preload
+servers faults
+servers same
 servers store "$TARGET/debug"
 script rows 7 --variable=rows="$rows" --file=pg_extension/tests/rows.sql
 exit $failed

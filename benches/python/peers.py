@@ -267,9 +267,9 @@ def section(args, best, median):
     ])  # fmt: skip
 
 
-def replaced(old, text):
-    """The page with the section `python` new and every other byte as it was."""
-    begin, end = "<!-- python: begin -->\n", "<!-- python: end -->\n"
+def replaced(old, text, name="python"):
+    """The page with a section new and every other byte as it was."""
+    begin, end = f"<!-- {name}: begin -->\n", f"<!-- {name}: end -->\n"
     if begin in old:
         return old[: old.index(begin)] + begin + text.rstrip() + "\n" + old[old.index(end) :]
     return old.rstrip() + "\n\n" + begin + text.rstrip() + "\n" + end

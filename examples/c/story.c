@@ -155,6 +155,67 @@ static void clocks(void)
     atoll_vclock_free(busan);
 }
 
+/* Their writes of the same key stand side by side, until a rule decides. */
+static void conflict(void)
+{
+    atoll_error *err = NULL;
+    atoll_siblings *route = atoll_siblings_new();
+    atoll_resolver *latest = NULL;
+    atoll_versions *both = NULL, *winner = NULL;
+    atoll_version_view write, found;
+    size_t i;
+    memset(&write, 0, sizeof write);
+    write.sequence = 1;
+    for (i = 0; i < 2; i++) {
+        const char *value = i == 0 ? "the bridge" : "the ferry";
+        write.node = i + 1;
+        must(atoll_hlc_pack(1000 + i, 0, &write.stamp, &err), err);
+        write.value.data = (const uint8_t *)value;
+        write.value.len = strlen(value);
+        must(atoll_siblings_put(route, &write, NULL, &err), err);
+    }
+    must(atoll_siblings_versions(route, &both, &err), err);
+    for (i = 0; atoll_versions_at(both, i, &found, &err) == ATOLL_OK; i++) {
+        print(i == 0 ? "side by side: " : ", ", found.value);
+    }
+    must(atoll_resolver_builtin("lww", &latest, &err), err);
+    must(atoll_siblings_resolve(route, latest, "route", 5, &winner, &err), err);
+    must(atoll_versions_at(winner, 0, &found, &err), err);
+    print("; the latest write is ", found.value);
+    printf("\n");
+    atoll_versions_free(both);
+    atoll_versions_free(winner);
+    atoll_resolver_free(latest);
+    atoll_siblings_free(route);
+}
+
+/* Shards and copies: a session reads what it has written, from any copy that has it. */
+static void copies(const char *directory)
+{
+    atoll_error *err = NULL;
+    atoll_cluster *cluster = NULL;
+    atoll_session *session = atoll_session_new();
+    atoll_cluster_write_opts write = ATOLL_CLUSTER_WRITE_OPTS_INIT;
+    atoll_cluster_read_opts read = ATOLL_CLUSTER_READ_OPTS_INIT;
+    atoll_pin *pin = atoll_pin_new();
+    atoll_bytes value;
+    char path[4096];
+    snprintf(path, sizeof path, "%s-cluster", directory);
+    must(atoll_cluster_create(path, "n1,n2,n3", 4, 3, NULL, &cluster, &err), err);
+    write.durability = ATOLL_DURABILITY_REPLICATED;
+    write.session = session;
+    must(atoll_cluster_put(cluster, &write, "note", 4, "three copies", 12, NULL, &err), err);
+    read.consistency = ATOLL_CONSISTENCY_READ_YOUR_WRITES;
+    read.session = session;
+    must(atoll_cluster_get(cluster, &read, "note", 4, pin, &value, &err), err);
+    print("a session reads its own write: ", value);
+    printf("\n");
+    must(atoll_cluster_close(cluster, &err), err);
+    atoll_pin_free(pin);
+    atoll_session_free(session);
+    atoll_cluster_free(cluster);
+}
+
 int main(int argc, char **argv)
 {
     atoll_error *err = NULL;
@@ -169,6 +230,8 @@ int main(int argc, char **argv)
     follow(db);
     routing();
     clocks();
+    conflict();
+    copies(argv[1]);
     must(atoll_db_close(db, &err), err);
     atoll_db_free(db);
     return 0;

@@ -71,6 +71,28 @@ int main(int argc, char **argv)
     seoul.merge(busan).check();
     std::cout << "merged: " << seoul.text().value().view() << '\n';
 
+    // Their writes of the same key stand side by side, until a rule decides.
+    atolldb::Siblings route;
+    for (std::string_view value : {"the bridge", "the ferry"}) {
+        atoll_version_view write{};
+        write.node = write.stamp = route.versions().value().size() + 1;
+        write.sequence = 1;
+        write.value = atolldb::bytes_of(value);
+        route.put(write).check();
+    }
+    auto both = route.versions().value();
+    auto latest = route.resolve(atolldb::Resolver::builtin("lww").value(), "route").value();
+    std::cout << "side by side: " << atolldb::view_of(both[0].value) << ", " << atolldb::view_of(both[1].value)
+              << "; the latest write is " << atolldb::view_of(latest[0].value) << '\n';
+
+    // Shards and copies: a session reads what it has written, from any copy that has it.
+    auto cluster = atolldb::Cluster::create((std::string(argv[1]) + "-cluster").c_str(), "n1,n2,n3", 4, 3).value();
+    atolldb::Session session;
+    cluster.put("note", "three copies", atolldb::ClusterWrite::replicated().in(session)).check();
+    auto note = cluster.get("note", atolldb::ClusterRead::in(session)).value();
+    std::cout << "a session reads its own write: " << note->view() << '\n';
+
+    cluster.close().check();
     db->close().check();
     return 0;
 }

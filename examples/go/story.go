@@ -114,4 +114,32 @@ func main() {
 	fmt.Println("concurrent:", map[bool]string{true: "yes", false: "no"}[order == atoll.Concurrent])
 	must(seoul.Merge(busan))
 	fmt.Println("merged:", seoul)
+
+	// Their writes of the same key stand side by side, until a rule decides.
+	route := atoll.NewSiblingSet()
+	for i, value := range []string{"the bridge", "the ferry"} {
+		stamp, err := atoll.StampAt(uint64(1000+i), 0, "clock")
+		must(err)
+		_, err = route.Put(&atoll.KeyVersion{Value: []byte(value), Stamp: stamp.Packed, Node: uint64(i + 1), Sequence: 1})
+		must(err)
+	}
+	both, err := route.Versions()
+	must(err)
+	rule, err := atoll.BuiltinResolver("lww")
+	must(err)
+	defer rule.Close()
+	latest, err := route.Resolve(rule, []byte("route"))
+	must(err)
+	fmt.Printf("side by side: %s, %s; the latest write is %s\n", both[0].Value, both[1].Value, latest[0].Value)
+
+	// Shards and copies: a session reads what it has written, from any copy that has it.
+	ctx := context.Background()
+	cluster, err := atoll.OpenCluster(ctx, os.Args[1]+"-cluster", &atoll.ClusterOptions{Shards: 4, Replicas: 3})
+	must(err)
+	defer cluster.Close()
+	session := cluster.Session()
+	must(session.Put(ctx, []byte("note"), []byte("three copies"), &atoll.ClusterWrite{Durability: atoll.ClusterReplicated}))
+	note, err := session.Get(ctx, []byte("note"))
+	must(err)
+	fmt.Printf("a session reads its own write: %s\n", note)
 }

@@ -44,3 +44,16 @@ busan.tick("busan")
 print("concurrent:", "yes" if seoul.compare(busan) == "concurrent" else "no")
 seoul.merge(busan)
 print("merged:", seoul)
+
+# Their writes of the same key stand side by side, until a rule decides.
+route = atoll.SiblingSet()
+for node, value in enumerate([b"the bridge", b"the ferry"], 1):
+    route.put(atoll.Version(value, node=node, stamp=atoll.Stamp.at(1000 + node, 0, "clock").packed))
+(latest,) = route.resolve(atoll.resolver("lww"), "route")
+print(f"side by side: {', '.join(value.decode() for value in route.values())}; the latest write is {latest.value.decode()}")
+
+# Shards and copies: a session reads what it has written, from any copy that has it.
+with atoll.open_cluster(sys.argv[1] + "-cluster", shards=4, replicas=3) as cluster:
+    session = cluster.session()
+    session.put("note", "three copies", durability="replicated")
+    print("a session reads its own write:", session.get("note").decode())
