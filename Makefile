@@ -101,7 +101,8 @@ deb: ## Debian packages libatoll0, libatoll-dev and atoll in dist/
 	@scripts/cargo.sh build --release --package atoll-ffi --package atoll-cli
 	@scripts/deb.sh
 
-test-deb: deb ## those packages installed and used in a clean system (root, debootstrap)
+test-deb: deb ## those packages installed and used in a clean system (root; a Debian mirror)
+	@scripts/setup.sh deb
 	@scripts/test-deb.sh
 
 install-pg: ## builds the extension and copies it into PostgreSQL; run as root

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Installs what is missing for one part of the work, and does nothing when nothing is missing.
 #
-# In: the name of a part: `demo` (compiler and Rust), `pg` (demo's, and PostgreSQL), `bench-pg` (pg's, and PL/Proxy)
-# or `test` (pg's, and C, Go, Python tools).
+# In: the name of a part: `demo` (compiler and Rust), `deb` (demo's, and what makes a clean Debian system), `pg`
+# (demo's, and PostgreSQL), `bench-pg` (pg's, and PL/Proxy) or `test` (pg's, and C, Go, Python tools).
 # Out: status 0 when everything is there; otherwise a message that says what to run, and status 1.
 # Must never: leave a database server running that did not run before, touch a database cluster that
 # was there before, change the user's default Rust toolchain, or need the network when nothing is missing.
@@ -16,6 +16,9 @@ demo_packages='
 build-essential cc
 pkg-config pkg-config
 ca-certificates
+'
+deb_packages='
+debootstrap debootstrap
 '
 pg_packages="
 postgresql-$PG_MAJOR
@@ -178,11 +181,16 @@ install_venv() {
 
 case ${1:-} in
 packages-demo) install_packages demo <<<"$demo_packages" ;;
+packages-deb) install_packages deb <<<"$demo_packages$deb_packages" ;;
 packages-pg) install_packages pg <<<"$demo_packages$pg_packages" ;;
 packages-bench-pg) install_packages bench-pg <<<"$demo_packages$pg_packages$bench_pg_packages" ;;
 packages-test) install_packages test <<<"$demo_packages$pg_packages$test_packages" ;;
 demo)
     install_packages demo <<<"$demo_packages"
+    install_rust
+    ;;
+deb)
+    install_packages deb <<<"$demo_packages$deb_packages"
     install_rust
     ;;
 pg)
@@ -198,5 +206,5 @@ test)
     install_rust
     install_venv
     ;;
-*) die "usage: scripts/setup.sh demo|pg|bench-pg|test" ;;
+*) die "usage: scripts/setup.sh demo|deb|pg|bench-pg|test" ;;
 esac

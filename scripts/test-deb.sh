@@ -9,7 +9,7 @@ set -euo pipefail
 cd "$ROOT"
 
 [ "$(id -u)" = 0 ] || die "A clean system is made with debootstrap, as root."
-command -v debootstrap >/dev/null 2>&1 || die "debootstrap is missing: apt-get install debootstrap"
+command -v debootstrap >/dev/null 2>&1 || die "debootstrap is missing: run scripts/setup.sh deb"
 release=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
 base=$TARGET/debootstrap-$release.tar
 root=$(mktemp -d "$TARGET/clean-XXXXXX")

@@ -100,7 +100,8 @@ servers() { # NAME ARGUMENTS...
     shift
     PYTHONDONTWRITEBYTECODE=1 "$PYTHON" "pg_extension/tests/$name.py" "$bindir" "$@" >"$results/$name.out" 2>&1 || failed=1
     grep -E '^(not )?ok ' "$results/$name.out" || true
-    if ! grep -q '^ok ' "$results/$name.out" || grep -q '^not ok ' "$results/$name.out"; then tail -n 30 "$results/$name.out"; fi
+    # Indented, so that no result counts twice.
+    if ! grep -q '^ok ' "$results/$name.out" || grep -q '^not ok ' "$results/$name.out"; then tail -n 30 "$results/$name.out" | sed 's/^/    /'; fi
 }
 
 regress surface pg_extension/tests

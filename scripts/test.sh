@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Runs every test and ends with one line of totals.
 #
-# In: nothing; what is missing is installed first. Out: a line for each part with its time, what failed,
-# and last of all `N passed, N failed`; status 1 if anything failed. Full output: test-logs/ under the
-# target directory.
+# In: nothing; what is missing is installed first. Out: a line for each part with its time; where one failed,
+# the end of its output; then every failure by its name, and last of all `N passed, N failed`; status 1 if
+# anything failed. Full output: test-logs/ under the target directory.
 # Must never: count a part that broke before it could count as passed: it adds a failure of its own.
 set -euo pipefail
 # shellcheck source=scripts/env.sh
@@ -17,6 +17,7 @@ scripts/setup.sh test
 mkdir -p "$LOGS"
 passed=0
 failed=0
+failures=() # their lines, for the end
 
 # Adds up the results in a log: cargo's `test result:` lines, and the `ok` lines of the other runners.
 count() { # FILE WORD: `passed` or `failed`
@@ -39,10 +40,12 @@ part() { # NAME COMMAND...
     if [ $status -ne 0 ] && [ "$bad" = 0 ]; then bad=1; fi
     printf '%4d passed, %d failed, %d s\n' "$good" "$bad" $((SECONDS - begin))
     if [ $status -ne 0 ]; then
-        # The lines that name failures, wherever they are, then the end, where the reasons usually stand.
-        grep -nE '^not ok |^test .* FAILED$|panicked at|^error(\[|:)' "$log" | head -n 40 || true
         echo "... the end of $log:"
         tail -n 60 "$log"
+        mapfile -t -O ${#failures[@]} failures < <(
+            { grep -nE '^not ok |^test .* FAILED$|panicked at|^error(\[|:)' "$log" || echo "ended with status $status"; } |
+                head -n 20 | cut -c-400 | sed "s/^/$name:/"
+        )
     fi
     passed=$((passed + good))
     failed=$((failed + bad))
@@ -71,6 +74,7 @@ part postgres scripts/test-pg.sh
 mapfile -t python_files < <(find . -path ./target -prune -o -path ./bindings -prune -o -path '*/tests/*' -name 'test_*.py' -print | sort)
 if [ ${#python_files[@]} -gt 0 ]; then part python python_tests; fi
 
+[ ${#failures[@]} -eq 0 ] || printf '%s\n' "What failed, with the lines of the part's log:" "${failures[@]}"
 printf 'all parts took %d s\n' "$SECONDS"
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]
