@@ -20,13 +20,15 @@ use pgrx::pg_sys;
 use super::error::Trouble;
 use super::libpq::{Answer, Opening, RawConnection, Session, Status, parse_conninfo};
 use super::nodes::Node;
-use super::quota::Place;
+use super::quota::{self, Place};
 use super::stream::Stream;
 
 /// For how long a connection may take to open, unless its connection string has a `connect_timeout`.
 const CONNECT_SECONDS: u64 = 5;
 /// For how long the end of a transaction waits for a cancelled statement.
 const CANCEL_TIME: Duration = Duration::from_millis(2000);
+/// For how long a closed session's place stays taken while its process on the node has not ended.
+const HANG_UP_TIME: Duration = Duration::from_millis(500);
 
 /// Statements that a session keeps prepared; one more, and all are forgotten.
 const MOST_STATEMENTS: usize = 256;
@@ -201,6 +203,14 @@ impl Connection {
             Patience::Interruptible,
         )?;
         Ok(connection)
+    }
+
+    /// Ends the session on the node, so that whoever gets its place finds it free there as well. One that still runs
+    /// something is not waited for.
+    pub(super) fn hang_up(&self) {
+        if self.is_idle() && self.raw.is_good() {
+            self.raw.hang_up(HANG_UP_TIME);
+        }
     }
 
     fn lost(&self) -> Trouble {
@@ -642,6 +652,14 @@ impl Connection {
     /// True when the server has no transaction open.
     pub(crate) fn is_outside_transaction(&self) -> bool {
         self.raw.session() == Session::Idle
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if quota::is_bounded() {
+            self.hang_up();
+        }
     }
 }
 

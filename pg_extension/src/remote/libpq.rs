@@ -1,12 +1,13 @@
 //! The part of libpq that is used, and owners for what it allocates.
 //!
 //! In and out: as libpq's manual says. `RawConnection`, `Answer` and `CancelKey` free what they hold when
-//! dropped, also when an SQL error unwinds. Must never: wait, or call PostgreSQL.
+//! dropped, also when an SQL error unwinds. Must never: call PostgreSQL, or wait, `hang_up` excepted.
 
 #![expect(unsafe_code, reason = "declares and calls libpq")]
 
 use std::ffi::{CStr, CString, c_char, c_int};
 use std::ptr::{self, NonNull};
+use std::time::{Duration, Instant};
 
 #[repr(C)]
 pub(super) struct PGconn {
@@ -244,6 +245,40 @@ impl RawConnection {
     pub(super) fn socket(&self) -> c_int {
         // SAFETY: as above.
         unsafe { PQsocket(self.raw()) }
+    }
+
+    /// Tells the server that nothing more comes, and waits until it has closed its side, which it does as the last
+    /// thing before its process is gone. Nothing can be sent afterwards.
+    pub(super) fn hang_up(&self, limit: Duration) {
+        let socket = self.socket();
+        if socket < 0 {
+            return;
+        }
+        let deadline = Instant::now() + limit;
+        // SAFETY: a socket that is open as long as `self`; the buffer and the list are as long as said.
+        unsafe {
+            if libc::shutdown(socket, libc::SHUT_WR) != 0 {
+                return;
+            }
+            let mut rest = [0_u8; 512];
+            loop {
+                let left = deadline.saturating_duration_since(Instant::now()).as_millis();
+                if left == 0 {
+                    return;
+                }
+                let mut wanted = libc::pollfd {
+                    fd: socket,
+                    events: libc::POLLIN,
+                    revents: 0,
+                };
+                // Interrupted by a signal, or with notices on the way: once more, as long as there is time.
+                if libc::poll(&raw mut wanted, 1, c_int::try_from(left).unwrap_or(c_int::MAX)) > 0
+                    && libc::recv(socket, rest.as_mut_ptr().cast(), rest.len(), libc::MSG_DONTWAIT) == 0
+                {
+                    return;
+                }
+            }
+        }
     }
 
     pub(super) fn session(&self) -> Session {

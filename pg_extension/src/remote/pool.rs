@@ -57,6 +57,11 @@ pub(crate) fn give_back() {
     });
 }
 
+/// At the end of the backend: ends its sessions on the nodes, before their places are others'. Raises nothing.
+pub(super) fn hang_up() {
+    sessions().iter().for_each(|session| session.hang_up());
+}
+
 /// True when statements for this node must go through the session that is in the transaction.
 fn in_transaction(node: &Node, user: pg_sys::Oid) -> Option<Rc<Connection>> {
     let session = sessions()

@@ -18,6 +18,7 @@ use pgrx::shmem::PGRXSharedMemory;
 
 use super::error::Trouble;
 use super::nodes::Node;
+use super::pool;
 use crate::error::raise_with_hint;
 use crate::settings;
 
@@ -182,6 +183,11 @@ fn try_take(node: &Node, user: pg_sys::Oid) -> Option<Place> {
     Some(Place(Some(place)))
 }
 
+/// True when this backend's sessions count against a bound.
+pub(super) fn is_bounded() -> bool {
+    settings::is_preloaded() && settings::pool_size() > 0 && !EXITED.get()
+}
+
 /// True when a session that nobody uses should rather be closed than kept: others wait, or more than half of what
 /// the node may have is taken. So backends that are idle never hold all places.
 pub(super) fn is_scarce(node: &Node) -> bool {
@@ -219,13 +225,17 @@ fn sleep(pause: Duration) {
 
 fn watch_exit() {
     if !WATCHED.replace(true) {
+        // Behind the end of an open transaction, which still needs the sessions.
         // SAFETY: runs on this backend's thread while shared memory is still there.
-        unsafe { pg_sys::before_shmem_exit(Some(at_exit), pg_sys::Datum::from(0)) };
+        unsafe { pg_sys::on_shmem_exit(Some(at_exit), pg_sys::Datum::from(0)) };
     }
 }
 
 #[pg_guard]
 unsafe extern "C-unwind" fn at_exit(_code: i32, _argument: pg_sys::Datum) {
+    if is_bounded() {
+        pool::hang_up();
+    }
     // SAFETY: fixed for the backend.
     let pid = unsafe { pg_sys::MyProcPid };
     let mut list = LIST.exclusive();
