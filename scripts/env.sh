@@ -1,8 +1,9 @@
 # shellcheck shell=bash
 # Sourced by every script: where things are, and the one environment all cargo calls share.
 #
-# In: nothing, or CARGO_TARGET_DIR, PGRX_PG_CONFIG_PATH and PYTHON set by the caller, which win.
-# Out: ROOT, TARGET, LOGS, PG_MAJOR, PYTHON, and a few exported variables.
+# In: nothing, or CARGO_TARGET_DIR, PGRX_PG_CONFIG_PATH, PG_MAJOR and PYTHON set by the caller, which win.
+# Out: ROOT, TARGET, LOGS, PG_MAJOR (what the extension is built for), PG_INSTALLED (what setup.sh installs), PG_PACKAGE
+# (what selects the extension for cargo), PYTHON, and a few exported variables.
 # Must never: install, build or print anything when all is well.
 #
 # One environment matters because cargo rebuilds pgrx, minutes of work, when a variable that its build
@@ -15,7 +16,12 @@ LOGS=$TARGET/test-logs
 # shellcheck disable=SC2034  # read by the scripts that source this file
 RUST_NEEDED=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' "$ROOT/Cargo.toml")
 # shellcheck disable=SC2034
-PG_MAJOR=15
+PG_INSTALLED=15
+PG_MAJOR=${PG_MAJOR:-$PG_INSTALLED}
+# The installed version by the package's default feature, so that a plain `cargo build` builds the same thing.
+PG_PACKAGE=(--package atoll-pg)
+# shellcheck disable=SC2034
+[ "$PG_MAJOR" = "$PG_INSTALLED" ] || PG_PACKAGE+=(--no-default-features --features "pg$PG_MAJOR")
 
 # The value stands in .cargo/config.toml, so that plain cargo sees it too.
 if [ -z "${PGRX_PG_CONFIG_PATH:-}" ]; then

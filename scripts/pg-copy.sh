@@ -19,21 +19,24 @@ if [ "${1:-}" = --no-server ]; then
 fi
 profile=$1
 shift
-# Debian's tree works from any place as long as its parts keep their places relative to each other.
+# A tree works from any place as long as its parts keep their places relative to each other.
 bindir=$("$PGRX_PG_CONFIG_PATH" --bindir)
 sharedir=$("$PGRX_PG_CONFIG_PATH" --sharedir)
 case $bindir:$sharedir in
-/usr/lib/postgresql/*/bin:/usr/share/postgresql/*) ;;
-*) die "Only Debian's layout of PostgreSQL can be copied; $PGRX_PG_CONFIG_PATH has $bindir and $sharedir." ;;
+/usr/lib/postgresql/*/bin:/usr/share/postgresql/*) parts=("${bindir%/bin}" "$sharedir") ;;
+*/bin:"${bindir%/bin}"/share*) parts=("${bindir%/bin}") ;;
+*) die "Only Debian's layout of PostgreSQL, or one directory with everything, can be copied; $PGRX_PG_CONFIG_PATH has $bindir and $sharedir." ;;
 esac
 copy=$(mktemp -d /tmp/atoll-pg-copy.XXXXXX)
 trap 'rm -rf "$copy"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 chmod 755 "$copy"
-mkdir -p "$copy/usr/lib/postgresql" "$copy/usr/share/postgresql"
-cp -a "${bindir%/bin}" "$copy/usr/lib/postgresql/"
-cp -aL "$sharedir" "$copy/usr/share/postgresql/"
+for part in "${parts[@]}"; do
+    mkdir -p "$copy$(dirname "$part")"
+    # Links that lead out of the tree would not find their way back.
+    cp -aL "$part" "$copy$part"
+done
 scripts/install-pg.sh "$profile" "$copy$PGRX_PG_CONFIG_PATH" 2>/dev/null
 if [ $server = yes ]; then
     scripts/pg-cluster.sh "$copy$bindir" -- "$@" "$copy$bindir"

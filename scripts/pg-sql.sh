@@ -16,9 +16,9 @@ package=$(sed -n 's/^version = "\(.*\)"$/\1/p' Cargo.toml)
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-cargo build --quiet --package atoll-pg
+cargo build --quiet "${PG_PACKAGE[@]}"
 objcopy -O binary --only-section=.pgrxsc "$TARGET/debug/libatoll_pg.so" "$work/section"
-cargo run --quiet --package atoll-pg --example schema "$work/section" "$control" >"$work/sql"
+cargo run --quiet "${PG_PACKAGE[@]}" --example schema "$work/section" "$control" >"$work/sql"
 
 case ${1:-} in
 check)

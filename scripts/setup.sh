@@ -21,15 +21,15 @@ deb_packages='
 debootstrap debootstrap
 '
 pg_packages="
-postgresql-$PG_MAJOR
-postgresql-server-dev-$PG_MAJOR
+postgresql-$PG_INSTALLED
+postgresql-server-dev-$PG_INSTALLED
 libpq-dev
 libclang-dev
 clang clang
 python3 python3
 "
 bench_pg_packages="
-postgresql-$PG_MAJOR-plproxy
+postgresql-$PG_INSTALLED-plproxy
 "
 test_packages="
 golang-go go

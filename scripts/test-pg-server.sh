@@ -23,7 +23,7 @@ failed=0
 regress() { # NAME DIRECTORY
     local pg_regress names=() sql status=0 log=$results/$1.log
     pg_regress=$(dirname "$("$PGRX_PG_CONFIG_PATH" --pgxs)")/../test/regress/pg_regress
-    [ -f "$pg_regress" ] || die "There is no $pg_regress: package postgresql-server-dev-$PG_MAJOR brings it."
+    [ -f "$pg_regress" ] || die "There is no $pg_regress: package postgresql-server-dev-$PG_INSTALLED brings it."
     for sql in "$2"/sql/*.sql; do names+=("$(basename "$sql" .sql)"); done
 
     # pg_regress prints `test NAME ... ok` or `... FAILED`; anything else is passed on as it is.
@@ -110,13 +110,13 @@ manual
 "$PYTHON" pg_extension/tests/vectors.py "$TARGET/debug/atoll" "$keys" >"$results/vectors.sql"
 script vectors "$(grep -c "THEN 'ok '" "$results/vectors.sql")" --file="$results/vectors.sql"
 rm "$results/vectors.sql"
-cargo run --quiet --package atoll-pg --example histories 1000 >"$results/histories.sql"
+cargo run --quiet "${PG_PACKAGE[@]}" --example histories 1000 >"$results/histories.sql"
 script histories 1 --file="$results/histories.sql"
 servers fanout
 servers aggregates
 servers states
 servers router
-cargo build --quiet --package atoll-pg --example router --example writer
+cargo build --quiet "${PG_PACKAGE[@]}" --example router --example writer
 ATOLL_ROUTER=$TARGET/debug/examples/router servers catalog
 servers demo
 servers pgbench
