@@ -33,8 +33,6 @@ mod scan;
 mod state;
 mod task;
 
-pub(crate) use scan::role;
-
 use std::cell::Cell;
 
 use pgrx::pg_sys::ffi::pg_guard_ffi_boundary;

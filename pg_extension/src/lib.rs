@@ -19,6 +19,7 @@ mod settings;
 mod store;
 mod transaction;
 mod version;
+mod versions;
 
 pgrx::pg_module_magic!(name, version);
 

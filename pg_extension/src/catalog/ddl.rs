@@ -19,6 +19,7 @@ use super::{changes_itself, statement, user};
 use crate::error::{raise, raise_with_hint};
 use crate::fdw::portable_formats;
 use crate::remote::nodes::with_owner_rights;
+use crate::versions;
 
 type Row = Vec<Option<String>>;
 
@@ -184,6 +185,6 @@ fn is_locked(relation: pg_sys::Oid) -> bool {
             locktag_type: pg_sys::LockTagType::LOCKTAG_RELATION as u8,
             locktag_lockmethodid: pg_sys::DEFAULT_LOCKMETHOD as u8,
         };
-        modes.into_iter().any(|mode| pg_sys::LockHeldByMe(&tag, mode))
+        modes.into_iter().any(|mode| versions::is_lock_held(&tag, mode))
     }
 }

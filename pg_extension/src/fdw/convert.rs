@@ -15,6 +15,7 @@ use pgrx::pg_sys::ffi::pg_guard_ffi_boundary;
 
 use super::state::Shape;
 use crate::remote::stream::Fetched;
+use crate::versions;
 
 /// How a received column is read, and where it goes.
 struct Input {
@@ -43,7 +44,7 @@ impl RowReader {
             // lives as long as this.
             unsafe {
                 let (type_, modifier) = if attribute > 0 {
-                    let column = (*types).attrs.as_ptr().add(attribute as usize - 1);
+                    let column = versions::column(types, attribute as usize - 1);
                     ((*column).atttypid, (*column).atttypmod)
                 } else {
                     (pg_sys::TIDOID, -1)

@@ -25,6 +25,7 @@ use crate::remote::nodes::{self, Node};
 use crate::remote::stream::Fetched;
 use crate::remote::{Answer, Connection, Trouble};
 use crate::transaction;
+use crate::versions;
 
 /// Rows of one INSERT unless the table's option says otherwise.
 const BATCH_ROWS: usize = 100;
@@ -111,7 +112,7 @@ pub(super) unsafe fn remote_columns(relation: pg_sys::Relation, generated: bool)
     unsafe {
         let types = (*relation).rd_att;
         (0..(*types).natts as usize)
-            .map(|n| &*(*types).attrs.as_ptr().add(n))
+            .map(|n| &*versions::column(types, n))
             .filter(|column| !column.attisdropped && (generated || column.attgenerated == 0))
             .map(|column| {
                 let options =
@@ -131,7 +132,7 @@ pub(super) unsafe fn remote_columns(relation: pg_sys::Relation, generated: bool)
 
 fn type_of(types: pg_sys::TupleDesc, attribute: i32) -> pg_sys::Oid {
     // SAFETY: callers pass attributes of the descriptor.
-    unsafe { (*(*types).attrs.as_ptr().add(attribute as usize - 1)).atttypid }
+    unsafe { (*versions::column(types, attribute as usize - 1)).atttypid }
 }
 
 /// # Safety
@@ -234,7 +235,7 @@ pub(super) unsafe extern "C-unwind" fn begin(
     // columns that are set, the length of an INSERT's values, whether it returns rows and their columns.
     unsafe {
         let estate = (*state).ps.state;
-        let user = scan::role(estate, (*relation).ri_RangeTableIndex);
+        let user = versions::role_of_target(relation, estate);
         if (*state).operation == pg_sys::CmdType::CMD_INSERT {
             return prepare_insert(state, relation, user);
         }
@@ -254,7 +255,7 @@ pub(super) unsafe extern "C-unwind" fn begin(
         // Generated columns follow from the others there.
         let columns: Vec<_> = columns
             .into_iter()
-            .filter(|&c| (*(*types).attrs.as_ptr().add(c as usize - 1)).attgenerated == 0)
+            .filter(|&c| (*versions::column(types, c as usize - 1)).attgenerated == 0)
             .collect();
         let mut moving = None;
         if (*state).operation == pg_sys::CmdType::CMD_UPDATE
@@ -303,13 +304,7 @@ pub(super) unsafe extern "C-unwind" fn begin_insert(
             );
         }
         let estate = (*state).ps.state;
-        // A slot reached by routing has the rights of the table that was named.
-        let named = if (*relation).ri_RangeTableIndex > 0 {
-            relation
-        } else {
-            (*relation).ri_RootResultRelInfo
-        };
-        let user = scan::role(estate, (*named).ri_RangeTableIndex);
+        let user = versions::role_of_target(relation, estate);
         prepare_insert(state, relation, user);
     }
 }

@@ -17,20 +17,7 @@ use pgrx::prelude::*;
 
 use super::limit;
 use crate::settings;
-
-type Walker = unsafe extern "C-unwind" fn(*mut pg_sys::Node, *mut c_void) -> bool;
-
-unsafe extern "C-unwind" {
-    #[cfg_attr(not(feature = "pg15"), link_name = "query_tree_walker_impl")]
-    fn query_tree_walker(
-        query: *mut pg_sys::Query,
-        walker: Walker,
-        context: *mut c_void,
-        flags: c_int,
-    ) -> bool;
-    #[cfg_attr(not(feature = "pg15"), link_name = "expression_tree_walker_impl")]
-    fn expression_tree_walker(node: *mut pg_sys::Node, walker: Walker, context: *mut c_void) -> bool;
-}
+use crate::versions::{expression_tree_walker, query_tree_walker};
 
 thread_local! {
     static BEFORE: Cell<pg_sys::planner_hook_type> = const { Cell::new(None) };

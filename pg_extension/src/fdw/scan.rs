@@ -13,6 +13,7 @@ use super::convert::{Outputs, RowReader, clear};
 use super::task::Handle;
 use super::{list, task};
 use crate::remote::nodes;
+use crate::versions;
 
 /// The state of a scan or of a direct modification.
 pub(super) struct Scan {
@@ -45,22 +46,6 @@ impl Scan {
     }
 }
 
-/// The role whose rights a relation is used with.
-///
-/// # Safety
-/// A node of a running query.
-pub(crate) unsafe fn role(estate: *const pg_sys::EState, relation: u32) -> pg_sys::Oid {
-    // SAFETY: relations of a plan are in the range table, counted from 1.
-    unsafe {
-        let entry = list::pointer::<pg_sys::RangeTblEntry>((*estate).es_range_table, relation as usize - 1);
-        if (*entry).checkAsUser == pg_sys::InvalidOid {
-            pg_sys::GetUserId()
-        } else {
-            (*entry).checkAsUser
-        }
-    }
-}
-
 /// Prepares a scan whose plan has the SQL and its columns as first two private fields.
 ///
 /// # Safety
@@ -79,7 +64,7 @@ pub(super) unsafe fn prepare(
             0 => pg_sys::bms_next_member((*plan).fs_relids, -1) as u32,
             relation => relation,
         };
-        let user = role(estate, relation);
+        let user = versions::role_of_scan(node, relation);
         let place = nodes::place_of((*plan).fs_server);
         let target = nodes::node_of(place);
         let types = (*(*node).ss.ss_ScanTupleSlot).tts_tupleDescriptor;
@@ -131,7 +116,7 @@ unsafe fn name_row_types(
             .into_iter()
             .enumerate()
         {
-            let column = (*types).attrs.as_mut_ptr().add(n);
+            let column = versions::column(types, n);
             let variable = (*entry).expr.cast::<pg_sys::Var>();
             if (*column).atttypid != pg_sys::RECORDOID
                 || (*variable).xpr.type_ != pg_sys::NodeTag::T_Var

@@ -20,11 +20,11 @@ use super::{commit, copy, node, tables, values};
 use crate::error::raise;
 use crate::fdw::convert::{Outputs, RowReader, clear};
 use crate::fdw::list;
-use crate::fdw::role;
 use crate::remote::connection::{Connection, Patience};
 use crate::remote::stream::{Fetched, Keeper, Stream};
 use crate::remote::{Answer, nodes, pool};
 use crate::transaction;
+use crate::versions;
 
 /// Tables of methods hold pointers to names, and never change.
 struct Methods<T>(T);
@@ -133,6 +133,7 @@ pub(super) unsafe fn plan(
             (*flat).values_lists = std::ptr::null_mut();
             (*planned).rtable = pg_sys::lappend((*planned).rtable, flat.cast());
         }
+        versions::complete_plan(planned, parse);
         planned
     }
 }
@@ -329,7 +330,7 @@ unsafe fn start(node: *mut pg_sys::CustomScanState) {
         } else {
             state.plan.relations[0]
         };
-        let user = role(estate, subject);
+        let user = versions::role_of_named(estate, subject);
         state.rows = Some(if query.commandType == pg_sys::CmdType::CMD_SELECT {
             let locks = !query.rowMarks.is_null();
             let session = if locks {

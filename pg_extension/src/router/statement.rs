@@ -19,6 +19,7 @@ use super::copy;
 use crate::error::raise;
 use crate::fdw::{list, portable_formats};
 use crate::remote::nodes::{self, Place};
+use crate::versions;
 
 /// Texts that a backend keeps; one more, and all are forgotten.
 const MOST: usize = 8192;
@@ -176,7 +177,7 @@ unsafe fn has_columns_of(parent: pg_sys::Oid, part: pg_sys::Oid) -> bool {
         let (a, b) = ((*one).rd_att, (*other).rd_att);
         same &= (*a).natts == (*b).natts;
         for n in 0..(*a).natts.min((*b).natts) as usize {
-            let (a, b) = (&*(*a).attrs.as_ptr().add(n), &*(*b).attrs.as_ptr().add(n));
+            let (a, b) = (&*versions::column(a, n), &*versions::column(b, n));
             same &= a.attisdropped == b.attisdropped && (a.attisdropped || a.attname.data == b.attname.data);
             same &= b.attisdropped || pg_sys::GetForeignColumnOptions(part, n as i16 + 1).is_null();
         }

@@ -13,6 +13,7 @@ use pgrx::prelude::*;
 
 use super::statement;
 use crate::remote::nodes::with_owner_rights;
+use crate::versions;
 
 /// What PostgreSQL's partition cache keeps of a key, up to the fields that are read here (utils/partcache.h).
 #[repr(C)]
@@ -135,8 +136,7 @@ unsafe fn describe(open: pg_sys::Relation) -> Option<(Table, &'static str)> {
         }
         // A part that is younger than a dropped column does not have its place.
         let columns = (*open).rd_att;
-        let dropped =
-            (0..(*columns).natts as usize).any(|n| (*(*columns).attrs.as_ptr().add(n)).attisdropped);
+        let dropped = (0..(*columns).natts as usize).any(|n| (*versions::column(columns, n)).attisdropped);
         if dropped && by_range {
             return None;
         }

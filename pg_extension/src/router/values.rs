@@ -13,10 +13,9 @@ use pgrx::prelude::*;
 
 use super::{copy, node, tag};
 use crate::fdw::list;
+use crate::versions;
 
 type Walker = unsafe extern "C-unwind" fn(*mut pg_sys::Node, *mut c_void) -> bool;
-type Mutator = unsafe extern "C-unwind" fn(*mut pg_sys::Node, *mut c_void) -> *mut pg_sys::Node;
-type Untyped = unsafe extern "C-unwind" fn() -> *mut pg_sys::Node;
 
 /// Objects below this number are the same in every database.
 pub(super) fn is_builtin(object: pg_sys::Oid) -> bool {
@@ -134,11 +133,8 @@ impl Values {
     /// # Safety
     /// A statement, which stays as it is.
     pub(super) unsafe fn extract(&mut self, query: *mut pg_sys::Query) -> *mut pg_sys::Query {
-        // SAFETY: PostgreSQL declares mutators without their arguments and calls them with these two.
-        unsafe {
-            let mutator = std::mem::transmute::<Mutator, Untyped>(mutate);
-            pg_sys::query_tree_mutator(query, Some(mutator), std::ptr::from_mut(self).cast(), 0)
-        }
+        // SAFETY: as the caller says; the mutator takes this as its context.
+        unsafe { versions::query_tree_mutator(query, mutate, std::ptr::from_mut(self).cast(), 0) }
     }
 }
 
@@ -150,12 +146,11 @@ unsafe extern "C-unwind" fn mutate(at: *mut pg_sys::Node, context: *mut c_void) 
     }
     // SAFETY: the context is that of `extract`; nothing keeps another reference to it while this runs.
     unsafe {
-        let mutator = std::mem::transmute::<Mutator, Untyped>(mutate);
         let values = context.cast::<Values>();
         let kind = tag(at);
         match kind {
             T::T_Query => {
-                return pg_sys::query_tree_mutator(at.cast(), Some(mutator), context, 0).cast();
+                return versions::query_tree_mutator(at.cast(), mutate, context, 0).cast();
             }
             T::T_Param if (*at.cast::<pg_sys::Param>()).paramkind == pg_sys::ParamKind::PARAM_EXTERN => {
                 return (*values).parameter(at, true).cast();
@@ -178,19 +173,10 @@ unsafe extern "C-unwind" fn mutate(at: *mut pg_sys::Node, context: *mut c_void) 
             T::T_CaseExpr | T::T_CoalesceExpr | T::T_BoolExpr | T::T_NullIfExpr
         ) && !is_conjunction(at);
         (*values).guarded += u32::from(guards);
-        let made = mutate_below(at, Some(mutator), context);
+        let made = versions::expression_tree_mutator(at, mutate, context);
         (*values).guarded -= u32::from(guards);
         made
     }
-}
-
-unsafe fn mutate_below(
-    at: *mut pg_sys::Node,
-    mutator: Option<Untyped>,
-    context: *mut c_void,
-) -> *mut pg_sys::Node {
-    // SAFETY: as the caller of `mutate` says.
-    unsafe { pg_sys::expression_tree_mutator(at, mutator, context) }
 }
 
 /// Conditions joined by AND may be computed in any order.

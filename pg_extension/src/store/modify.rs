@@ -21,6 +21,7 @@ use super::shape::Shape;
 use super::value::Codec;
 use crate::error::{raise, raise_store, raise_with_hint};
 use crate::fdw::list;
+use crate::versions;
 
 /// The state of one table that is written.
 struct Modify {
@@ -54,10 +55,7 @@ pub(super) unsafe extern "C-unwind" fn add_targets(
     unsafe {
         let shape = Shape::of_relation(relation);
         for (place, (column, _)) in shape.key.iter().enumerate() {
-            let attribute = &*(*(*relation).rd_att)
-                .attrs
-                .as_ptr()
-                .add(column.number as usize - 1);
+            let attribute = &*versions::column((*relation).rd_att, column.number as usize - 1);
             let var = pg_sys::makeVar(
                 number as i32,
                 column.number,

@@ -21,6 +21,7 @@ use super::session;
 use super::shape::{Kind, Shape};
 use crate::error::raise_store;
 use crate::fdw::list;
+use crate::versions::{self, ForeignPath};
 
 unsafe extern "C-unwind" {
     fn lc_collate_is_c(collation: pg_sys::Oid) -> bool;
@@ -357,11 +358,7 @@ unsafe fn order(root: *mut pg_sys::PlannerInfo, relation: u32, shape: &Shape) ->
         if (*class).ec_has_volatile || !is_key || !by_bytes || (*wanted).pk_opfamily != family {
             return None;
         }
-        match (*wanted).pk_strategy {
-            1 => Some(false),
-            5 => Some(true),
-            _ => None,
-        }
+        versions::is_descending(wanted)
     }
 }
 
@@ -405,18 +402,15 @@ pub(super) unsafe extern "C-unwind" fn paths(
             null_mut()
         };
         let reverse = pg_sys::lappend_int(null_mut(), i32::from(order == Some(true)));
-        let path = pg_sys::create_foreignscan_path(
-            root,
-            relation,
-            null_mut(),
-            (*relation).rows,
-            OPEN_COST,
-            cost(scanned, OPEN_COST),
-            pathkeys,
-            (*relation).lateral_relids,
-            null_mut(),
-            reverse,
-        );
+        let path = ForeignPath {
+            rows: (*relation).rows,
+            start: OPEN_COST,
+            total: cost(scanned, OPEN_COST),
+            order: pathkeys,
+            outer: (*relation).lateral_relids,
+            private: reverse,
+        };
+        let path = path.of(root, relation);
         pg_sys::add_path(relation, path.cast());
         look_ups(root, relation, &shape);
     }
@@ -454,23 +448,22 @@ unsafe fn look_ups(root: *mut pg_sys::PlannerInfo, relation: *mut pg_sys::RelOpt
             }
             let outer = pg_sys::bms_union((*info).clause_relids, (*relation).lateral_relids);
             let outer = pg_sys::bms_del_member(outer, (*relation).relid as i32);
-            if pg_sys::bms_is_empty(outer) || seen.iter().any(|&known| pg_sys::bms_equal(known, outer)) {
+            if pg_sys::bms_num_members(outer) == 0
+                || seen.iter().any(|&known| pg_sys::bms_equal(known, outer))
+            {
                 continue;
             }
             seen.push(outer);
             let parameters = pg_sys::get_baserel_parampathinfo(root, relation, outer);
-            let path = pg_sys::create_foreignscan_path(
-                root,
-                relation,
-                null_mut(),
-                (*parameters).ppi_rows.min(1.0),
-                LOOK_UP_COST,
-                LOOK_UP_COST + pg_sys::cpu_tuple_cost,
-                null_mut(),
+            let path = ForeignPath {
+                rows: (*parameters).ppi_rows.min(1.0),
+                start: LOOK_UP_COST,
+                total: LOOK_UP_COST + pg_sys::cpu_tuple_cost,
+                order: null_mut(),
                 outer,
-                null_mut(),
-                pg_sys::lappend_int(null_mut(), 0),
-            );
+                private: pg_sys::lappend_int(null_mut(), 0),
+            };
+            let path = path.of(root, relation);
             pg_sys::add_path(relation, path.cast());
         }
     }

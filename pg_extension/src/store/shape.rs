@@ -20,6 +20,7 @@ use pgrx::{FromDatum, IntoDatum, Uuid};
 use super::options::{Options, find, options_of};
 use crate::convert::{to_server, to_utf8, varlena_bytes};
 use crate::error::{raise, raise_with_hint};
+use crate::versions;
 
 /// A type that a key column can have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -173,7 +174,7 @@ impl Shape {
         let (foreign, options) = unsafe {
             let types = (*relation).rd_att;
             for n in 0..(*types).natts as usize {
-                let attribute = &*(*types).attrs.as_ptr().add(n);
+                let attribute = &*versions::column(types, n);
                 if attribute.attisdropped {
                     continue;
                 }

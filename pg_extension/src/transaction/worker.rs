@@ -19,6 +19,7 @@ use pgrx::prelude::*;
 
 use super::recover;
 use crate::settings;
+use crate::versions;
 
 /// Between two looks at the setting while there is nothing to do.
 const ASLEEP: Duration = Duration::from_secs(60);
@@ -119,7 +120,7 @@ fn visit(database: pg_sys::Oid) -> bool {
 pub extern "C-unwind" fn atoll_recovery_of_database(database: pg_sys::Datum) {
     // SAFETY: installed before signals are let in.
     unsafe {
-        pg_sys::pqsignal(libc::SIGTERM, Some(on_terminate));
+        versions::on_signal(libc::SIGTERM, on_terminate);
         pg_sys::BackgroundWorkerUnblockSignals();
     }
     let database = pg_sys::Oid::from(database.value() as u32);
