@@ -37,6 +37,8 @@ for part in "${parts[@]}"; do
     # Links that lead out of the tree would not find their way back.
     cp -aL "$part" "$copy$part"
 done
+# A server that brings its own libpq must find no other: its modules are made for that one.
+if [ -d "$copy${bindir%/bin}/libpq" ]; then export LD_LIBRARY_PATH=$copy${bindir%/bin}/libpq; fi
 scripts/install-pg.sh "$profile" "$copy$PGRX_PG_CONFIG_PATH" 2>/dev/null
 if [ $server = yes ]; then
     scripts/pg-cluster.sh "$copy$bindir" -- "$@" "$copy$bindir"

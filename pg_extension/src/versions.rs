@@ -118,6 +118,41 @@ pub(crate) unsafe fn is_descending(order: *const pg_sys::PathKey) -> Option<bool
     }
 }
 
+/// Whether a collation orders text by its bytes.
+///
+/// # Safety
+/// In a transaction, since the collation may have to be read; may raise.
+pub(crate) unsafe fn compares_bytes(collation: pg_sys::Oid) -> bool {
+    #[cfg(not(feature = "pg18"))]
+    {
+        unsafe extern "C-unwind" {
+            fn lc_collate_is_c(collation: pg_sys::Oid) -> bool;
+        }
+        // SAFETY: as the caller says.
+        unsafe { pgrx::pg_sys::ffi::pg_guard_ffi_boundary(|| lc_collate_is_c(collation)) }
+    }
+    #[cfg(feature = "pg18")]
+    {
+        /// The beginning of what the server knows of a collation.
+        #[repr(C)]
+        struct Locale {
+            provider: std::ffi::c_char,
+            is_deterministic: bool,
+            compares_bytes: bool,
+        }
+        unsafe extern "C-unwind" {
+            fn pg_newlocale_from_collation(collation: pg_sys::Oid) -> *const Locale;
+        }
+        // SAFETY: as the caller says; the answer lives as long as the backend.
+        collation != pg_sys::InvalidOid
+            && unsafe {
+                pgrx::pg_sys::ffi::pg_guard_ffi_boundary(|| {
+                    (*pg_newlocale_from_collation(collation)).compares_bytes
+                })
+            }
+    }
+}
+
 /// Has a signal handled.
 ///
 /// # Safety

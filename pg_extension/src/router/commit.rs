@@ -23,7 +23,10 @@ use crate::remote::pool;
 use crate::store;
 
 unsafe extern "C-unwind" {
+    #[cfg(any(feature = "pg15", feature = "pg16"))]
     fn pq_buffer_has_data() -> bool;
+    #[cfg(not(any(feature = "pg15", feature = "pg16")))]
+    fn pq_buffer_remaining_data() -> isize;
     fn pq_startmsgread();
     fn pq_peekbyte() -> i32;
     fn pq_endmsgread();
@@ -71,7 +74,11 @@ unsafe fn ends() -> bool {
             return CStr::from_ptr((*portal).name).is_empty();
         }
         pg_guard_ffi_boundary(|| {
-            if !pq_buffer_has_data() {
+            #[cfg(any(feature = "pg15", feature = "pg16"))]
+            let has_data = pq_buffer_has_data();
+            #[cfg(not(any(feature = "pg15", feature = "pg16")))]
+            let has_data = pq_buffer_remaining_data() > 0;
+            if !has_data {
                 return false;
             }
             pq_startmsgread();

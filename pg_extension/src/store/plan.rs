@@ -23,10 +23,6 @@ use crate::error::raise_store;
 use crate::fdw::list;
 use crate::versions::{self, ForeignPath};
 
-unsafe extern "C-unwind" {
-    fn lc_collate_is_c(collation: pg_sys::Oid) -> bool;
-}
-
 /// Bytes of the store that an estimate looks at.
 const EFFORT_BYTES: u64 = 128 << 10;
 /// Costs in PostgreSQL's unit, a page read in order: to open a store's files, and to look a key up.
@@ -121,7 +117,7 @@ fn collation_allows(kind: Kind, operator: Operator, collation: pg_sys::Oid) -> b
             if operator.is_equality() {
                 pg_sys::get_collation_isdeterministic(collation)
             } else {
-                lc_collate_is_c(collation)
+                versions::compares_bytes(collation)
             }
         }
 }
@@ -354,7 +350,7 @@ unsafe fn order(root: *mut pg_sys::PlannerInfo, relation: u32, shape: &Shape) ->
         let is_key = list::pointers::<pg_sys::EquivalenceMember>((*class).ec_members)
             .into_iter()
             .any(|member| column_of((*member).em_expr.cast(), relation) == Some(column.number));
-        let by_bytes = *kind != Kind::Text || lc_collate_is_c((*class).ec_collation);
+        let by_bytes = *kind != Kind::Text || versions::compares_bytes((*class).ec_collation);
         if (*class).ec_has_volatile || !is_key || !by_bytes || (*wanted).pk_opfamily != family {
             return None;
         }
