@@ -1,7 +1,7 @@
 # Every target is a line or two into scripts/ or cargo; the work is done there.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-pg test test-pg-large test-pg-regress test-large vectors histories hostile kills loom fuzz plan-report check fix bench bench-calls bench-peers bench-pg bench-pg-functions bench-python instructions install wheel deb test-deb install-pg clean
+.PHONY: help demo demo-pg test test-pg-large test-pg-all test-pg-regress test-large vectors histories hostile kills loom fuzz plan-report check fix bench bench-calls bench-peers bench-pg bench-pg-functions bench-python instructions install wheel deb test-deb install-pg clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
@@ -21,6 +21,10 @@ test: ## installs what is missing, builds, runs every test, ends with one line o
 test-pg-large: ## PostgreSQL tests with KEYS=100000 keys and ROWS=1000000 rows of every type
 	@scripts/setup.sh test
 	@ATOLL_PG_KEYS=$(or $(KEYS),100000) ATOLL_PG_ROWS=$(or $(ROWS),1000000) scripts/test-pg.sh
+
+test-pg-all: ## the extension's tests on PostgreSQL 15, 16, 17 and 18, fetched where not installed (MAJORS=)
+	@scripts/setup.sh test
+	@scripts/test-pg-all.sh $(MAJORS)
 
 test-pg-regress: ## PostgreSQL's own regression queries, from its source package, on distributed tables beside ordinary ones (FLAGS=--list)
 	@scripts/setup.sh test
@@ -105,9 +109,8 @@ test-deb: deb ## those packages installed and used in a clean system (root; a De
 	@scripts/setup.sh deb
 	@scripts/test-deb.sh
 
-install-pg: ## builds the extension and copies it into PostgreSQL; run as root
-	@scripts/cargo.sh build --release --package atoll-pg
-	@scripts/install-pg.sh release
+install-pg: ## builds the extension and copies it into PostgreSQL 15 to 18; run as root (PG_CONFIG=)
+	@PGRX_PG_CONFIG_PATH='$(PG_CONFIG)' scripts/install-pg.sh --build release
 
 clean: ## removes everything that was built
 	@scripts/cargo.sh clean

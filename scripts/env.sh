@@ -17,17 +17,19 @@ LOGS=$TARGET/test-logs
 RUST_NEEDED=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' "$ROOT/Cargo.toml")
 # shellcheck disable=SC2034
 PG_INSTALLED=15
-PG_MAJOR=${PG_MAJOR:-$PG_INSTALLED}
-# The installed version by the package's default feature, so that a plain `cargo build` builds the same thing.
-PG_PACKAGE=(--package atoll-pg)
-# shellcheck disable=SC2034
-[ "$PG_MAJOR" = "$PG_INSTALLED" ] || PG_PACKAGE+=(--no-default-features --features "pg$PG_MAJOR")
-
 # The value stands in .cargo/config.toml, so that plain cargo sees it too.
 if [ -z "${PGRX_PG_CONFIG_PATH:-}" ]; then
     PGRX_PG_CONFIG_PATH=$(sed -n 's/^PGRX_PG_CONFIG_PATH = "\(.*\)"$/\1/p' "$ROOT/.cargo/config.toml")
 fi
 export PGRX_PG_CONFIG_PATH
+if [ -z "${PG_MAJOR:-}" ]; then
+    PG_MAJOR=$({ "$PGRX_PG_CONFIG_PATH" --version 2>/dev/null || true; } | sed -n 's/^PostgreSQL \([0-9]*\).*/\1/p')
+    PG_MAJOR=${PG_MAJOR:-$PG_INSTALLED}
+fi
+# The installed version by the package's default feature, so that a plain `cargo build` builds the same thing.
+PG_PACKAGE=(--package atoll-pg)
+# shellcheck disable=SC2034
+[ "$PG_MAJOR" = "$PG_INSTALLED" ] || PG_PACKAGE+=(--no-default-features --features "pg$PG_MAJOR")
 export CARGO_PGRX_DISABLE_GC_SECTIONS_WORKAROUND=1
 # With 1, a panic inside PostgreSQL sends its backtrace to the client and changes expected outputs.
 export RUST_BACKTRACE=0

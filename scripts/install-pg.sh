@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Copies the built extension into a PostgreSQL installation.
 #
-#   scripts/install-pg.sh PROFILE [PG_CONFIG]
+#   scripts/install-pg.sh [--build] PROFILE [PG_CONFIG]
 #
-# In: `debug` or `release`, already built (`make install-pg` builds release first); the pg_config of the
-# installation, by default the one the extension was built with. DESTDIR is put before every path.
+# In: `debug` or `release`, already built or, with --build, built first for the version of PGRX_PG_CONFIG_PATH; the
+# pg_config of the installation, by default the one the extension was built with. DESTDIR is put before every path.
 # Out: atoll.so, atoll.control and the SQL files in the directories pg_config names.
 # Must never: replace a library in place, since a running server has it mapped.
 set -euo pipefail
@@ -12,7 +12,18 @@ set -euo pipefail
 . "$(dirname "$0")/env.sh"
 cd "$ROOT"
 
-case ${1:-} in debug | release) ;; *) die "usage: scripts/install-pg.sh debug|release [PG_CONFIG]" ;; esac
+build=no
+if [ "${1:-}" = --build ]; then
+    build=yes
+    shift
+fi
+case ${1:-} in debug | release) ;; *) die "usage: scripts/install-pg.sh [--build] debug|release [PG_CONFIG]" ;; esac
+[ -x "$PGRX_PG_CONFIG_PATH" ] || die "There is no $PGRX_PG_CONFIG_PATH: run scripts/setup.sh pg, or name another with PG_CONFIG=."
+if [ $build = yes ]; then
+    profile=()
+    [ "$1" = debug ] || profile=(--release)
+    cargo build "${profile[@]}" "${PG_PACKAGE[@]}"
+fi
 library=$TARGET/$1/libatoll_pg.so
 pg_config=${2:-$PGRX_PG_CONFIG_PATH}
 [ -e "$library" ] || die "There is no $library: build package atoll-pg in this profile first."

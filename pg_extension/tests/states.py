@@ -90,7 +90,7 @@ def a_few_hundred_statements_answer_as_over_a_plain_table():
 @test
 def other_shapes_answer_as_over_a_plain_table():
     for sql in [
-        "SELECT a, count(*) FROM {t} GROUP BY ROLLUP (a) ORDER BY a",
+        "SELECT a, count(*) FROM {t} GROUP BY ROLLUP (a) ORDER BY a, count(*)",
         "SELECT a % 2, sum(id) FROM {t} GROUP BY 1 ORDER BY 1",
         "SELECT DISTINCT a FROM {t} ORDER BY a",
         "SELECT count(*), (SELECT max(id) FROM {t}) FROM {t}",

@@ -202,7 +202,8 @@ def copy_prepared_rows_and_joins_work():
     table("bulk", f"id int8 {KEY}, v text, n int4")
     same(psql("COPY bulk FROM stdin;\n1\tone\t1\n2\ttwo\t2\n\\.\nINSERT INTO bulk SELECT i, 'v' || i, i % 10 FROM generate_series(3, 20000) i; ANALYZE bulk; SELECT count(*), sum(id), count(DISTINCT n) FROM bulk; SELECT reltuples FROM pg_class WHERE relname = 'bulk'"), "20000|200010000|10\n20000")
     plan = psql("CREATE TABLE wanted AS SELECT i * 100::int8 AS id FROM generate_series(1, 20) i; ANALYZE wanted; EXPLAIN (COSTS OFF) SELECT count(b.v) FROM wanted w JOIN bulk b USING (id)")
-    holds(plan, "Nested Loop", "Keys: look-up", "Key Cond: ($0 = b.id)")
+    # Versions of PostgreSQL write the sides of an equality in different orders.
+    holds(plan.replace("(b.id = $0)", "($0 = b.id)"), "Nested Loop", "Keys: look-up", "Key Cond: ($0 = b.id)")
     same(psql("SELECT count(b.v), min(b.id), max(b.id) FROM wanted w JOIN bulk b USING (id)"), "20|100|2000")
     estimate = psql("EXPLAIN SELECT * FROM bulk WHERE id BETWEEN 5001 AND 10000")
     rows = int(re.search(r"rows=(\d+)", estimate).group(1))

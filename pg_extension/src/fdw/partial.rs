@@ -126,6 +126,7 @@ unsafe fn partial_path(
                 pg_sys::add_column_to_pathtarget(whole, part, group);
             }
         }
+        add_redundant_groups(root, input, whole);
         (*whole).width = (*target).width;
         let asked = pg_sys::palloc(size_of::<pg_sys::RelOptInfo>()).cast::<pg_sys::RelOptInfo>();
         *asked = *output;
@@ -149,6 +150,31 @@ unsafe fn partial_path(
         set_cost(path.cast(), input);
         (*path).fdw_private = pg_sys::lappend(std::ptr::null_mut(), found.cast());
         Some(path)
+    }
+}
+
+/// Adds the expressions of GROUP BY that the planner has left out because they have one value only: postgres_fdw
+/// writes GROUP BY as the query has it.
+unsafe fn add_redundant_groups(
+    root: *mut pg_sys::PlannerInfo,
+    input: *const pg_sys::RelOptInfo,
+    whole: *mut pg_sys::PathTarget,
+) {
+    // SAFETY: the planner's structures; the part's relations are children of the query's.
+    unsafe {
+        let known = list::len((*whole).exprs);
+        for group in list::pointers::<pg_sys::SortGroupClause>((*(*root).parse).groupClause) {
+            let number = (*group).tleSortGroupRef;
+            let references = (*whole).sortgrouprefs;
+            if !references.is_null() && (0..known).any(|n| *references.add(n) == number) {
+                continue;
+            }
+            let entry = pg_sys::get_sortgroupref_tle(number, (*root).processed_tlist);
+            let mut count = 0;
+            let parts = pg_sys::find_appinfos_by_relids(root, (*input).relids, &mut count);
+            let column = pg_sys::adjust_appendrel_attrs(root, (*entry).expr.cast(), count, parts);
+            pg_sys::add_column_to_pathtarget(whole, column.cast(), number);
+        }
     }
 }
 

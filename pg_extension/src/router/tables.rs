@@ -18,7 +18,11 @@ use crate::versions;
 /// What PostgreSQL's partition cache keeps of a key, up to the fields that are read here (utils/partcache.h).
 #[repr(C)]
 struct PartitionKey {
+    #[cfg(feature = "pg15")]
     strategy: std::ffi::c_char,
+    // An enumeration of the same letters.
+    #[cfg(not(feature = "pg15"))]
+    strategy: std::ffi::c_int,
     columns: i16,
     attributes: *mut i16,
     expressions: *mut pg_sys::List,

@@ -91,7 +91,7 @@ SELECT max(s), min(s) FROM wire;
 CREATE TABLE stamps AS SELECT hlc_tick(NULL::hlc, 'n' || i % 10) AS s, i FROM generate_series(1, 1000) i;
 CREATE INDEX stamps_in_order ON stamps (s);
 ANALYZE stamps;
-EXPLAIN (COSTS OFF) SELECT max(s) FROM stamps;
+EXPLAIN (COSTS OFF) SELECT s FROM stamps ORDER BY s DESC LIMIT 1;
 SELECT max(s) = (SELECT s FROM stamps ORDER BY s DESC LIMIT 1) AS same FROM stamps;
 SELECT abs(extract(epoch FROM now() - wall_time(hlc_tick(NULL::hlc, 'a')))) < 60 AS of_this_minute, hlc_tick('2999-01-01T00:00:00.000Z/ffff@b'::hlc, 'a'), hlc_tick(NULL::hlc, NULL) IS NULL AS nobody;
 SELECT count(*) AS repeated FROM (WITH RECURSIVE clock (s, n) AS (SELECT hlc_tick(NULL::hlc, 'a'), 1 UNION ALL SELECT hlc_tick(s, 'a'), n + 1 FROM clock WHERE n < 1000)
