@@ -153,6 +153,36 @@ pub(crate) unsafe fn compares_bytes(collation: pg_sys::Oid) -> bool {
     }
 }
 
+/// The condition by which a MERGE joins, if it does not stand in the join tree: version 17 has moved it.
+pub(crate) fn merge_condition(query: &pg_sys::Query) -> *mut pg_sys::Node {
+    #[cfg(any(feature = "pg15", feature = "pg16"))]
+    {
+        let _ = query;
+        std::ptr::null_mut()
+    }
+    #[cfg(not(any(feature = "pg15", feature = "pg16")))]
+    return query.mergeJoinCondition;
+}
+
+/// True if a MERGE also changes rows that the source has nothing for, which version 17 has brought.
+///
+/// # Safety
+/// A MERGE.
+pub(crate) unsafe fn merges_unmatched_rows(query: &pg_sys::Query) -> bool {
+    #[cfg(any(feature = "pg15", feature = "pg16"))]
+    {
+        let _ = query;
+        false
+    }
+    #[cfg(not(any(feature = "pg15", feature = "pg16")))]
+    // SAFETY: as the caller says.
+    unsafe {
+        list::pointers::<pg_sys::MergeAction>(query.mergeActionList)
+            .into_iter()
+            .any(|action| (*action).matchKind == pg_sys::MergeMatchKind::MERGE_WHEN_NOT_MATCHED_BY_SOURCE)
+    }
+}
+
 /// Has a signal handled.
 ///
 /// # Safety

@@ -196,6 +196,29 @@ def merge_answers_as_a_plain_table():
     same(ask("SELECT count(*) FROM (TABLE t EXCEPT TABLE plain) x"), "0")
 
 
+def major():
+    return int(ask("SHOW server_version_num")) // 10000
+
+
+@test
+def what_newer_versions_write_answers_as_a_plain_table():
+    routed, refused = [], []
+    if major() >= 17:
+        routed.append("MERGE INTO {t} t USING (SELECT 42 AS id, 'm' AS v) s ON t.id = s.id WHEN MATCHED THEN UPDATE SET v = t.v || s.v WHEN NOT MATCHED THEN INSERT (id, v) VALUES (s.id, s.v) RETURNING merge_action(), t.id, t.v")
+        refused.append("MERGE INTO t USING (SELECT 42 AS id) s ON t.id = s.id WHEN MATCHED THEN DO NOTHING WHEN NOT MATCHED BY SOURCE THEN DELETE")
+    if major() >= 18:
+        routed.append("UPDATE {t} SET v = 'new' WHERE id = 42 RETURNING old.v, new.v, id")
+        routed.append("DELETE FROM {t} WHERE id = 42 RETURNING old.v, new.v IS NULL")
+        routed.append("INSERT INTO {t} (id, v) VALUES (42, 'again') ON CONFLICT (id) DO UPDATE SET v = excluded.v RETURNING WITH (OLD AS o, NEW AS n) o.v, n.v")
+    for sql in routed:
+        if not goes(sql.format(t="t")):
+            raise AssertionError(f"{sql}: {ask('EXPLAIN ' + sql.format(t='t'))}")
+        same((sql, ask(f"BEGIN; {sql.format(t='t')}; ROLLBACK")), (sql, ask(f"BEGIN; {sql.format(t='plain')}; ROLLBACK")))
+    for sql in refused:
+        holds(ask(sql), "0A000")
+    same(ask("SELECT count(*) FROM (TABLE t EXCEPT TABLE plain) x"), "0")
+
+
 @test
 def transactions_and_savepoints_hold():
     same(ask("BEGIN; INSERT INTO t (id) VALUES (8001); SAVEPOINT x; UPDATE t SET a = 9 WHERE id = 8001; SELECT a FROM t WHERE id = 8001; ROLLBACK TO x; SELECT a IS NULL FROM t WHERE id = 8001; ROLLBACK; SELECT count(*) FROM t WHERE id = 8001"), "9\nt\n0")

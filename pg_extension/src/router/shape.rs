@@ -15,6 +15,7 @@ use super::tables::{self, Table};
 use super::values::{self, Values};
 use super::{copy, tag};
 use crate::fdw::list;
+use crate::versions;
 
 /// A statement that goes to one node.
 pub(super) struct Route {
@@ -119,6 +120,9 @@ unsafe fn members(q: &pg_sys::Query) -> Option<Vec<Member>> {
                     members.push(Member { number, table });
                 }
                 pg_sys::RTEKind::RTE_JOIN | pg_sys::RTEKind::RTE_RESULT => {}
+                // What is grouped by, of the relations before it.
+                #[cfg(feature = "pg18")]
+                pg_sys::RTEKind::RTE_GROUP => {}
                 pg_sys::RTEKind::RTE_SUBQUERY
                     if q.commandType == pg_sys::CmdType::CMD_MERGE && is_row((*entry).subquery) => {}
                 _ => return None,
@@ -477,13 +481,14 @@ unsafe fn insert(parse: *mut pg_sys::Query, members: &[Member]) -> Option<Route>
 
 /// A MERGE whose condition holds the key equal to a value of one row, and that inserts no other key.
 unsafe fn merge(parse: *mut pg_sys::Query, members: &[Member]) -> Option<Route> {
-    // SAFETY: as for `route`. The condition of the join stands in the join tree.
+    // SAFETY: as for `route`.
     unsafe {
         let q = &*parse;
         let mut found = Vec::new();
-        if !conjuncts(q.jointree.cast(), &mut found) {
+        if !conjuncts(q.jointree.cast(), &mut found) || versions::merges_unmatched_rows(q) {
             return None;
         }
+        conditions(versions::merge_condition(q), &mut found);
         let key = common_key(parse, members, &found)?;
         let target = members
             .iter()

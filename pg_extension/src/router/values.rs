@@ -224,6 +224,8 @@ unsafe extern "C-unwind" fn is_foreign(at: *mut pg_sys::Node, context: *mut c_vo
                 let clause = at.cast::<pg_sys::SortGroupClause>();
                 is_builtin((*clause).eqop) && is_builtin((*clause).sortop)
             }
+            #[cfg(any(feature = "pg17", feature = "pg18"))]
+            T::T_MergeSupportFunc => true,
             T::T_CollateExpr => is_builtin((*at.cast::<pg_sys::CollateExpr>()).collOid),
             T::T_InferenceElem => {
                 let element = at.cast::<pg_sys::InferenceElem>();
