@@ -57,8 +57,12 @@ class Server:
         """psql with this SQL in a fresh backend, not waited for."""
         command = self.arguments("psql", database) + ["-XAtq", "-v", "VERBOSITY=verbose"]
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        process.stdin.write(sql)
-        process.stdin.close()
+        try:
+            process.stdin.write(sql)
+            process.stdin.close()
+        except BrokenPipeError:
+            # It could not connect, and is gone before it reads: what it printed says why.
+            pass
         return process
 
     def ask(self, sql, database="postgres"):
