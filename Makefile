@@ -110,7 +110,7 @@ test-deb: deb ## those packages installed and used in a clean system (root; a De
 	@scripts/test-deb.sh
 
 install-pg: ## builds the extension and copies it into PostgreSQL 15 to 18; run as root (PG_CONFIG=)
-	@PGRX_PG_CONFIG_PATH='$(PG_CONFIG)' scripts/install-pg.sh --build release
+	@PGRX_PG_CONFIG_PATH='$(or $(PG_CONFIG),$(PGRX_PG_CONFIG_PATH))' scripts/install-pg.sh --build release
 
 clean: ## removes everything that was built
 	@scripts/cargo.sh clean

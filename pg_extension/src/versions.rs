@@ -143,13 +143,15 @@ pub(crate) unsafe fn compares_bytes(collation: pg_sys::Oid) -> bool {
         unsafe extern "C-unwind" {
             fn pg_newlocale_from_collation(collation: pg_sys::Oid) -> *const Locale;
         }
+        if collation == pg_sys::InvalidOid {
+            return false;
+        }
         // SAFETY: as the caller says; the answer lives as long as the backend.
-        collation != pg_sys::InvalidOid
-            && unsafe {
-                pgrx::pg_sys::ffi::pg_guard_ffi_boundary(|| {
-                    (*pg_newlocale_from_collation(collation)).compares_bytes
-                })
-            }
+        unsafe {
+            pgrx::pg_sys::ffi::pg_guard_ffi_boundary(|| {
+                (*pg_newlocale_from_collation(collation)).compares_bytes
+            })
+        }
     }
 }
 

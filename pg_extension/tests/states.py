@@ -93,6 +93,11 @@ def other_shapes_answer_as_over_a_plain_table():
         "SELECT a, count(*) FROM {t} GROUP BY ROLLUP (a) ORDER BY a, count(*)",
         "SELECT a % 2, sum(id) FROM {t} GROUP BY 1 ORDER BY 1",
         "SELECT DISTINCT a FROM {t} ORDER BY a",
+        # What has one value only need not be grouped by: planners leave it out, and it is in the answer all the same.
+        "SELECT 'x' AS one, count(*) FROM {t} GROUP BY one",
+        "SELECT a, count(*), sum(n) FROM {t} WHERE a = 5 GROUP BY a",
+        "SELECT 1 + a AS more, v, avg(n), count(*) FROM {t} WHERE a = 5 GROUP BY a, 1 + a, v ORDER BY v LIMIT 5",
+        "SELECT p.a, q.v, count(*) FROM {t} p JOIN {t} q ON p.id = q.id WHERE p.a = 5 GROUP BY p.a, q.v ORDER BY q.v LIMIT 5",
         "SELECT count(*), (SELECT max(id) FROM {t}) FROM {t}",
         "SELECT p.a, count(*) FROM {t} p JOIN {t} q ON p.id = q.id GROUP BY p.a ORDER BY 1",
         "SELECT a, sum(c) FROM (SELECT a, v, count(*) AS c FROM {t} GROUP BY a, v) t GROUP BY a ORDER BY a",

@@ -27,8 +27,8 @@ use super::stream::Stream;
 const CONNECT_SECONDS: u64 = 5;
 /// For how long the end of a transaction waits for a cancelled statement.
 const CANCEL_TIME: Duration = Duration::from_millis(2000);
-/// For how long a closed session's place stays taken while its process on the node has not ended.
-const HANG_UP_TIME: Duration = Duration::from_millis(500);
+/// For how long the places of sessions that end stay taken while their processes on the nodes have not.
+const END_TIME: Duration = Duration::from_millis(500);
 
 /// Statements that a session keeps prepared; one more, and all are forgotten.
 const MOST_STATEMENTS: usize = 256;
@@ -205,12 +205,20 @@ impl Connection {
         Ok(connection)
     }
 
-    /// Ends the session on the node, so that whoever gets its place finds it free there as well. One that still runs
-    /// something is not waited for.
-    pub(super) fn hang_up(&self) {
-        if self.is_idle() && self.raw.is_good() {
-            self.raw.hang_up(HANG_UP_TIME);
+    /// Ends sessions on their nodes, so that whoever gets their places finds these free there as well. What still runs
+    /// something is not waited for, and what does not end in `END_TIME` is given up. Raises nothing.
+    pub(super) fn end(sessions: &[Rc<Self>]) {
+        let ending: Vec<_> = sessions.iter().filter(|session| session.can_end()).collect();
+        ending.iter().for_each(|session| session.raw.hang_up());
+        let deadline = Instant::now() + END_TIME;
+        for session in ending {
+            session.raw.wait_for_end(deadline);
+            session.broken.set(true);
         }
+    }
+
+    fn can_end(&self) -> bool {
+        self.is_idle() && self.raw.is_good() && quota::is_bounded()
     }
 
     fn lost(&self) -> Trouble {
@@ -657,8 +665,9 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        if quota::is_bounded() {
-            self.hang_up();
+        if self.can_end() {
+            self.raw.hang_up();
+            self.raw.wait_for_end(Instant::now() + END_TIME);
         }
     }
 }

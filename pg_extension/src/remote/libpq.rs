@@ -1,13 +1,14 @@
 //! The part of libpq that is used, and owners for what it allocates.
 //!
 //! In and out: as libpq's manual says. `RawConnection`, `Answer` and `CancelKey` free what they hold when
-//! dropped, also when an SQL error unwinds. Must never: call PostgreSQL, or wait, `hang_up` excepted.
+//! dropped, also when an SQL error unwinds. Must never: call PostgreSQL, or wait, `wait_for_end` excepted.
 
 #![expect(unsafe_code, reason = "declares and calls libpq")]
 
 use std::ffi::{CStr, CString, c_char, c_int};
+use std::io;
 use std::ptr::{self, NonNull};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 #[repr(C)]
 pub(super) struct PGconn {
@@ -247,36 +248,52 @@ impl RawConnection {
         unsafe { PQsocket(self.raw()) }
     }
 
-    /// Tells the server that nothing more comes, and waits until it has closed its side, which it does as the last
-    /// thing before its process is gone. Nothing can be sent afterwards.
-    pub(super) fn hang_up(&self, limit: Duration) {
-        let socket = self.socket();
-        if socket < 0 {
-            return;
-        }
-        let deadline = Instant::now() + limit;
-        // SAFETY: a socket that is open as long as `self`; the buffer and the list are as long as said.
-        unsafe {
-            if libc::shutdown(socket, libc::SHUT_WR) != 0 {
-                return;
+    /// Tells the server that nothing more comes; nothing can be sent afterwards.
+    pub(super) fn hang_up(&self) {
+        // SAFETY: a socket that is open as long as `self`, or -1, which is refused.
+        unsafe { libc::shutdown(self.socket(), libc::SHUT_WR) };
+    }
+
+    /// After `hang_up`: waits until the server has closed its side, which it does as the last thing before its process
+    /// is gone. False if it has not until then.
+    pub(super) fn wait_for_end(&self, deadline: Instant) -> bool {
+        let mut rest = [0_u8; 512];
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now()).as_millis();
+            let mut wanted = libc::pollfd {
+                fd: self.socket(),
+                events: libc::POLLIN,
+                revents: 0,
+            };
+            // SAFETY: one entry; a socket that is not there is an entry that is left out.
+            match unsafe { libc::poll(&raw mut wanted, 1, c_int::try_from(left).unwrap_or(c_int::MAX)) } {
+                0 => return false,
+                found if found < 0 => {
+                    if io::Error::last_os_error().kind() != io::ErrorKind::Interrupted {
+                        return false;
+                    }
+                    continue;
+                }
+                _ => {}
             }
-            let mut rest = [0_u8; 512];
-            loop {
-                let left = deadline.saturating_duration_since(Instant::now()).as_millis();
-                if left == 0 {
-                    return;
-                }
-                let mut wanted = libc::pollfd {
-                    fd: socket,
-                    events: libc::POLLIN,
-                    revents: 0,
-                };
-                // Interrupted by a signal, or with notices on the way: once more, as long as there is time.
-                if libc::poll(&raw mut wanted, 1, c_int::try_from(left).unwrap_or(c_int::MAX)) > 0
-                    && libc::recv(socket, rest.as_mut_ptr().cast(), rest.len(), libc::MSG_DONTWAIT) == 0
-                {
-                    return;
-                }
+            // SAFETY: the buffer is as long as said.
+            let bytes = unsafe {
+                libc::recv(
+                    wanted.fd,
+                    rest.as_mut_ptr().cast(),
+                    rest.len(),
+                    libc::MSG_DONTWAIT,
+                )
+            };
+            match bytes {
+                0 => return true,
+                // What was on its way, such as a notice or the end of TLS.
+                1.. => {}
+                _ => match io::Error::last_os_error().kind() {
+                    io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock => {}
+                    // A connection that was reset has no process behind it.
+                    _ => return true,
+                },
             }
         }
     }

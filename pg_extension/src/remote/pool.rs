@@ -50,16 +50,20 @@ pub(crate) fn sweep() {
 
 /// At the end of a transaction: closes sessions that others may be waiting for. Raises nothing.
 pub(crate) fn give_back() {
-    SESSIONS.with_borrow_mut(|sessions| {
-        sessions.retain(|session| {
+    let given = SESSIONS.with_borrow_mut(|sessions| {
+        let (kept, given) = sessions.drain(..).partition(|session| {
             session.depth.get() > 0 || !session.is_idle() || !quota::is_scarce(&session.node)
         });
+        *sessions = kept;
+        given
     });
+    let given: Vec<_> = given;
+    Connection::end(&given);
 }
 
 /// At the end of the backend: ends its sessions on the nodes, before their places are others'. Raises nothing.
-pub(super) fn hang_up() {
-    sessions().iter().for_each(|session| session.hang_up());
+pub(super) fn end() {
+    Connection::end(&sessions());
 }
 
 /// True when statements for this node must go through the session that is in the transaction.

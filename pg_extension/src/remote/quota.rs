@@ -233,9 +233,7 @@ fn watch_exit() {
 
 #[pg_guard]
 unsafe extern "C-unwind" fn at_exit(_code: i32, _argument: pg_sys::Datum) {
-    if is_bounded() {
-        pool::hang_up();
-    }
+    pool::end();
     // SAFETY: fixed for the backend.
     let pid = unsafe { pg_sys::MyProcPid };
     let mut list = LIST.exclusive();
